@@ -1,0 +1,123 @@
+"""What goes into a VRRP engine and what comes out of it: serialisable, so that it can be recorded, replayed and explained.
+
+Every input and every action is a tagged, frozen struct: `msgspec.json.encode` of one is a line of a recording
+(see `kactl_agent.vrrp.recording`).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from kactl_agent.vrrp.settings import VirtualAddress
+
+
+class State(Enum):
+    """RFC 9568 6.4 and keepalived's FAULT; RFC 9568 calls MASTER Active."""
+
+    INIT = "INIT"
+    BACKUP = "BACKUP"
+    MASTER = "MASTER"
+    FAULT = "FAULT"
+
+
+class PacketMeta(msgspec.Struct, frozen=True):
+    """What the kernel says about a received packet besides its bytes."""
+
+    source: bytes
+    destination: bytes
+    ttl: int  # TTL or hop limit
+    interface: str
+    checksum_verified: bool = False  # the kernel checks VRRP over IPv6 itself (IPV6_CHECKSUM)
+
+
+# -- inputs -----------------------------------------------------------------------------------------------------------
+
+
+class Input(msgspec.Struct, frozen=True, tag_field="input", tag=True):
+    """Anything an engine is told besides packets and the passing of time."""
+
+
+class Startup(Input, frozen=True):
+    """RFC 9568 6.4.1 Startup."""
+
+
+class Shutdown(Input, frozen=True):
+    """RFC 9568 6.4.2, 6.4.3 Shutdown."""
+
+
+class InterfaceState(Input, frozen=True):
+    """The interface of the instance as it is now. Sent before Startup, and at every change."""
+
+    up: bool  # IFF_UP and IFF_RUNNING
+    exists: bool
+    primary_address: bytes  # primary IPv4 or link-local IPv6 address, b"" when there is none
+    hardware_address: bytes
+    mtu: int
+
+
+class AddressLost(Input, frozen=True):
+    """A virtual address was deleted by somebody else while the instance is MASTER."""
+
+    address: VirtualAddress
+
+
+class ActionFailed(Input, frozen=True):
+    """The driver could not carry an action out: failures come back as inputs, never as exceptions through the engine."""
+
+    action: str
+    reason: str
+
+
+# -- actions ----------------------------------------------------------------------------------------------------------
+
+
+class Action(msgspec.Struct, frozen=True, tag_field="action", tag=True):
+    """Something the driver does for an engine, in the order given."""
+
+
+class SendAdvert(Action, frozen=True):
+    """Send a VRRP packet: `payload` is the VRRP message, the driver puts it behind an IP header of this source and TTL."""
+
+    payload: bytes
+    source: bytes
+    destinations: tuple[bytes, ...]
+    ttl: int
+    priority: int
+
+
+class AddAddresses(Action, frozen=True):
+    """Put the virtual addresses on the machine: one netlink buffer for all of them."""
+
+    addresses: tuple[VirtualAddress, ...]
+
+
+class RemoveAddresses(Action, frozen=True):
+    addresses: tuple[VirtualAddress, ...]
+
+
+class Announce(Action, frozen=True):
+    """Gratuitous ARP (IPv4) or unsolicited neighbour advertisement (IPv6), `repeat` copies for each address."""
+
+    addresses: tuple[VirtualAddress, ...]
+    repeat: int
+
+
+class Transition(Action, frozen=True):
+    """The state has changed: for the journal, notifications and everything that looks from outside."""
+
+    old: State
+    new: State
+    cause: str  # stable code, e.g. "master_down_timer", "advert_higher_priority", "interface_down"
+    detail: str  # one sentence for an operator
+    priority: int
+    master: bytes  # address of the master as far as known, b"" when not
+
+
+class Report(Action, frozen=True):
+    """Something an operator should know that is no transition: a dropped packet, a peer's misconfiguration."""
+
+    code: str
+    detail: str
+    level: str = "info"  # info, warning, error

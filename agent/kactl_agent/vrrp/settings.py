@@ -1,0 +1,85 @@
+"""What a VRRP engine needs to know of the configuration: resolved, defaulted, integers only.
+
+`config/resolve.py` makes these from what the user wrote. Times are nanoseconds, addresses are packed bytes in network
+order (4 or 16 of them), so that an engine neither parses nor rounds anything.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+SECOND = 1_000_000_000
+CENTISECOND = 10_000_000
+MICROSECOND = 1_000
+
+
+class Family(Enum):
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+
+class ChecksumForm(Enum):
+    """Which bytes the VRRPv3 checksum over IPv4 covers; VRRPv2 and IPv6 have one form each."""
+
+    PSEUDO_HEADER = "pseudo-header"  # RFC 5798 5.2.8 as keepalived and FRR read it
+    MESSAGE_ONLY = "message-only"  # RFC 9568 5.2.8; keepalived's v3_checksum_as_v2
+
+
+class VirtualAddress(msgspec.Struct, frozen=True):
+    """One address that is on the machine while the instance is MASTER (virtual_ipaddress, virtual_ipaddress_excluded)."""
+
+    address: bytes
+    prefix_length: int
+    interface: str
+    label: str = ""
+    scope: int = 0  # rt_scope number; 0 is global
+    broadcast: bytes = b""
+    peer: bytes = b""
+    flags: int = 0  # IFA_F_* bits
+    preferred_lifetime: int | None = None  # seconds; None is forever
+    advertised: bool = True  # False: virtual_ipaddress_excluded
+    tracked: bool = True  # False: no_track
+
+
+class GratuitousSettings(msgspec.Struct, frozen=True):
+    """When gratuitous ARPs and unsolicited neighbour advertisements are sent (garp_* and gna_* keywords)."""
+
+    repeat: int = 5  # copies in a burst (garp_master_repeat)
+    delay: int = 5 * SECOND  # until the second burst, 0 is none (garp_master_delay)
+    refresh: int = 0  # period while MASTER, 0 is none (garp_master_refresh)
+    refresh_repeat: int = 1
+    lower_priority_repeat: int = 5
+    lower_priority_delay: int = 5 * SECOND
+    arp_interval: int = 0  # least gap between two gratuitous ARPs on an interface (garp_interval)
+    advertisement_interval: int = 0  # the same for neighbour advertisements (gna_interval)
+
+
+class VrrpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One vrrp_instance."""
+
+    name: str
+    interface: str
+    virtual_router_id: int
+    version: int  # 2 or 3
+    family: Family
+    priority: int  # 1..255, 255 is the address owner
+    advert_interval: int = SECOND
+    down_timer_adverts: int = 3
+    preempt: bool = True
+    preempt_delay: int = 0
+    start_as_master: bool = False  # state MASTER
+    addresses: tuple[VirtualAddress, ...] = ()
+    source_address: bytes = b""  # b"": the interface's primary address (mcast_src_ip, unicast_src_ip)
+    multicast_group: bytes = b""  # 224.0.0.18 or ff02::12, unless configured
+    unicast_peers: tuple[bytes, ...] = ()
+    ttl: int = 255
+    checksum_form: ChecksumForm = ChecksumForm.PSEUDO_HEADER
+    accept_either_checksum: bool = True
+    gratuitous: GratuitousSettings = GratuitousSettings()
+    lower_prio_no_advert: bool = False
+    higher_prio_send_advert: bool = False
+    owner_ignore_adverts: bool = False
+    startup_delay: int = 0
+    auth_password: bytes = b""  # VRRPv2 simple text password, at most 8 bytes; never logged

@@ -1,0 +1,1 @@
+"""The kactl command: migrate keepalived.conf, check configuration, operate an agent."""
