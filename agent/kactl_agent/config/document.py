@@ -1,0 +1,79 @@
+"""A configuration as it was read: the model, and where each part of it stands.
+
+Both readers (YAML and keepalived.conf) make Documents, both writers take them: comments and places travel in the
+Origin tree, which has the model's own structure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kactl_agent.config.diagnostics import Diagnostic, Place, Severity
+
+if TYPE_CHECKING:
+    from kactl_agent.config.schema.root import Config
+
+Key = str | int
+"""A step into the model: the canonical keyword of a field or the name of a named block, or the index of an item."""
+
+
+class Origin:
+    """Where a value came from, and the comments that stand at it."""
+
+    __slots__ = ("above", "at_end", "behind", "behind_close", "children", "column", "file", "length", "line")
+
+    def __init__(self, file: str = "", line: int = 0, column: int = 0, length: int = 1) -> None:
+        self.file = file
+        self.line = line
+        self.column = column
+        self.length = length
+        self.above: list[str] | None = None  # comment lines above, without marker
+        self.behind: str | None = None  # comment at the end of the line (of the opening line, for blocks)
+        self.at_end: list[str] | None = None  # comment lines behind the last child
+        self.behind_close: str | None = None  # comment behind the closing brace
+        self.children: dict[Key, Origin] | None = None
+
+    def child(self, key: Key) -> Origin:
+        """The origin of a part, made when it does not exist."""
+        if self.children is None:
+            self.children = {}
+        found = self.children.get(key)
+        if found is None:
+            found = self.children[key] = Origin(self.file, self.line, self.column, self.length)
+        return found
+
+    def find(self, path: Iterable[Key]) -> Origin:
+        """The origin of the deepest part of `path` that is known."""
+        here = self
+        for key in path:
+            if here.children is None or key not in here.children:
+                break
+            here = here.children[key]
+        return here
+
+    @property
+    def place(self) -> Place:
+        return Place(self.file, self.line, self.column, self.length)
+
+    @property
+    def has_comments(self) -> bool:
+        """Whether a comment stands here or anywhere below."""
+        if self.above or self.behind is not None or self.at_end or self.behind_close is not None:
+            return True
+        return self.children is not None and any(c.has_comments for c in self.children.values())
+
+
+@dataclass
+class Document:
+    """A configuration and everything said about it while it was read."""
+
+    config: Config
+    origin: Origin
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)  # text of every file read, for excerpts
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        return [d for d in self.diagnostics if d.severity is Severity.ERROR]

@@ -1,0 +1,146 @@
+"""What the schema knows about one keyword, and the table of the keywords of a struct.
+
+A block, or a line with options, is a frozen msgspec Struct deriving `Keywords`; each field is
+`name: Annotated[Maybe[type], Keyword(shape, "documentation", ...)] = UNSET`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, get_type_hints
+
+from msgspec import UNSET, Struct
+
+from kactl_agent.config.schema.shapes import Bool, Maybe, Shape, Text
+
+Process = Literal["global", "vrrp", "checker", "bfd"]
+
+
+@dataclass(frozen=True)
+class Keyword:
+    """One keyword of the language.
+
+    doc: what it does, for users. default: the value in force when it is unset, in words. name: canonical spelling where a
+    Python name cannot say it (`flag-1`, `from`). synonyms: other current spellings. deprecated: old spellings, reported with
+    the canonical one. replaced_by: the keyword itself is deprecated; what to use. since: keepalived version that brought it
+    ("" is 2.2.3 or before). extension: kactl's own, keepalived has no such keyword. process: which worker acts on it.
+    position: place among the positional words of its line or block header. header: an option on a block's header line.
+    bare_word: the keyword itself is not written, its value is (`nocsum|csum|remcsum` behind lb_kind).
+    """
+
+    shape: Shape
+    doc: str
+    default: str = ""
+    name: str = ""
+    synonyms: tuple[str, ...] = ()
+    deprecated: tuple[str, ...] = ()
+    replaced_by: str = ""
+    since: str = ""
+    extension: bool = False
+    required: bool = False
+    process: Process = "global"
+    position: int | None = None
+    header: bool = False
+    bare_word: bool = False
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """A keyword of the 1.2 and 1.3 eras, or a common misplacement: keepalived no longer knows it, real files still carry it."""
+
+    doc: str
+    replaced_by: str = ""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A keyword bound to the attribute that holds its value. `name` is the canonical keyword and the YAML key."""
+
+    attribute: str
+    name: str
+    keyword: Keyword
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        return (self.name, *self.keyword.synonyms, *self.keyword.deprecated)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The keywords of a struct. `by_word`: every spelling -> field. `short`: the field a bare YAML scalar stands for, on lines."""
+
+    struct: type[Struct]
+    fields: tuple[Field, ...]
+    by_word: Mapping[str, Field]
+    by_name: Mapping[str, Field]
+    positional: tuple[Field, ...]
+    bare_words: tuple[Field, ...]
+    short: Field | None
+    legacy: Mapping[str, Legacy]
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self.fields)
+
+    def set_fields(self, value: Struct) -> Iterator[tuple[Field, Any]]:
+        """The fields the user set, in the schema's order, with their values."""
+        for f in self.fields:
+            v = getattr(value, f.attribute)
+            if v is not UNSET:
+                yield f, v
+
+
+class Keywords(Struct, frozen=True, kw_only=True):
+    """Base of every block and line of the schema."""
+
+    legacy: ClassVar[Mapping[str, Legacy]] = {}
+
+
+class BlockKeywords(Keywords, frozen=True, kw_only=True):
+    """Base of every block: what neither keepalived nor the schema knows travels in `x-keepalived`, as text."""
+
+    x_keepalived: Annotated[
+        Maybe[tuple[str, ...]],
+        Keyword(
+            Text("line or block of keepalived.conf"),
+            "Lines and blocks of a migrated keepalived.conf that keepalived itself ignores: kept as text for the way back, without effect",
+            name="x-keepalived",
+            extension=True,
+        ),
+    ] = UNSET
+
+
+@cache
+def table_of(struct: type[Struct]) -> Table:
+    """The keyword table of a struct of the schema. Raises TypeError for a field without a Keyword."""
+    fields = []
+    for attribute, hint in get_type_hints(struct, include_extras=True).items():
+        if attribute == "legacy":
+            continue
+        keyword = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Keyword)), None)
+        if keyword is None:
+            raise TypeError(f"{struct.__name__}.{attribute} has no Keyword")
+        fields.append(Field(attribute, keyword.name or attribute.rstrip("_"), keyword))
+    positional = tuple(
+        sorted((f for f in fields if f.keyword.position is not None), key=lambda f: f.keyword.position or 0)
+    )
+    by_word: dict[str, Field] = {}
+    for f in fields:
+        for word in f.spellings:
+            if by_word.setdefault(word, f) is not f:
+                raise TypeError(f"{struct.__name__}: `{word}` stands for two keywords")
+    return Table(
+        struct=struct,
+        fields=tuple(fields),
+        by_word=by_word,
+        by_name={f.name: f for f in fields},
+        positional=positional,
+        bare_words=tuple(f for f in fields if f.keyword.bare_word),
+        short=positional[0] if positional and not issubclass(struct, BlockKeywords) else None,
+        legacy=getattr(struct, "legacy", {}),
+    )
+
+
+FLAG = Bool(bare_only=True)
+BOOL = Bool()

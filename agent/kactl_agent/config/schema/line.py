@@ -1,0 +1,138 @@
+"""Lines with options: words -> struct and back, by the struct's keyword table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from kactl_agent.config.schema.keyword import Field, Table, table_of
+from kactl_agent.config.schema.shapes import Bool, Line, MissingWord, Repeated, ValueFault
+
+S = TypeVar("S", bound=Struct)
+
+
+class UnknownWord(ValueFault):
+    """A word on a line that is neither an option nor a positional value."""
+
+
+def read_line(struct: type[S], words: Sequence[str], at: int, *, header: bool = False) -> tuple[S, int]:
+    """The struct that the words from `at` on say, and the index behind what it took.
+
+    Stops, without a fault, at a word that is none of its options: the caller decides whether that is an error (the end of a
+    nested line is the beginning of its parent's next option). With `header`, only positional and header fields are read.
+    Raises ValueFault, with the index of the word at fault.
+    """
+    table = table_of(struct)
+    values: dict[str, Any] = {}
+    waiting = list(table.positional)
+    while at < len(words):
+        word = words[at]
+        option = table.by_word.get(word)
+        if option is not None and _is_option(option, header):
+            value, at = _read_option(option, words, at, values)
+            values[option.attribute] = value
+            continue
+        bare = _bare_word(table, word, values)
+        if bare is not None:
+            values[bare.attribute], at = bare.keyword.shape.read(words, at)
+            continue
+        if not waiting:
+            break
+        taken = _read_positional(waiting, words, at)
+        if taken is None:
+            break
+        field, value, at = taken
+        values[field.attribute] = value
+    for field in table.fields:
+        on_line = not header or field.keyword.position is not None or field.keyword.header
+        if field.keyword.required and on_line and field.attribute not in values:
+            raise MissingWord(f"`{field.name}` is missing: {field.keyword.shape.describe()}", word=at - 1)
+    return struct(**values), at
+
+
+def _is_option(field: Field, header: bool) -> bool:
+    keyword = field.keyword
+    return keyword.position is None and not keyword.bare_word and (keyword.header or not header)
+
+
+def _read_option(option: Field, words: Sequence[str], at: int, values: dict[str, Any]) -> tuple[Any, int]:
+    shape = option.keyword.shape
+    if isinstance(shape, Repeated):
+        item, at = shape.item.read(words, at + 1)
+        return (*values.get(option.attribute, ()), item), at
+    return shape.read(words, at + 1)
+
+
+def _bare_word(table: Table, word: str, values: dict[str, Any]) -> Field | None:
+    for field in table.bare_words:
+        if field.attribute in values:
+            continue
+        try:
+            field.keyword.shape.read([word], 0)
+        except ValueFault:
+            continue
+        return field
+    return None
+
+
+def _read_positional(waiting: list[Field], words: Sequence[str], at: int) -> tuple[Field, Any, int] | None:
+    """The first waiting positional field that takes the word; optional ones that do not are passed over."""
+    while waiting:
+        field = waiting.pop(0)
+        try:
+            value, behind = field.keyword.shape.read(words, at)
+        except ValueFault:
+            if field.keyword.required or not waiting:
+                raise
+            continue
+        return field, value, behind
+    return None
+
+
+def write_line(value: Struct, *, header: bool = False) -> list[str]:
+    """The words of a line: positional values in order, then options in the schema's order."""
+    table = table_of(type(value))
+    words: list[str] = []
+    positional = [(f, v) for f, v in table.set_fields(value) if f.keyword.position is not None]
+    for field, item in sorted(positional, key=lambda pair: pair[0].keyword.position or 0):
+        words += field.keyword.shape.write(item)
+    for field, item in table.set_fields(value):
+        if field.keyword.position is not None or (header and not field.keyword.header):
+            continue
+        words += _write_option(field, item)
+    return words
+
+
+def _write_option(field: Field, item: Any) -> list[str]:
+    shape = field.keyword.shape
+    if field.keyword.bare_word:
+        return shape.write(item)
+    if isinstance(shape, Bool) and shape.bare_only:
+        return [field.name] if item else []
+    if isinstance(shape, Repeated):
+        return [word for one in item for word in (field.name, *shape.item.write(one))]
+    return [field.name, *shape.write(item)]
+
+
+def describe_line(struct: type[Struct]) -> str:
+    """A line in the reference's notation."""
+    table = table_of(struct)
+    parts = []
+    for field in table.positional:
+        text = field.keyword.shape.describe()
+        parts.append(text if field.keyword.required else f"[{text}]")
+    for field in table.fields:
+        if field.keyword.position is not None:
+            continue
+        shape = field.keyword.shape
+        argument = (
+            ""
+            if isinstance(shape, Bool) and shape.bare_only
+            else "..."
+            if isinstance(shape, Line)
+            else shape.describe()
+        )
+        parts.append(f"[{shape.describe()}]" if field.keyword.bare_word else f"[{f'{field.name} {argument}'.strip()}]")
+    return " ".join(parts)
