@@ -1,0 +1,205 @@
+"""A machine in memory with the same promises as the real one: for tests and for the simulator.
+
+A `FakeLan` joins the interfaces of several `FakeKernel`s: what one sends, the others' sockets receive.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Sequence
+
+from kactl_agent.kernel.ports import AddressFailure, InterfaceAddress, Link, Links
+from kactl_agent.vrrp.actions import PacketMeta
+from kactl_agent.vrrp.settings import Family, VirtualAddress
+
+_UP = 0x1 | 0x40  # IFF_UP, IFF_RUNNING
+
+
+class FakeLan:
+    """A broadcast segment. `connected` may be emptied and refilled to make partitions."""
+
+    def __init__(self) -> None:
+        self.connected: set[FakeVrrpSocket] = set()
+
+    def deliver(self, sender: FakeVrrpSocket, payload: bytes, meta: PacketMeta) -> None:
+        for sock in self.connected:
+            if sock is sender or sock.family is not sender.family or not sock.link_up():
+                continue
+            if meta.destination in sock.groups or sock.has_address(meta.destination):
+                sock.queue.append((payload, PacketMeta(
+                    meta.source, meta.destination, meta.ttl, sock.interface, sock.family is Family.IPV6
+                )))  # fmt: skip
+
+
+class FakeVrrpSocket:
+    """A socket of a `FakeKernel`; `sent` keeps (payload, source, destination, ttl) of all that went out."""
+
+    def __init__(self, kernel: FakeKernel, interface: str, family: Family, groups: Collection[bytes]) -> None:
+        self.kernel = kernel
+        self.interface = interface
+        self.family = family
+        self.groups = frozenset(groups)
+        self.queue: deque[tuple[bytes, PacketMeta]] = deque()
+        self.sent: list[tuple[bytes, bytes, bytes, int]] = []
+        self.closed = False
+
+    def fileno(self) -> int:
+        return -1
+
+    def link_up(self) -> bool:
+        link = self.kernel.links.link(self.interface)
+        return link is not None and link.up
+
+    def has_address(self, address: bytes) -> bool:
+        return any(entry.address == address for entry in self.kernel.links.addresses(self.interface))
+
+    def send(self, payload: bytes, source: bytes, destination: bytes, ttl: int) -> None:
+        self.kernel.fail_if_told("send")
+        if not self.link_up():
+            raise OSError(100, "Network is down")
+        self.sent.append((payload, source, destination, ttl))
+        self.kernel.log.append(("send", self.interface, payload))
+        if self.kernel.lan is not None:
+            self.kernel.lan.deliver(self, payload, PacketMeta(source, destination, ttl, self.interface))
+
+    def receive(self) -> tuple[bytes, PacketMeta] | None:
+        return self.queue.popleft() if self.queue else None
+
+    def close(self) -> None:
+        self.closed = True
+        if self.kernel.lan is not None:
+            self.kernel.lan.connected.discard(self)
+
+
+class FakeLinks:
+    """Interfaces and addresses; every change, by the test or by `FakeAddresses`, is a notification to drain."""
+
+    def __init__(self) -> None:
+        self.table: dict[str, Link] = {}
+        self.on_link: dict[str, list[InterfaceAddress]] = {}
+        self.routers: set[str] = set()
+        self.notifications = 0
+
+    def fileno(self) -> int:
+        return -1
+
+    def close(self) -> None: ...
+
+    def drain(self) -> bool:
+        changed, self.notifications = self.notifications > 0, 0
+        return changed
+
+    def link(self, name: str) -> Link | None:
+        return self.table.get(name)
+
+    def addresses(self, name: str) -> Sequence[InterfaceAddress]:
+        return tuple(self.on_link.get(name, ()))
+
+    def has(self, address: VirtualAddress) -> bool:
+        entries = self.on_link.get(address.interface, ())
+        return any(e.address == address.address and e.prefix_length == address.prefix_length for e in entries)
+
+    def forwarding(self, name: str) -> bool:
+        return name in self.routers
+
+    # -- what happens to the machine
+
+    def add_link(self, name: str, hardware_address: bytes = b"\x02\0\0\0\0\x01", *, up: bool = True) -> Link:
+        link = Link(len(self.table) + 1, name, _UP if up else 0, 1500, hardware_address, 1)
+        self.table[name] = link
+        self.notifications += 1
+        return link
+
+    def set_up(self, name: str, up: bool) -> None:
+        old = self.table[name]
+        self.table[name] = Link(old.index, name, _UP if up else 0, old.mtu, old.hardware_address, old.hardware_type)
+        self.notifications += 1
+
+    def remove_link(self, name: str) -> None:
+        del self.table[name]
+        self.on_link.pop(name, None)
+        self.notifications += 1
+
+    def add_address(self, name: str, address: bytes, prefix_length: int, flags: int = 0) -> None:
+        entry = InterfaceAddress(self.table[name].index, address, prefix_length, flags)
+        self.on_link.setdefault(name, []).append(entry)
+        self.notifications += 1
+
+    def remove_address(self, name: str, address: bytes) -> None:
+        self.on_link[name] = [entry for entry in self.on_link[name] if entry.address != address]
+        self.notifications += 1
+
+
+class FakeAddresses:
+    def __init__(self, kernel: FakeKernel) -> None:
+        self._kernel = kernel
+
+    def close(self) -> None: ...
+
+    def apply(
+        self, remove: Collection[VirtualAddress], add: Collection[VirtualAddress], links: Links
+    ) -> Sequence[AddressFailure]:
+        failures = []
+        table = self._kernel.links
+        for address in remove:
+            if table.has(address):
+                table.remove_address(address.interface, address.address)
+            self._kernel.log.append(("remove", address.interface, address.address))
+        for address in add:
+            try:
+                self._kernel.fail_if_told("add")
+            except OSError as error:
+                failures.append(AddressFailure(address, str(error)))
+                continue
+            if links.link(address.interface) is None:
+                failures.append(AddressFailure(address, f"there is no interface {address.interface}"))
+            elif not table.has(address):
+                table.add_address(address.interface, address.address, address.prefix_length, address.flags)
+            self._kernel.log.append(("add", address.interface, address.address))
+        return failures
+
+
+class FakeFrameSocket:
+    def __init__(self, kernel: FakeKernel) -> None:
+        self._kernel = kernel
+
+    def close(self) -> None: ...
+
+    def send(self, interface: str, frames: Sequence[bytes]) -> int:
+        self._kernel.fail_if_told("frames")
+        self._kernel.log += [("frame", interface, frame) for frame in frames]
+        return 0
+
+
+class FakeVrrpSockets:
+    def __init__(self, kernel: FakeKernel) -> None:
+        self._kernel = kernel
+        self.opened: list[FakeVrrpSocket] = []
+
+    def open(self, link: Link, family: Family, groups: Collection[bytes]) -> FakeVrrpSocket:
+        self._kernel.fail_if_told("open")
+        sock = FakeVrrpSocket(self._kernel, link.name, family, groups)
+        self.opened.append(sock)
+        if self._kernel.lan is not None:
+            self._kernel.lan.connected.add(sock)
+        return sock
+
+
+class FakeKernel:
+    """One machine. `log` has everything done to it, in order: (what, interface, bytes). `failing` names operations
+    (open, send, add, frames) that raise OSError until they are taken out again."""
+
+    def __init__(self, lan: FakeLan | None = None) -> None:
+        self.lan = lan
+        self.log: list[tuple[str, str, bytes]] = []
+        self.failing: set[str] = set()
+        self.links = FakeLinks()
+        self.addresses = FakeAddresses(self)
+        self.vrrp_sockets = FakeVrrpSockets(self)
+        self.frames = FakeFrameSocket(self)
+
+    def fail_if_told(self, operation: str) -> None:
+        if operation in self.failing:
+            raise OSError(1, f"Operation not permitted ({operation})")
+
+    def close(self) -> None: ...

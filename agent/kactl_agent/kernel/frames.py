@@ -1,0 +1,35 @@
+"""One AF_PACKET socket (packet(7)) for the frames that tell the neighbourhood where an address is."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+
+_SEND_BUFFER = 4 << 20
+_SO_SNDBUFFORCE = 32
+_QUEUE_FULL = frozenset({errno.EAGAIN, errno.ENOBUFS})
+
+
+class PacketFrameSocket:
+    """`kactl_agent.kernel.ports.FrameSocket` on Linux. It receives nothing: its protocol is 0."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def send(self, interface: str, frames: Sequence[bytes]) -> int:
+        target = (interface, 0)
+        send = self._socket.sendto
+        unsent = 0
+        for frame in frames:
+            try:
+                send(frame, target)
+            except OSError as error:
+                if error.errno not in _QUEUE_FULL:
+                    raise
+                unsent += 1
+        return unsent

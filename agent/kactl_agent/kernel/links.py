@@ -1,0 +1,135 @@
+"""Interfaces and addresses of the machine, by rtnetlink: one dump, then the kernel's notifications."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+
+from kactl_agent.kernel import rtnetlink as nl
+from kactl_agent.kernel.ports import InterfaceAddress, Link
+from kactl_agent.vrrp.settings import VirtualAddress
+
+_GROUPS = (nl.RTNLGRP_LINK, nl.RTNLGRP_IPV4_IFADDR, nl.RTNLGRP_IPV6_IFADDR, nl.RTNLGRP_IPV6_NETCONF)
+_SO_RCVBUFFORCE = 33
+_SOL_NETLINK = 270
+_NETLINK_ADD_MEMBERSHIP = 1
+_RECEIVE_BUFFER = 4 << 20  # a burst of 10,000 address notifications
+_DATAGRAM = 1 << 18
+_DUMP_TIMEOUT = 5.0
+
+
+def open_netlink(timeout: float | None = 0.0) -> socket.socket:
+    """An rtnetlink socket with room for bursts. `timeout` 0 is non-blocking. Raises OSError."""
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+    except PermissionError:  # without CAP_NET_ADMIN, as in `kactl-agent --check`: as much as is allowed
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    sock.bind((0, 0))
+    sock.settimeout(timeout)
+    return sock
+
+
+class NetlinkLinks:
+    """`kactl_agent.kernel.ports.Links` on Linux."""
+
+    def __init__(self) -> None:
+        self._monitor = open_netlink()
+        for group in _GROUPS:
+            self._monitor.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
+        self._links: dict[int, Link] = {}
+        self._names: dict[str, int] = {}
+        self._addresses: dict[int, dict[tuple[bytes, int], InterfaceAddress]] = {}
+        self._forwarding: dict[int, bool] = {}
+        self._resynchronise()
+
+    def fileno(self) -> int:
+        return self._monitor.fileno()
+
+    def close(self) -> None:
+        self._monitor.close()
+
+    def link(self, name: str) -> Link | None:
+        index = self._names.get(name)
+        return None if index is None else self._links[index]
+
+    def addresses(self, name: str) -> Sequence[InterfaceAddress]:
+        index = self._names.get(name)
+        return () if index is None else tuple(self._addresses.get(index, {}).values())
+
+    def has(self, address: VirtualAddress) -> bool:
+        index = self._names.get(address.interface)
+        return index is not None and (address.address, address.prefix_length) in self._addresses.get(index, ())
+
+    def forwarding(self, name: str) -> bool:
+        index = self._names.get(name)
+        return index is not None and self._forwarding.get(index, False)
+
+    def drain(self) -> bool:
+        changed = False
+        while True:
+            try:
+                data = self._monitor.recv(_DATAGRAM)
+            except BlockingIOError:
+                return changed
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                # notifications were lost: what is left of them is older than a new dump
+                self._resynchronise()
+                return True
+            for message in nl.messages(data):
+                self._take(message)
+            changed = True
+
+    def _resynchronise(self) -> None:
+        """Read everything anew. The monitor is subscribed before, so that nothing falls between the two."""
+        self._links, self._names, self._addresses, self._forwarding = {}, {}, {}, {}
+        with open_netlink(_DUMP_TIMEOUT) as sock:
+            self._dump(sock, nl.encode_dump(nl.RTM_GETLINK, 1))
+            self._dump(sock, nl.encode_dump(nl.RTM_GETADDR, 2))
+            self._dump(sock, nl.encode_dump(nl.RTM_GETNETCONF, 3, nl.AF_INET6))
+
+    def _dump(self, sock: socket.socket, request: bytes) -> None:
+        sock.send(request)
+        while True:
+            for message in nl.messages(sock.recv(_DATAGRAM)):
+                if message.type == nl.NLMSG_DONE:
+                    return
+                if message.type == nl.NLMSG_ERROR:
+                    failure = nl.decode_failure(message.body)
+                    if failure.error == errno.EOPNOTSUPP or failure.request.type == nl.RTM_GETNETCONF:
+                        return  # a kernel without IPv6 has no such configuration
+                    raise OSError(failure.error, nl.reason(failure.error))
+                self._take(message)
+
+    def _take(self, message: nl.Message) -> None:
+        if message.type in (nl.RTM_NEWLINK, nl.RTM_DELLINK):
+            link = nl.decode_link(message.body)
+            if link is not None:
+                self._take_link(link, gone=message.type == nl.RTM_DELLINK)
+        elif message.type in (nl.RTM_NEWADDR, nl.RTM_DELADDR):
+            address = nl.decode_address(message.body)
+            if address is None:
+                return
+            table = self._addresses.setdefault(address.index, {})
+            if message.type == nl.RTM_NEWADDR:
+                table[address.address, address.prefix_length] = address
+            else:
+                table.pop((address.address, address.prefix_length), None)
+        elif message.type == nl.RTM_NEWNETCONF:
+            forwarding = nl.decode_forwarding(message.body)
+            if forwarding is not None:
+                self._forwarding[forwarding[0]] = forwarding[1]
+
+    def _take_link(self, link: Link, *, gone: bool) -> None:
+        old = self._links.pop(link.index, None)
+        if old is not None and self._names.get(old.name) == link.index:
+            del self._names[old.name]
+        if gone:
+            self._addresses.pop(link.index, None)
+            self._forwarding.pop(link.index, None)
+            return
+        self._links[link.index] = link
+        self._names[link.name] = link.index

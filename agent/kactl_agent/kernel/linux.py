@@ -1,0 +1,23 @@
+"""The machine itself: every port of the VRRP worker on Linux."""
+
+from __future__ import annotations
+
+from kactl_agent.kernel.addresses import NetlinkAddresses
+from kactl_agent.kernel.frames import PacketFrameSocket
+from kactl_agent.kernel.links import NetlinkLinks
+from kactl_agent.kernel.vrrp_sockets import RawVrrpSockets
+
+
+class LinuxKernel:
+    """`kactl_agent.kernel.ports.Kernel`. Needs CAP_NET_ADMIN and CAP_NET_RAW. Raises OSError."""
+
+    def __init__(self) -> None:
+        self.links = NetlinkLinks()
+        self.addresses = NetlinkAddresses()
+        self.vrrp_sockets = RawVrrpSockets()
+        self.frames = PacketFrameSocket()
+
+    def close(self) -> None:
+        self.links.close()
+        self.addresses.close()
+        self.frames.close()

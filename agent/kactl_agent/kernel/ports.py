@@ -1,0 +1,132 @@
+"""What the runtime needs of the machine, as protocols; one module beside this one carries each of them out on Linux.
+
+`kactl_agent.kernel.fake.FakeKernel` keeps the same promises in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+import msgspec
+
+from kactl_agent.vrrp.actions import PacketMeta
+from kactl_agent.vrrp.settings import Family, VirtualAddress
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A network interface as the kernel last described it."""
+
+    index: int
+    name: str
+    flags: int  # IFF_* bits
+    mtu: int
+    hardware_address: bytes
+    hardware_type: int  # ARPHRD_*: 1 is Ethernet
+
+    @property
+    def up(self) -> bool:
+        """IFF_UP and IFF_RUNNING: enabled, and with a carrier."""
+        return self.flags & 0x41 == 0x41
+
+
+class InterfaceAddress(msgspec.Struct, frozen=True):
+    """An address on an interface as the kernel last described it."""
+
+    index: int
+    address: bytes  # the local one of a point-to-point pair
+    prefix_length: int
+    flags: int = 0  # IFA_F_* bits
+    scope: int = 0
+
+    @property
+    def family(self) -> Family:
+        return Family.IPV4 if len(self.address) == 4 else Family.IPV6
+
+
+class AddressFailure(msgspec.Struct, frozen=True):
+    """The kernel refused one operation."""
+
+    address: VirtualAddress
+    reason: str
+
+
+class Links(Protocol):
+    """Interfaces and addresses of the machine, kept current by the kernel's own notifications."""
+
+    def fileno(self) -> int:
+        """Readable when `drain` has something to take in."""
+
+    def drain(self) -> bool:
+        """Take in, without blocking, all the kernel has reported so far. Returns whether anything came."""
+
+    def link(self, name: str) -> Link | None: ...
+
+    def addresses(self, name: str) -> Sequence[InterfaceAddress]:
+        """Addresses of an interface, the kernel's order kept (the primary one of a subnet stands first)."""
+
+    def has(self, address: VirtualAddress) -> bool:
+        """Whether the address, with its prefix length, is on its interface."""
+
+    def forwarding(self, name: str) -> bool:
+        """Whether the interface routes IPv6 (net.ipv6.conf.IF.forwarding): the router flag of an advertisement."""
+
+    def close(self) -> None: ...
+
+
+class Addresses(Protocol):
+    """Puts addresses on interfaces and takes them off, all of a call in one go."""
+
+    def apply(
+        self, remove: Collection[VirtualAddress], add: Collection[VirtualAddress], links: Links
+    ) -> Sequence[AddressFailure]:
+        """Remove, then add. What is already as wanted is no failure."""
+
+    def close(self) -> None: ...
+
+
+class VrrpSocket(Protocol):
+    """Sends and receives VRRP messages of one family on one interface."""
+
+    def fileno(self) -> int: ...
+
+    def send(self, payload: bytes, source: bytes, destination: bytes, ttl: int) -> None:
+        """Send one VRRP message behind an IP header of this source and TTL. Raises OSError."""
+
+    def receive(self) -> tuple[bytes, PacketMeta] | None:
+        """The next VRRP message, without its IP header; None when none is waiting. Raises OSError."""
+
+    def close(self) -> None: ...
+
+
+class VrrpSockets(Protocol):
+    def open(self, link: Link, family: Family, groups: Collection[bytes]) -> VrrpSocket:
+        """A socket bound to the interface and a member of the multicast groups. Raises OSError."""
+
+
+class FrameSocket(Protocol):
+    """Sends whole link-layer frames: gratuitous ARP, unsolicited neighbour advertisements."""
+
+    def send(self, interface: str, frames: Sequence[bytes]) -> int:
+        """Send the frames in one burst. Returns how many could not be sent because the device's queue was full.
+        Raises OSError when the interface is gone or down."""
+
+    def close(self) -> None: ...
+
+
+class Kernel(Protocol):
+    """All ports of the VRRP worker."""
+
+    @property
+    def links(self) -> Links: ...
+
+    @property
+    def addresses(self) -> Addresses: ...
+
+    @property
+    def vrrp_sockets(self) -> VrrpSockets: ...
+
+    @property
+    def frames(self) -> FrameSocket: ...
+
+    def close(self) -> None: ...
