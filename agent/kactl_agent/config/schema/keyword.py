@@ -27,7 +27,8 @@ class Keyword:
     the canonical one. replaced_by: the keyword itself is deprecated; what to use. since: keepalived version that brought it
     ("" is 2.2.3 or before). extension: kactl's own, keepalived has no such keyword. process: which worker acts on it.
     position: place among the positional words of its line or block header. header: an option on a block's header line.
-    bare_word: the keyword itself is not written, its value is (`nocsum|csum|remcsum` behind lb_kind).
+    bare_word: the keyword itself is not written, its value is (`nocsum|csum|remcsum` behind lb_kind). leading: an option or bare
+    word that stands before the positional words, and is none behind them (`lock` in `mtu lock 1400`).
     """
 
     shape: Shape
@@ -44,6 +45,7 @@ class Keyword:
     position: int | None = None
     header: bool = False
     bare_word: bool = False
+    leading: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Table:
     bare_words: tuple[Field, ...]
     short: Field | None
     legacy: Mapping[str, Legacy]
+    fillers: tuple[str, ...]
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self.fields)
@@ -92,9 +95,10 @@ class Table:
 
 
 class Keywords(Struct, frozen=True, kw_only=True):
-    """Base of every block and line of the schema."""
+    """Base of every block and line of the schema. `fillers` are words of a line that may be left out and mean nothing."""
 
     legacy: ClassVar[Mapping[str, Legacy]] = {}
+    fillers: ClassVar[tuple[str, ...]] = ()
 
 
 class BlockKeywords(Keywords, frozen=True, kw_only=True):
@@ -116,7 +120,7 @@ def table_of(struct: type[Struct]) -> Table:
     """The keyword table of a struct of the schema. Raises TypeError for a field without a Keyword."""
     fields = []
     for attribute, hint in get_type_hints(struct, include_extras=True).items():
-        if attribute == "legacy":
+        if attribute in ("legacy", "fillers"):
             continue
         keyword = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Keyword)), None)
         if keyword is None:
@@ -139,6 +143,7 @@ def table_of(struct: type[Struct]) -> Table:
         bare_words=tuple(f for f in fields if f.keyword.bare_word),
         short=positional[0] if positional and not issubclass(struct, BlockKeywords) else None,
         legacy=getattr(struct, "legacy", {}),
+        fillers=getattr(struct, "fillers", ()),
     )
 
 

@@ -27,14 +27,18 @@ def read_line(struct: type[S], words: Sequence[str], at: int, *, header: bool = 
     table = table_of(struct)
     values: dict[str, Any] = {}
     waiting = list(table.positional)
+    leading = True
     while at < len(words):
         word = words[at]
         option = table.by_word.get(word)
-        if option is not None and _is_option(option, header):
+        if option is not None and _is_option(option, header) and (leading or not option.keyword.leading):
             value, at = _read_option(option, words, at, values)
             values[option.attribute] = value
             continue
-        bare = _bare_word(table, word, values)
+        if word in table.fillers and at + 1 < len(words):
+            at += 1
+            continue
+        bare = _bare_word(table, word, values, leading)
         if bare is not None:
             values[bare.attribute], at = bare.keyword.shape.read(words, at)
             continue
@@ -44,6 +48,7 @@ def read_line(struct: type[S], words: Sequence[str], at: int, *, header: bool = 
         if taken is None:
             break
         field, value, at = taken
+        leading = False
         values[field.attribute] = value
     for field in table.fields:
         on_line = not header or field.keyword.position is not None or field.keyword.header
@@ -65,9 +70,9 @@ def _read_option(option: Field, words: Sequence[str], at: int, values: dict[str,
     return shape.read(words, at + 1)
 
 
-def _bare_word(table: Table, word: str, values: dict[str, Any]) -> Field | None:
+def _bare_word(table: Table, word: str, values: dict[str, Any], leading: bool) -> Field | None:
     for field in table.bare_words:
-        if field.attribute in values:
+        if field.attribute in values or (field.keyword.leading and not leading):
             continue
         try:
             field.keyword.shape.read([word], 0)
@@ -92,14 +97,18 @@ def _read_positional(waiting: list[Field], words: Sequence[str], at: int) -> tup
 
 
 def write_line(value: Struct, *, header: bool = False) -> list[str]:
-    """The words of a line: positional values in order, then options in the schema's order."""
+    """The words of a line: leading options, positional values in order, then options in the schema's order."""
     table = table_of(type(value))
     words: list[str] = []
+    for field, item in table.set_fields(value):
+        if field.keyword.leading and (field.keyword.header or not header):
+            words += _write_option(field, item)
     positional = [(f, v) for f, v in table.set_fields(value) if f.keyword.position is not None]
     for field, item in sorted(positional, key=lambda pair: pair[0].keyword.position or 0):
         words += field.keyword.shape.write(item)
     for field, item in table.set_fields(value):
-        if field.keyword.position is not None or (header and not field.keyword.header):
+        keyword = field.keyword
+        if keyword.position is not None or keyword.leading or (header and not keyword.header):
             continue
         words += _write_option(field, item)
     return words
