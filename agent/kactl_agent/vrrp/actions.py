@@ -1,4 +1,4 @@
-"""What goes into a VRRP engine and what comes out of it: serialisable, so that it can be recorded, replayed and explained.
+"""What goes into a VRRP engine and what comes out: serialisable, so that it can be recorded, replayed and explained.
 
 Every input and every action is a tagged, frozen struct: `msgspec.json.encode` of one is a line of a recording
 (see `kactl_agent.vrrp.recording`).
@@ -63,8 +63,22 @@ class AddressLost(Input, frozen=True):
     address: VirtualAddress
 
 
+class PriorityContribution(Input, frozen=True):
+    """What a tracker adds to the priority from now on. A weight of 0 takes the contribution back."""
+
+    name: str  # unique in the instance, e.g. "track_script chk_haproxy"
+    weight: int
+
+
+class TrackerFault(Input, frozen=True):
+    """A tracker without a weight puts the instance into FAULT, or takes its fault back."""
+
+    name: str  # unique in the instance
+    faulted: bool
+
+
 class ActionFailed(Input, frozen=True):
-    """The driver could not carry an action out: failures come back as inputs, never as exceptions through the engine."""
+    """The driver could not carry an action out. Failures come back as inputs, never as exceptions in the engine."""
 
     action: str
     reason: str
@@ -78,7 +92,7 @@ class Action(msgspec.Struct, frozen=True, tag_field="action", tag=True):
 
 
 class SendAdvert(Action, frozen=True):
-    """Send a VRRP packet: `payload` is the VRRP message, the driver puts it behind an IP header of this source and TTL."""
+    """Send a VRRP packet: the driver puts `payload`, the VRRP message, behind an IP header of this source and TTL."""
 
     payload: bytes
     source: bytes
@@ -121,3 +135,7 @@ class Report(Action, frozen=True):
     code: str
     detail: str
     level: str = "info"  # info, warning, error
+
+
+AnyInput = Startup | Shutdown | InterfaceState | AddressLost | PriorityContribution | TrackerFault | ActionFailed
+AnyAction = SendAdvert | AddAddresses | RemoveAddresses | Announce | Transition | Report

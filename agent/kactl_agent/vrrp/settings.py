@@ -28,7 +28,7 @@ class ChecksumForm(Enum):
 
 
 class VirtualAddress(msgspec.Struct, frozen=True):
-    """One address that is on the machine while the instance is MASTER (virtual_ipaddress, virtual_ipaddress_excluded)."""
+    """An address the machine has while the instance is MASTER (virtual_ipaddress, virtual_ipaddress_excluded)."""
 
     address: bytes
     prefix_length: int
@@ -82,4 +82,5 @@ class VrrpSettings(msgspec.Struct, frozen=True, kw_only=True):
     higher_prio_send_advert: bool = False
     owner_ignore_adverts: bool = False
     startup_delay: int = 0
+    strict_mode: bool = False  # also discard what the RFCs want discarded and keepalived takes
     auth_password: bytes = b""  # VRRPv2 simple text password, at most 8 bytes; never logged

@@ -1,0 +1,161 @@
+"""Telling the neighbours where a virtual address is: when, and the frames.
+
+When: a burst on becoming MASTER, a second one after garp_master_delay, a refresh every garp_master_refresh, and bursts
+in answer to a master of lower priority. What: gratuitous ARP for IPv4 (RFC 9568 6.4.1, 6.4.2), unsolicited neighbour
+advertisements for IPv6 (RFC 4861 7.2.6).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Iterable
+
+from kactl_agent.vrrp.actions import Announce
+from kactl_agent.vrrp.packet import TTL, internet_checksum
+from kactl_agent.vrrp.settings import GratuitousSettings, VirtualAddress
+
+_BROADCAST = b"\xff" * 6
+_ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
+_ALL_NODES_HARDWARE = bytes.fromhex("333300000001")
+_ETHERTYPE_ARP = 0x0806
+_ETHERTYPE_IPV6 = 0x86DD
+_ICMPV6 = 58
+_NEIGHBOUR_ADVERTISEMENT = 136
+_FLAG_ROUTER = 0x80000000
+_FLAG_OVERRIDE = 0x20000000
+_OPTION_TARGET_LINK_LAYER_ADDRESS = 2
+
+
+def gratuitous_arp(address: bytes, hardware_address: bytes) -> bytes:
+    """The Ethernet frame of a gratuitous ARP request for an IPv4 `address` at `hardware_address` (6 bytes).
+
+    Sender and target address are `address`. The target hardware address, which an ARP request leaves open, is the
+    broadcast address, as keepalived sends it.
+    """
+    return struct.pack(
+        "!6s6sHHHBBH6s4s6s4s",
+        _BROADCAST,
+        hardware_address,
+        _ETHERTYPE_ARP,
+        1,  # hardware type Ethernet
+        0x0800,
+        6,
+        4,
+        1,  # request
+        hardware_address,
+        address,
+        _BROADCAST,
+        address,
+    )
+
+
+def neighbour_advertisement(address: bytes, hardware_address: bytes, router: bool) -> bytes:
+    """The Ethernet frame of an unsolicited neighbour advertisement for an IPv6 `address` at `hardware_address`.
+
+    It goes from the address itself to all nodes with hop limit 255. The override flag is set, the router flag when the
+    interface forwards (`router`), the solicited flag never (RFC 4861 7.2.6; keepalived).
+    """
+    flags = _FLAG_OVERRIDE | (_FLAG_ROUTER if router else 0)
+    option = struct.pack("!BB6s", _OPTION_TARGET_LINK_LAYER_ADDRESS, 1, hardware_address)
+    message = struct.pack("!BBHI16s", _NEIGHBOUR_ADVERTISEMENT, 0, 0, flags, address) + option
+    pseudo_header = int.from_bytes(address + _ALL_NODES, "big") + len(message) + _ICMPV6
+    checksum = internet_checksum(message, pseudo_header)
+    message = message[:2] + checksum.to_bytes(2, "big") + message[4:]
+    ethernet = _ALL_NODES_HARDWARE + hardware_address + _ETHERTYPE_IPV6.to_bytes(2, "big")
+    return ethernet + struct.pack("!IHBB16s16s", 6 << 28, len(message), _ICMPV6, TTL, address, _ALL_NODES) + message
+
+
+class _Lane:
+    """Announcements that keep a gap: one interface and one address family (garp_interval, gna_interval)."""
+
+    def __init__(self, gap: int) -> None:
+        self.gap = gap
+        self.waiting: deque[VirtualAddress] = deque()
+        self.next = 0  # when the next one may go
+
+    def due(self, now: int) -> list[VirtualAddress]:
+        addresses = []
+        while self.waiting and self.next <= now:
+            addresses.append(self.waiting.popleft())
+            # From when it was due, so that a late timer does not stretch the burst; but never two at once.
+            self.next = max(self.next, now - self.gap + 1) + self.gap
+        return addresses
+
+
+class GratuitousSchedule:
+    """When the addresses of one instance are announced. All times are ns of the same clock."""
+
+    def __init__(self, settings: GratuitousSettings, addresses: Iterable[VirtualAddress]) -> None:
+        self._settings = settings
+        self._unpaced: list[VirtualAddress] = []
+        self._paced: list[tuple[_Lane, list[VirtualAddress]]] = []
+        lanes: dict[tuple[str, int], tuple[_Lane, list[VirtualAddress]]] = {}
+        for address in addresses:
+            size = len(address.address)
+            gap = settings.arp_interval if size == 4 else settings.advertisement_interval
+            if not gap:
+                self._unpaced.append(address)
+                continue
+            key = (address.interface, size)
+            if key not in lanes:
+                lanes[key] = (_Lane(gap), [])
+                self._paced.append(lanes[key])
+            lanes[key][1].append(address)
+        self._second: int | None = None
+        self._refresh: int | None = None
+        self._second_after_lower: int | None = None
+
+    def start(self, now: int) -> list[Announce]:
+        """The instance became MASTER: the first burst; the second one and the refresh are scheduled."""
+        settings = self._settings
+        self._second = now + settings.delay if settings.delay else None
+        self._refresh = now + settings.delay + settings.refresh if settings.refresh else None
+        return self._burst(settings.repeat, now)
+
+    def lower_priority(self, now: int) -> list[Announce]:
+        """A master of lower priority was heard and may have moved the addresses: announce them again."""
+        settings = self._settings
+        if not settings.lower_priority_repeat:
+            return []
+        if settings.lower_priority_delay:
+            self._second_after_lower = now + settings.lower_priority_delay
+        return self._burst(settings.lower_priority_repeat, now)
+
+    def stop(self) -> None:
+        """The instance is no longer MASTER."""
+        self._second = self._refresh = self._second_after_lower = None
+        for lane, _ in self._paced:
+            lane.waiting.clear()
+
+    def deadline(self) -> int | None:
+        """When `due` has something to say next, None when nothing is scheduled."""
+        times = [t for t in (self._second, self._refresh, self._second_after_lower) if t is not None]
+        times += [lane.next for lane, _ in self._paced if lane.waiting]
+        return min(times, default=None)
+
+    def due(self, now: int) -> list[Announce]:
+        """What is to be announced by now."""
+        settings = self._settings
+        actions: list[Announce] = []
+        if self._second is not None and self._second <= now:
+            self._second = None
+            actions += self._burst(settings.repeat, now)
+        if self._second_after_lower is not None and self._second_after_lower <= now:
+            self._second_after_lower = None
+            actions += self._burst(settings.lower_priority_repeat, now)
+        if self._refresh is not None and self._refresh <= now:
+            self._refresh = max(self._refresh, now - settings.refresh + 1) + settings.refresh
+            actions += self._burst(settings.refresh_repeat, now)
+        return actions + self._paced_due(now)
+
+    def _burst(self, repeat: int, now: int) -> list[Announce]:
+        actions = [Announce(tuple(self._unpaced), repeat)] if self._unpaced else []
+        for lane, addresses in self._paced:
+            # A new burst takes the place of what is left of an older one: the queue stays bounded.
+            lane.waiting = deque(addresses * repeat)
+            lane.next = max(lane.next, now)
+        return actions + self._paced_due(now)
+
+    def _paced_due(self, now: int) -> list[Announce]:
+        return [Announce((address,), 1) for lane, _ in self._paced for address in lane.due(now)]

@@ -1,0 +1,230 @@
+"""One VRRP instance: what comes in, as events of its state machine, and what can be seen from outside.
+
+Pure: packets, events and `now` (ns of any steady clock) go in, actions and one deadline come out. It never reads a
+clock and never fails on what a peer sends.
+"""
+
+from __future__ import annotations
+
+from kactl_agent.vrrp.actions import (
+    Action,
+    ActionFailed,
+    AddressLost,
+    Input,
+    InterfaceState,
+    PacketMeta,
+    PriorityContribution,
+    Report,
+    Shutdown,
+    Startup,
+    State,
+    TrackerFault,
+)
+from kactl_agent.vrrp.fsm import Event
+from kactl_agent.vrrp.machine import Occasion, StateMachine, text_of
+from kactl_agent.vrrp.packet import Advert, Reason, RemoteProtocolError
+from kactl_agent.vrrp.priority import RESIGNING, effective_priority
+from kactl_agent.vrrp.reception import Reception
+from kactl_agent.vrrp.settings import VrrpSettings
+from kactl_agent.vrrp.snapshot import InstanceSnapshot
+
+INTERFACE_MISSING = "interface_missing"
+INTERFACE_DOWN = "interface_down"
+NO_SOURCE_ADDRESS = "no_source_address"
+
+
+class VrrpInstance(StateMachine):
+    """The engine of one vrrp_instance. Times are ns of the caller's clock, which must not go backwards."""
+
+    def __init__(self, settings: VrrpSettings) -> None:
+        super().__init__(settings)
+        self._preempt = settings.preempt or self._owner  # RFC 9568 6.1: the owner always preempts
+        self._reception = Reception(settings)
+        self._faults: dict[str, str] = {INTERFACE_MISSING: f"interface {settings.interface} does not exist"}
+        self._contributions: dict[str, int] = {}
+
+    # -- what the driver calls -----------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> VrrpSettings:
+        return self._settings
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def receive(self, data: bytes, meta: PacketMeta, now: int) -> list[Action]:
+        """A VRRP message (the IP payload) came in (RFC 9568 7.1, 6.4)."""
+        statistics = self._statistics
+        statistics["adverts_received"] += 1
+        if self._owner and self._settings.owner_ignore_adverts:
+            statistics["ignored_owner"] += 1
+            return []
+        if now < self._listening_from:
+            statistics["ignored_startup_delay"] += 1
+            return []
+        try:
+            advert, remarks = self._reception.check(data, meta)
+        except RemoteProtocolError as error:
+            statistics[error.reason.value] += 1
+            if error.reason is Reason.VIRTUAL_ROUTER_ID:
+                return []  # another virtual router of the same LAN, not an error
+            return self._report(error.reason.value, f"advert from {text_of(meta.source)} discarded: {error.detail}")
+        if meta.source == self._source:
+            statistics["own_address"] += 1
+            detail = (
+                f"advert from {text_of(meta.source)}, which is our own address: looped back, or an address conflict"
+            )
+            return self._report("own_address", detail)
+        actions = self._advance(self._classify(advert, meta.source, now), Occasion(now, advert, meta.source))
+        for remark in remarks:  # after the transition or the new master that lets them be reported again
+            statistics[remark.code] = statistics.get(remark.code, 0) + 1
+            actions += self._report(remark.code, remark.detail, remark.level)
+        return actions
+
+    def handle_timer(self, now: int) -> list[Action]:
+        """`deadline()` has come. Early or superfluous calls do nothing."""
+        actions: list[Action] = []
+        if self._down_timer is not None and self._down_timer <= now:
+            actions += self._advance(Event.MASTER_DOWN_TIMER, Occasion(now))
+        if self._adver_timer is not None and self._adver_timer <= now:
+            actions += self._advance(Event.ADVER_TIMER, Occasion(now))
+        actions += self._gratuitous.due(now)
+        return actions
+
+    def handle_event(self, event: Input, now: int) -> list[Action]:
+        """Anything else that happens. Raises TypeError for an input that is not for a VRRP instance."""
+        match event:
+            case InterfaceState():
+                return self._interface_changed(event, now)
+            case Startup():
+                return self._startup(now)
+            case Shutdown():
+                return self._advance(Event.SHUTDOWN, Occasion(now), "shutdown", "orderly stop")
+            case AddressLost():
+                return self._address_lost(event, now)
+            case PriorityContribution():
+                return self._contribution_changed(event, now)
+            case TrackerFault():
+                reason = {event.name: f"{event.name} has failed"} if event.faulted else {}
+                others = {name: text for name, text in self._faults.items() if name != event.name}
+                return self._faults_changed(others | reason, now)
+            case ActionFailed():
+                self._statistics["action_failed"] += 1
+                return self._report(
+                    f"action_failed_{event.action}", f"{event.action} could not be carried out: {event.reason}", "error"
+                )
+        raise TypeError(f"{type(event).__name__} is no input of a VRRP instance")
+
+    def deadline(self) -> int | None:
+        """When `handle_timer` is to be called next; None when no timer runs."""
+        times = (self._down_timer, self._adver_timer, self._gratuitous.deadline())
+        return min((time for time in times if time is not None), default=None)
+
+    def snapshot(self) -> InstanceSnapshot:
+        """The state as it is now."""
+        settings = self._settings
+        return InstanceSnapshot(
+            name=settings.name,
+            state=self._state,
+            since=self._since,
+            cause=self._cause,
+            detail=self._detail,
+            interface=settings.interface,
+            virtual_router_id=settings.virtual_router_id,
+            family=settings.family,
+            version=settings.version,
+            configured_priority=settings.priority,
+            effective_priority=self._priority,
+            contributions=tuple(self._contributions.items()),
+            master=self._source if self._state is State.MASTER else self._master,
+            master_priority=self._priority if self._state is State.MASTER else self._master_priority,
+            source_address=self._source,
+            advert_interval=settings.advert_interval,
+            master_adver_interval=self._master_adver_interval,
+            addresses=settings.addresses,
+            faults=tuple(self._faults),
+            statistics=dict(self._statistics),
+        )
+
+    # -- inputs to events of the state machine -------------------------------------------------------------------------
+
+    def _classify(self, advert: Advert, source: bytes, now: int) -> Event:
+        priority = advert.priority
+        if priority == RESIGNING:
+            self._statistics["priority_zero_received"] += 1
+            return Event.ADVERT_PRIORITY_ZERO
+        if priority > self._priority:
+            return Event.ADVERT_HIGHER
+        if priority == self._priority:  # addresses compare as unsigned integers in network byte order (RFC 9568 6.4.3)
+            return Event.ADVERT_EQUAL_HIGHER_ADDRESS if source > self._source else Event.ADVERT_EQUAL_LOWER_ADDRESS
+        if self._state is State.BACKUP:
+            if not self._preempt:
+                return Event.ADVERT_LOWER_NOT_PREEMPTED
+            if self._settings.preempt_delay:
+                if self._preempt_at is None:
+                    self._preempt_at = now + self._settings.preempt_delay
+                if now < self._preempt_at:
+                    return Event.ADVERT_LOWER_NOT_PREEMPTED
+        return Event.ADVERT_LOWER
+
+    def _startup(self, now: int) -> list[Action]:
+        if self._state is not State.INIT:
+            return self._advance(Event.STARTUP, Occasion(now))
+        self._listening_from = now + self._settings.startup_delay if self._settings.startup_delay else 0
+        if self._faults:
+            detail = "; ".join(self._faults.values())
+            return self._advance(Event.STARTUP_FAULT, Occasion(now), next(iter(self._faults)), detail)
+        if self._owner and now >= self._listening_from:
+            detail = "started as the owner of the addresses (priority 255)"
+            return self._advance(Event.STARTUP_OWNER, Occasion(now), "startup", detail)
+        return self._advance(Event.STARTUP, Occasion(now), "startup", "started")
+
+    def _interface_changed(self, interface: InterfaceState, now: int) -> list[Action]:
+        settings = self._settings
+        self._interface = interface
+        faults = {}
+        if not interface.exists:
+            faults[INTERFACE_MISSING] = f"interface {settings.interface} does not exist"
+        elif not interface.up:
+            faults[INTERFACE_DOWN] = f"interface {settings.interface} is down"
+        source = settings.source_address or interface.primary_address
+        if not source:
+            faults[NO_SOURCE_ADDRESS] = f"interface {settings.interface} has no address to send adverts from"
+        self._source = source
+        own = {INTERFACE_MISSING, INTERFACE_DOWN, NO_SOURCE_ADDRESS}
+        return self._faults_changed(
+            faults | {name: text for name, text in self._faults.items() if name not in own}, now
+        )
+
+    def _faults_changed(self, faults: dict[str, str], now: int) -> list[Action]:
+        before, self._faults = self._faults, faults
+        if faults and not before:
+            name, detail = next(iter(faults.items()))
+            return self._advance(Event.FAULT, Occasion(now), name, detail)
+        if before and not faults:
+            owner = self._owner and now >= self._listening_from
+            detail = f"no longer: {'; '.join(before.values())}"
+            event = Event.RECOVERY_OWNER if owner else Event.RECOVERY
+            return self._advance(event, Occasion(now), "fault_cleared", detail)
+        return []
+
+    def _address_lost(self, event: AddressLost, now: int) -> list[Action]:
+        address = event.address
+        if not address.tracked or address not in self._settings.addresses:
+            return []
+        detail = f"{text_of(address.address)} was removed from {address.interface} by something else"
+        return self._advance(Event.ADDRESS_LOST, Occasion(now), "address_lost", detail)
+
+    def _contribution_changed(self, event: PriorityContribution, now: int) -> list[Action]:
+        if event.weight:
+            self._contributions[event.name] = event.weight
+        else:
+            self._contributions.pop(event.name, None)
+        before = self._priority
+        self._priority = effective_priority(self._settings.priority, self._contributions.values())
+        if self._priority == before:
+            return []
+        detail = f"effective priority {before} -> {self._priority} ({event.name}: {event.weight:+d})"
+        report = Report("priority_changed", detail)
+        return [report, *self._advance(Event.PRIORITY_CHANGED, Occasion(now, old_priority=before))]

@@ -1,0 +1,262 @@
+"""Carries out the table of `kactl_agent.vrrp.fsm`: the protocol's variables, its timers and the steps of a row.
+
+`kactl_agent.vrrp.instance` turns packets and inputs into the events that are advanced here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from kactl_agent.vrrp.actions import (
+    Action,
+    AddAddresses,
+    InterfaceState,
+    RemoveAddresses,
+    Report,
+    State,
+    Transition,
+)
+from kactl_agent.vrrp.fsm import TABLE, Event, Step
+from kactl_agent.vrrp.gratuitous import GratuitousSchedule
+from kactl_agent.vrrp.packet import Advert, Reason
+from kactl_agent.vrrp.priority import OWNER, RESIGNING
+from kactl_agent.vrrp.settings import VrrpSettings
+from kactl_agent.vrrp.timers import master_down_interval, skew_time
+from kactl_agent.vrrp.transmission import Transmission
+
+_COUNTERS = (
+    "adverts_received",
+    "adverts_sent",
+    "priority_zero_received",
+    "priority_zero_sent",
+    "became_master",
+    "released_master",
+    "own_address",
+    "ignored_startup_delay",
+    "ignored_owner",
+    "action_failed",
+)
+
+
+class Occasion(NamedTuple):
+    """What the steps of a row work on."""
+
+    now: int
+    advert: Advert | None = None
+    source: bytes = b""
+    old_priority: int = 0
+
+
+class StateMachine:
+    """State, timers and steps. Times are ns."""
+
+    def __init__(self, settings: VrrpSettings) -> None:
+        self._settings = settings
+        self._owner = settings.priority == OWNER
+        self._transmission = Transmission(settings)
+        self._gratuitous = GratuitousSchedule(settings.gratuitous, settings.addresses)
+        self._state = State.INIT
+        self._since = 0
+        self._cause, self._detail = "", ""
+        self._interface: InterfaceState | None = None
+        self._source = settings.source_address
+        self._priority = settings.priority
+        self._master, self._master_priority = b"", RESIGNING
+        self._master_adver_interval = settings.advert_interval
+        self._adver_timer: int | None = None
+        self._down_timer: int | None = None
+        self._down_timer_started = 0
+        self._down_timer_name = ""  # what its length is called: master_down_interval, skew_time, ...
+        self._resigned = b""  # who sent the priority 0 that the down timer follows
+        self._lower: tuple[bytes, int] | None = None  # the master of lower priority that the down timer runs against
+        self._preempt_at: int | None = None  # when preempt_delay ends
+        self._listening_from = 0  # when startup_delay ends
+        self._reported: set[str] = set()
+        self._statistics = dict.fromkeys((*_COUNTERS, *(reason.value for reason in Reason)), 0)
+        self._steps: dict[Step, Callable[[Occasion], list[Action] | None]] = {
+            step: getattr(self, f"_{step.value}") for step in Step
+        }
+
+    def _advance(self, event: Event, occasion: Occasion, cause: str = "", detail: str = "") -> list[Action]:
+        """Follow the row of `event`. Cause and detail are for a transition; adverts and timers explain themselves."""
+        row = TABLE[self._state, event]
+        old = self._state
+        if row.next is not old:
+            if not cause:
+                cause, detail = self._explain(event, occasion)
+            self._state = row.next
+            self._since, self._cause, self._detail = occasion.now, cause, detail
+            self._reported.clear()
+            self._statistics["became_master"] += row.next is State.MASTER
+            self._statistics["released_master"] += old is State.MASTER
+        actions: list[Action] = []
+        for step in row.steps:
+            actions += self._steps[step](occasion) or ()
+        if row.next is not old:
+            master = self._source if row.next is State.MASTER else self._master
+            actions.append(Transition(old, row.next, cause, detail, self._priority, master))
+        return actions
+
+    def _explain(self, event: Event, occasion: Occasion) -> tuple[str, str]:
+        """Cause and sentence of a transition that an advert or a timer brings about."""
+        if event is Event.MASTER_DOWN_TIMER:
+            return self._explain_timer(occasion.now)
+        advert, source = occasion.advert, text_of(occasion.source)
+        priority = advert.priority if advert else 0
+        if event is Event.ADVERT_EQUAL_HIGHER_ADDRESS:
+            detail = f"{source} advertises our priority, {priority}, and has a higher address than ours, "
+            return event.value, detail + text_of(self._source)
+        return event.value, f"{source} advertises priority {priority}, ours is {self._priority}"
+
+    def _explain_timer(self, now: int) -> tuple[str, str]:
+        waited = f"{_seconds(now - self._down_timer_started)} ({self._down_timer_name})"
+        if self._owner and not self._down_timer_name:
+            return "startup_delay_over", "the owner of the addresses (priority 255) has waited for startup_delay"
+        if self._lower:
+            source, priority = self._lower
+            detail = (
+                f"{text_of(source)} advertises priority {priority}, lower than ours, {self._priority}; waited {waited}"
+            )
+            return "preempt_lower_priority", detail
+        if self._resigned:
+            return "master_resigned", f"{text_of(self._resigned)} resigned with a priority 0 advert; waited {waited}"
+        heard = f"no advert from {text_of(self._master)}" if self._master else "no advert heard"
+        return "master_down_timer", f"{heard} for {waited}"
+
+    def _report(self, code: str, detail: str, level: str = "warning") -> list[Action]:
+        """A report, once for each code until the state or the accepted master changes."""
+        if code in self._reported:
+            return []
+        self._reported.add(code)
+        return [Report(code, detail, level)]
+
+    # -- steps: sending ------------------------------------------------------------------------------------------------
+
+    def _send_advert(self, _: Occasion) -> list[Action]:
+        self._statistics["adverts_sent"] += 1
+        return list(self._transmission.advert(self._priority, self._source))
+
+    def _send_last_advert(self, occasion: Occasion) -> list[Action]:
+        return self._send_advert(occasion) if self._settings.higher_prio_send_advert else []
+
+    def _send_answer(self, occasion: Occasion) -> list[Action]:
+        return [] if self._settings.lower_prio_no_advert else self._send_advert(occasion)
+
+    def _send_priority_zero(self, _: Occasion) -> list[Action]:
+        interface = self._interface
+        if not self._source or interface is None or not (interface.exists and interface.up):
+            return []  # nothing could leave
+        self._statistics["adverts_sent"] += 1
+        self._statistics["priority_zero_sent"] += 1
+        return list(self._transmission.advert(RESIGNING, self._source))
+
+    # -- steps: addresses ----------------------------------------------------------------------------------------------
+
+    def _add_addresses(self, _: Occasion) -> list[Action]:
+        return [AddAddresses(self._settings.addresses)] if self._settings.addresses else []
+
+    def _remove_addresses(self, _: Occasion) -> list[Action]:
+        return [RemoveAddresses(self._settings.addresses)] if self._settings.addresses else []
+
+    def _announce(self, occasion: Occasion) -> list[Action]:
+        return list(self._gratuitous.start(occasion.now))
+
+    def _announce_again(self, occasion: Occasion) -> list[Action]:
+        return list(self._gratuitous.lower_priority(occasion.now))
+
+    def _cancel_announcements(self, _: Occasion) -> None:
+        self._gratuitous.stop()
+
+    # -- steps: timers -------------------------------------------------------------------------------------------------
+
+    def _start_adver_timer(self, occasion: Occasion) -> None:
+        self._adver_timer = occasion.now + self._settings.advert_interval
+
+    def _continue_adver_timer(self, occasion: Occasion) -> None:
+        interval = self._settings.advert_interval
+        due = (self._adver_timer or occasion.now) + interval
+        self._adver_timer = due if due > occasion.now else occasion.now + interval
+
+    def _cancel_adver_timer(self, _: Occasion) -> None:
+        self._adver_timer = None
+
+    def _set_down_timer(self, start: int, length: int, name: str) -> None:
+        self._down_timer_started, self._down_timer, self._down_timer_name = start, start + length, name
+        self._lower = None
+
+    def _start_first_down_timer(self, occasion: Occasion) -> None:
+        """keepalived: `state MASTER` waits one interval and the skew, the owner no longer than startup_delay."""
+        start = max(occasion.now, self._listening_from)
+        if self._owner:
+            self._set_down_timer(start, 0, "")
+        elif self._settings.start_as_master:
+            self._set_down_timer(start, self._master_down_interval(adverts=1), "state MASTER")
+        else:
+            self._set_down_timer(start, self._master_down_interval(), "master_down_interval")
+
+    def _start_down_timer(self, occasion: Occasion) -> None:
+        start = max(occasion.now, self._listening_from)
+        self._resigned = b""
+        if self._owner and start > occasion.now:
+            self._set_down_timer(start, 0, "")
+        else:
+            self._set_down_timer(start, self._master_down_interval(), "master_down_interval")
+
+    def _start_down_timer_skew(self, occasion: Occasion) -> None:
+        length = skew_time(self._settings.version, self._priority, self._master_adver_interval)
+        self._set_down_timer(occasion.now, length, "skew_time")
+
+    def _shift_down_timer(self, occasion: Occasion) -> None:
+        """Move the running timer by what the skew changes; one that is then late fires at once."""
+        if self._down_timer is None:
+            return
+        version, interval = self._settings.version, self._master_adver_interval
+        before, after = (skew_time(version, p, interval) for p in (occasion.old_priority, self._priority))
+        self._down_timer += after - before
+
+    def _cancel_down_timer(self, _: Occasion) -> None:
+        self._down_timer = None
+
+    def _master_down_interval(self, adverts: int | None = None) -> int:
+        settings = self._settings
+        count = settings.down_timer_adverts if adverts is None else adverts
+        return master_down_interval(settings.version, self._priority, self._master_adver_interval, count)
+
+    def _clear_preempt_delay(self, _: Occasion) -> None:
+        self._preempt_at = None
+
+    # -- steps: the master ---------------------------------------------------------------------------------------------
+
+    def _use_own_interval(self, _: Occasion) -> None:
+        self._master_adver_interval = self._settings.advert_interval
+
+    def _learn_interval(self, occasion: Occasion) -> None:
+        if occasion.advert is not None:  # VRRPv2 adverts with another interval than ours do not get here
+            self._master_adver_interval = occasion.advert.advert_interval
+
+    def _record_master(self, occasion: Occasion) -> None:
+        if occasion.source != self._master:
+            self._reported.clear()
+        self._master = occasion.source
+        self._master_priority = occasion.advert.priority if occasion.advert else RESIGNING
+
+    def _record_resignation(self, occasion: Occasion) -> None:
+        self._resigned = occasion.source
+
+    def _record_lower(self, occasion: Occasion) -> None:
+        if occasion.advert is not None:
+            self._lower = (occasion.source, occasion.advert.priority)
+
+    def _forget_master(self, _: Occasion) -> None:
+        self._master, self._master_priority, self._resigned = b"", RESIGNING, b""
+
+
+def text_of(address: bytes) -> str:
+    """A packed address for people."""
+    return str(ip_address(address)) if len(address) in (4, 16) else address.hex()
+
+
+def _seconds(ns: int) -> str:
+    return f"{ns // 1_000_000_000}.{ns % 1_000_000_000 // 1_000_000:03d} s"

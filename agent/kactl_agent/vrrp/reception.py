@@ -1,0 +1,177 @@
+"""Which received adverts an instance takes: the checks that depend on its settings.
+
+The order is that of RFC 9568 7.1 (RFC 3768 7.1 for VRRPv2). Where keepalived takes what the RFC discards, so do we and
+say so in a remark, because a router that discards its master's adverts becomes a second master; `strict_mode` follows
+the RFC. Differences from keepalived: the order itself (it has the length first and the checksum late), and a VRRPv3
+message without an address or with an interval of zero is discarded (errata 8299, 8301).
+"""
+
+from __future__ import annotations
+
+import hmac
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from kactl_agent.vrrp.actions import PacketMeta
+from kactl_agent.vrrp.packet import (
+    AUTH_IP_AH,
+    AUTH_NONE,
+    AUTH_SIMPLE_PASSWORD,
+    TTL,
+    Advert,
+    Reason,
+    RemoteProtocolError,
+    decode,
+    is_link_local,
+    is_multicast,
+)
+from kactl_agent.vrrp.settings import SECOND, Family, VrrpSettings
+
+
+class Remark(NamedTuple):
+    """Something odd about an advert that is taken all the same."""
+
+    code: str  # also the name of a counter
+    detail: str
+    level: str
+
+
+class Accepted(NamedTuple):
+    """An advert and what is odd about it."""
+
+    advert: Advert
+    remarks: tuple[Remark, ...]
+
+
+class Reception:
+    """The receive checks of one instance."""
+
+    def __init__(self, settings: VrrpSettings) -> None:
+        self._settings = settings
+        self._addresses = tuple(a.address for a in settings.addresses if a.advertised)
+        self._auth_type = AUTH_SIMPLE_PASSWORD if settings.auth_password else AUTH_NONE
+        self._auth_data = settings.auth_password[:8].ljust(8, b"\0")
+
+    def check(self, data: bytes, meta: PacketMeta) -> Accepted:
+        """The advert in `data`. Raises RemoteProtocolError when it has to be discarded."""
+        advert = self._decode(data, meta)
+        return Accepted(advert, tuple(self._remarks(advert, meta)))
+
+    def _decode(self, data: bytes, meta: PacketMeta) -> Advert:
+        settings = self._settings
+        unicast = bool(settings.unicast_peers)
+        if meta.ttl != TTL and not unicast:  # keepalived checks unicast only where min_ttl or max_ttl is set
+            raise RemoteProtocolError(Reason.TTL, f"TTL {meta.ttl} is not {TTL}")
+        advert = decode(
+            data,
+            version=settings.version,
+            family=settings.family,
+            source=meta.source,
+            destination=meta.destination,
+            virtual_router_id=settings.virtual_router_id,
+            form=settings.checksum_form,
+            checksum_verified=meta.checksum_verified,
+        )
+        if (
+            advert.checksum_form not in (None, settings.checksum_form)
+            and not settings.accept_either_checksum
+            and advert.checksum_form is not None
+        ):
+            raise RemoteProtocolError(
+                Reason.CHECKSUM, f"the checksum is of the form {advert.checksum_form.value}, which is not accepted here"
+            )
+        if settings.version == 2:
+            self._check_v2(advert)
+        elif (
+            settings.strict_mode and settings.family is Family.IPV6 and not is_link_local(advert.addresses[0])
+        ):  # erratum 8300; keepalived has no such check
+            raise RemoteProtocolError(
+                Reason.FIRST_ADDRESS_NOT_LINK_LOCAL,
+                f"the first address, {_text(advert.addresses[0])}, is not link-local",
+            )
+        if is_multicast(meta.destination) is unicast:
+            kind, expected = ("unicast", "multicast") if not unicast else ("multicast", "unicast")
+            raise RemoteProtocolError(Reason.DESTINATION, f"a {kind} advert, but this instance uses {expected}")
+        return advert
+
+    def _check_v2(self, advert: Advert) -> None:
+        """RFC 3768 7.1 with the authentication of RFC 2338 5.3.6, which keepalived and its peers still use."""
+        settings = self._settings
+        if advert.auth_type not in (AUTH_NONE, AUTH_SIMPLE_PASSWORD, AUTH_IP_AH):
+            raise RemoteProtocolError(Reason.AUTH_TYPE_UNKNOWN, f"authentication type {advert.auth_type} is unknown")
+        if advert.auth_type != self._auth_type:
+            raise RemoteProtocolError(
+                Reason.AUTH_TYPE_MISMATCH, f"authentication type {advert.auth_type}, not {self._auth_type}"
+            )
+        if self._auth_type == AUTH_SIMPLE_PASSWORD and not hmac.compare_digest(advert.auth_data, self._auth_data):
+            raise RemoteProtocolError(Reason.AUTH_FAILURE, "the password differs")
+        if settings.strict_mode and advert.priority != 255 and not self._same_addresses(advert):
+            raise RemoteProtocolError(Reason.ADDRESS_LIST, self._address_list_detail(advert))
+        if advert.advert_interval != settings.advert_interval:
+            raise RemoteProtocolError(
+                Reason.ADVERT_INTERVAL,
+                f"an advertisement interval of {advert.advert_interval // SECOND} s,"
+                f" not {settings.advert_interval // SECOND} s as configured",
+            )
+
+    def _remarks(self, advert: Advert, meta: PacketMeta) -> list[Remark]:
+        settings = self._settings
+        remarks: list[Remark] = []
+        if advert.checksum_form not in (None, settings.checksum_form):
+            remarks.append(
+                Remark(
+                    "checksum_form",
+                    f"{_text(meta.source)} uses the other of the two VRRPv3 checksums over IPv4; it is accepted",
+                    "info",
+                )
+            )
+        if len(advert.addresses) != len(self._addresses):
+            remarks.append(Remark("address_count_differs", self._address_list_detail(advert), "warning"))
+        elif not self._same_addresses(advert):
+            remarks.append(Remark("address_list_differs", self._address_list_detail(advert), "warning"))
+        if settings.version == 3:
+            if advert.advert_interval != settings.advert_interval:
+                remarks.append(
+                    Remark(
+                        "advert_interval_differs",
+                        f"{_text(meta.source)} advertises every {advert.advert_interval // 1_000_000} ms,"
+                        f" {settings.advert_interval // 1_000_000} ms are configured here",
+                        "info",
+                    )
+                )
+            if settings.family is Family.IPV6 and not is_link_local(advert.addresses[0]):
+                remarks.append(
+                    Remark(
+                        "first_address_not_link_local",
+                        f"the first address that {_text(meta.source)} advertises, {_text(advert.addresses[0])},"
+                        " is not link-local",
+                        "info",
+                    )
+                )
+        if advert.priority == 255 == settings.priority:  # erratum 8298
+            remarks.append(
+                Remark(
+                    "two_owners",
+                    f"configuration error: {_text(meta.source)} also claims to own the addresses (priority 255)",
+                    "error",
+                )
+            )
+        return remarks
+
+    def _same_addresses(self, advert: Advert) -> bool:
+        return advert.addresses == self._addresses or set(advert.addresses) == set(self._addresses)
+
+    def _address_list_detail(self, advert: Advert) -> str:
+        theirs, ours = set(advert.addresses), set(self._addresses)
+        missing = ", ".join(sorted(_text(address) for address in ours - theirs))
+        surplus = ", ".join(sorted(_text(address) for address in theirs - ours))
+        parts = [f"{len(advert.addresses)} addresses are advertised, {len(self._addresses)} are configured here"]
+        if missing:
+            parts.append(f"not advertised: {missing}")
+        if surplus:
+            parts.append(f"not configured: {surplus}")
+        return "; ".join(parts)
+
+
+def _text(address: bytes) -> str:
+    return str(ip_address(address)) if len(address) in (4, 16) else address.hex()
