@@ -290,3 +290,22 @@ class Lifetime(Scalar[str]):
 
     def json_schema(self, refs: Mapping[type, str]) -> Json:
         return {"anyOf": [{"const": "forever"}, {"type": "integer", "minimum": 0, "maximum": 2**32 - 2}]}
+
+
+@dataclass(frozen=True)
+class RouteTime(Scalar[str]):
+    """A time of a route metric: `200ms`, `0.5s`, or a bare number in the kernel's own unit (see the keyword)."""
+
+    def parse(self, text: str) -> str:
+        if not re.fullmatch(r"[0-9]+|([0-9]+(\.[0-9]*)?|\.[0-9]+)(s|ms)", text):
+            raise ValueFault(f"`{text}` is not a time", f"expected {self.describe()}")
+        return text
+
+    def to_yaml(self, value: str) -> str | int | bool:
+        return int(value) if re.fullmatch(r"0|[1-9][0-9]*", value) else value
+
+    def describe(self) -> str:
+        return "<number>s|<number>ms|<number>"
+
+    def json_schema(self, refs: Mapping[type, str]) -> Json:
+        return {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}]}
