@@ -16,6 +16,8 @@ from msgspec import UNSET, Struct
 from kactl_agent.config.schema.shapes import Bool, Maybe, Shape, Text
 
 Process = Literal["global", "vrrp", "checker", "bfd"]
+Again = Literal["replaces", "ignored"]
+"""Of two lines of one keyword keepalived takes the last one (replaces) or stays with the first (ignored)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Keyword:
     ("" is 2.2.3 or before). extension: kactl's own, keepalived has no such keyword. process: which worker acts on it.
     position: place among the positional words of its line or block header. header: an option on a block's header line.
     bare_word: the keyword itself is not written, its value is (`nocsum|csum|remcsum` behind lb_kind). leading: an option or bare
-    word that stands before the positional words, and is none behind them (`lock` in `mtu lock 1400`).
+    word that stands before the positional words, and is none behind them (`lock` in `mtu lock 1400`). named: a positional
+    word that may be, and on the way back is, written with its name before it (`[inst] NAME` of lvs_sync_daemon).
     """
 
     shape: Shape
@@ -46,6 +49,7 @@ class Keyword:
     header: bool = False
     bare_word: bool = False
     leading: bool = False
+    named: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,10 +99,15 @@ class Table:
 
 
 class Keywords(Struct, frozen=True, kw_only=True):
-    """Base of every block and line of the schema. `fillers` are words of a line that may be left out and mean nothing."""
+    """Base of every block and line of the schema.
+
+    `fillers` are words of a line that may be left out and mean nothing. `whole_line`: an unknown word or a bad option makes
+    keepalived ignore the whole line; otherwise it ignores that word or option alone.
+    """
 
     legacy: ClassVar[Mapping[str, Legacy]] = {}
     fillers: ClassVar[tuple[str, ...]] = ()
+    whole_line: ClassVar[bool] = False
 
 
 class BlockKeywords(Keywords, frozen=True, kw_only=True):
@@ -120,7 +129,7 @@ def table_of(struct: type[Struct]) -> Table:
     """The keyword table of a struct of the schema. Raises TypeError for a field without a Keyword."""
     fields = []
     for attribute, hint in get_type_hints(struct, include_extras=True).items():
-        if attribute in ("legacy", "fillers"):
+        if attribute in ("legacy", "fillers", "whole_line"):
             continue
         keyword = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Keyword)), None)
         if keyword is None:

@@ -20,11 +20,17 @@ Maybe: TypeAlias = Union[T, UnsetType]  # noqa: UP007 - a generic alias needs Un
 Json = dict[str, Any]
 
 
+def or_default(value: Maybe[T], default: T) -> T:
+    """What the user said, or the default."""
+    return default if isinstance(value, UnsetType) else value
+
+
 class ValueFault(Exception):
     """A text is no value of its shape.
 
     `taken` is what keepalived makes of it without refusing it (UNSET: it ignores the line): a migration carries that on
-    and reports the repair, while agent YAML is refused. `word` is the index of the word at fault, where a line has many.
+    and reports the repair, while agent YAML is refused. `word` is the index of the word at fault, where a line has many;
+    `shape` is the scalar that word belongs to.
     """
 
     def __init__(self, message: str, hint: str = "", *, taken: Any = UNSET, word: int | None = None) -> None:
@@ -33,6 +39,7 @@ class ValueFault(Exception):
         self.hint = hint
         self.taken = taken
         self.word = word
+        self.shape: Scalar[Any] | None = None
 
 
 class MissingWord(ValueFault):
@@ -98,6 +105,7 @@ class Scalar(Shape, Generic[T]):
         except ValueFault as fault:
             if fault.word is None:
                 fault.word = at
+                fault.shape = self
             raise
 
     def write(self, value: T) -> list[str]:
@@ -418,25 +426,29 @@ class Choice(Scalar[str]):
 
 @dataclass(frozen=True)
 class Optional(Shape):
-    """The keyword alone means something: its value is True then (`nftables` against `nftables mytable`)."""
+    """The keyword alone means something (`nftables` against `nftables mytable`): its value is `bare` then, True or False.
+
+    False is for keywords that switch something off by standing alone (`vrrp_ipsets`).
+    """
 
     shape: Shape
+    bare: bool = True
 
     @property
     def quoted(self) -> bool:
         return self.shape.quoted
 
     def read(self, words: Sequence[str], at: int) -> tuple[Any, int]:
-        return (True, at) if at >= len(words) else self.shape.read(words, at)
+        return (self.bare, at) if at >= len(words) else self.shape.read(words, at)
 
     def write(self, value: Any) -> list[str]:
-        return [] if value is True else self.shape.write(value)
+        return [] if value is self.bare else self.shape.write(value)
 
     def describe(self) -> str:
         return f"[{self.shape.describe()}]"
 
     def json_schema(self, refs: Mapping[type, str]) -> Json:
-        return {"anyOf": [{"const": True}, self.shape.json_schema(refs)]}
+        return {"anyOf": [{"const": self.bare}, self.shape.json_schema(refs)]}
 
 
 @dataclass(frozen=True)
