@@ -21,8 +21,8 @@ from kactl_agent.vrrp.actions import (
     TrackerFault,
 )
 from kactl_agent.vrrp.fsm import Event
-from kactl_agent.vrrp.machine import Occasion, StateMachine, text_of
-from kactl_agent.vrrp.packet import Advert, Reason, RemoteProtocolError
+from kactl_agent.vrrp.machine import Occasion, StateMachine
+from kactl_agent.vrrp.packet import Advert, Reason, RemoteProtocolError, text_of
 from kactl_agent.vrrp.priority import RESIGNING, effective_priority
 from kactl_agent.vrrp.reception import Reception
 from kactl_agent.vrrp.settings import VrrpSettings

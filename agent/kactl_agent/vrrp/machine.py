@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import NamedTuple
 
 from kactl_agent.vrrp.actions import (
@@ -20,7 +19,7 @@ from kactl_agent.vrrp.actions import (
 )
 from kactl_agent.vrrp.fsm import TABLE, Event, Step
 from kactl_agent.vrrp.gratuitous import GratuitousSchedule
-from kactl_agent.vrrp.packet import Advert, Reason
+from kactl_agent.vrrp.packet import Advert, Reason, text_of
 from kactl_agent.vrrp.priority import OWNER, RESIGNING
 from kactl_agent.vrrp.settings import VrrpSettings
 from kactl_agent.vrrp.timers import master_down_interval, skew_time
@@ -251,11 +250,6 @@ class StateMachine:
 
     def _forget_master(self, _: Occasion) -> None:
         self._master, self._master_priority, self._resigned = b"", RESIGNING, b""
-
-
-def text_of(address: bytes) -> str:
-    """A packed address for people."""
-    return str(ip_address(address)) if len(address) in (4, 16) else address.hex()
 
 
 def _seconds(ns: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from enum import Enum
+from ipaddress import ip_address
 
 import msgspec
 
@@ -227,3 +228,8 @@ def is_multicast(address: bytes) -> bool:
 def is_link_local(address: bytes) -> bool:
     """Whether a packed IPv6 address is in fe80::/10."""
     return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+def text_of(address: bytes) -> str:
+    """A packed address for people."""
+    return str(ip_address(address)) if len(address) in (4, 16) else address.hex()

@@ -9,7 +9,6 @@ message without an address or with an interval of zero is discarded (errata 8299
 from __future__ import annotations
 
 import hmac
-from ipaddress import ip_address
 from typing import NamedTuple
 
 from kactl_agent.vrrp.actions import PacketMeta
@@ -24,6 +23,7 @@ from kactl_agent.vrrp.packet import (
     decode,
     is_link_local,
     is_multicast,
+    text_of,
 )
 from kactl_agent.vrrp.settings import SECOND, Family, VrrpSettings
 
@@ -87,7 +87,7 @@ class Reception:
         ):  # erratum 8300; keepalived has no such check
             raise RemoteProtocolError(
                 Reason.FIRST_ADDRESS_NOT_LINK_LOCAL,
-                f"the first address, {_text(advert.addresses[0])}, is not link-local",
+                f"the first address, {text_of(advert.addresses[0])}, is not link-local",
             )
         if is_multicast(meta.destination) is unicast:
             kind, expected = ("unicast", "multicast") if not unicast else ("multicast", "unicast")
@@ -121,7 +121,7 @@ class Reception:
             remarks.append(
                 Remark(
                     "checksum_form",
-                    f"{_text(meta.source)} uses the other of the two VRRPv3 checksums over IPv4; it is accepted",
+                    f"{text_of(meta.source)} uses the other of the two VRRPv3 checksums over IPv4; it is accepted",
                     "info",
                 )
             )
@@ -134,7 +134,7 @@ class Reception:
                 remarks.append(
                     Remark(
                         "advert_interval_differs",
-                        f"{_text(meta.source)} advertises every {advert.advert_interval // 1_000_000} ms,"
+                        f"{text_of(meta.source)} advertises every {advert.advert_interval // 1_000_000} ms,"
                         f" {settings.advert_interval // 1_000_000} ms are configured here",
                         "info",
                     )
@@ -143,7 +143,7 @@ class Reception:
                 remarks.append(
                     Remark(
                         "first_address_not_link_local",
-                        f"the first address that {_text(meta.source)} advertises, {_text(advert.addresses[0])},"
+                        f"the first address that {text_of(meta.source)} advertises, {text_of(advert.addresses[0])},"
                         " is not link-local",
                         "info",
                     )
@@ -152,7 +152,7 @@ class Reception:
             remarks.append(
                 Remark(
                     "two_owners",
-                    f"configuration error: {_text(meta.source)} also claims to own the addresses (priority 255)",
+                    f"configuration error: {text_of(meta.source)} also claims to own the addresses (priority 255)",
                     "error",
                 )
             )
@@ -163,15 +163,11 @@ class Reception:
 
     def _address_list_detail(self, advert: Advert) -> str:
         theirs, ours = set(advert.addresses), set(self._addresses)
-        missing = ", ".join(sorted(_text(address) for address in ours - theirs))
-        surplus = ", ".join(sorted(_text(address) for address in theirs - ours))
+        missing = ", ".join(sorted(text_of(address) for address in ours - theirs))
+        surplus = ", ".join(sorted(text_of(address) for address in theirs - ours))
         parts = [f"{len(advert.addresses)} addresses are advertised, {len(self._addresses)} are configured here"]
         if missing:
             parts.append(f"not advertised: {missing}")
         if surplus:
             parts.append(f"not configured: {surplus}")
         return "; ".join(parts)
-
-
-def _text(address: bytes) -> str:
-    return str(ip_address(address)) if len(address) in (4, 16) else address.hex()
