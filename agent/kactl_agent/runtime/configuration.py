@@ -1,0 +1,82 @@
+"""The configuration as the processes hand it to each other: engine settings, in sealed memory files.
+
+A reload may carry megabytes: more than a frame holds, and nothing a timing loop should wait for. A memory file is
+written once, sealed against change, and passed as a descriptor.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+import msgspec
+
+from kactl_agent.vrrp.settings import VrrpSettings
+
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+class AgentConfiguration(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the workers need of one revision of the configuration."""
+
+    revision: str  # changes when and only when the meaning changes
+    file: str
+    router_id: str = ""
+    vrrp: tuple[VrrpSettings, ...] = ()
+
+
+class ConfigurationChanges(msgspec.Struct, frozen=True):
+    """What a reload does to the instances, by name."""
+
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    added: tuple[str, ...]
+    unchanged: tuple[str, ...]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(AgentConfiguration)
+
+
+def without_secrets(configuration: AgentConfiguration) -> AgentConfiguration:
+    """The same for processes that only look: no passwords."""
+    instances = tuple(msgspec.structs.replace(settings, auth_password=b"") for settings in configuration.vrrp)
+    return msgspec.structs.replace(configuration, vrrp=instances)
+
+
+def compare(old: tuple[VrrpSettings, ...], new: tuple[VrrpSettings, ...]) -> ConfigurationChanges:
+    """Instances are the same ones when their names are."""
+    before = {settings.name: settings for settings in old}
+    after = {settings.name: settings for settings in new}
+    return ConfigurationChanges(
+        removed=tuple(name for name in before if name not in after),
+        changed=tuple(name for name in after if name in before and before[name] != after[name]),
+        added=tuple(name for name in after if name not in before),
+        unchanged=tuple(name for name in after if before.get(name) == after[name]),
+    )
+
+
+def dump_sealed(configuration: AgentConfiguration) -> int:
+    """A descriptor of a memory file with the configuration, sealed. The caller closes it."""
+    descriptor = os.memfd_create("kactl-configuration", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.write(_encoder.encode(configuration))
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def load_sealed(descriptor: int) -> AgentConfiguration:
+    """Read what `dump_sealed` wrote and close the descriptor. Raises ValueError when it is not sealed or not ours."""
+    try:
+        if fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
+            raise ValueError("the configuration handed over is not sealed")
+        data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+        return _decoder.decode(data)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ValueError(f"the configuration handed over cannot be read: {error}") from error
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,169 @@
+"""What the processes of one agent say to each other over their socket pairs, one msgpack frame a message."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kactl_agent.runtime.configuration import ConfigurationChanges
+from kactl_agent.vrrp.snapshot import InstanceSnapshot
+
+
+class Frame(msgspec.Struct, frozen=True, tag_field="frame", tag=True):
+    """Any of them. Times named `at` are wall-clock ns since 1970, others monotonic ns."""
+
+
+class LogRecord(Frame, frozen=True):
+    """May be dropped, and is counted then."""
+
+    at: int
+    level: str  # debug, info, warning, error
+    process: str
+    message: str
+    fields: dict[str, str | int | bool] = {}
+
+
+class TransitionRecord(Frame, frozen=True):
+    """An instance changed its state: a line of the journal."""
+
+    at: int
+    instance: str
+    old: str
+    new: str
+    cause: str
+    detail: str
+    priority: int
+    master: bytes
+
+
+class Snapshot(Frame, frozen=True):
+    """State of an instance as of `now`; its static parts (addresses) are left out."""
+
+    now: int
+    at: int
+    snapshot: InstanceSnapshot
+
+
+class InstanceGone(Frame, frozen=True):
+    instance: str
+
+
+class Heartbeat(Frame, frozen=True):
+    """The worker's loop is alive: its timers' lateness, and what its queue had to drop since it started."""
+
+    now: int
+    at: int
+    timers: int
+    late_max: int  # ns, since the worker started
+    late_over_10ms: int
+    dropped: int
+
+
+class RecordingFile(Frame, frozen=True):
+    """The attached descriptor is the file an instance's recording goes to."""
+
+    instance: str
+
+
+class RecordingLine(Frame, frozen=True):
+    """A line of an instance's engine recording. Once one has been dropped no more follow: what there is replays."""
+
+    instance: str
+    line: bytes
+
+
+class Settings(Frame, frozen=True):
+    """The attached descriptor is a sealed configuration."""
+
+    serial: int
+
+
+class SettingsApplied(Frame, frozen=True):
+    """Answer to Settings; `error` is empty when they are in force."""
+
+    serial: int
+    changes: ConfigurationChanges
+    error: str = ""
+
+
+class ObserverEdge(Frame, frozen=True):
+    """The attached descriptor is a new socket to the observer (or, for the observer, to the named worker)."""
+
+    worker: str
+
+
+class Stop(Frame, frozen=True):
+    """Orderly stop: release everything, then exit."""
+
+    keep_addresses: bool = False
+
+
+class WorkerStarted(Frame, frozen=True):
+    """A worker has set itself up and is at work."""
+
+    process: str
+
+
+class ProcessState(Frame, frozen=True):
+    """What the supervisor knows of one worker."""
+
+    process: str
+    pid: int  # 0 when it is not running
+    restarts: int
+    last_exit: str = ""
+
+
+class ReloadRequest(Frame, frozen=True):
+    """A client of the control socket wants a reload."""
+
+    serial: int
+
+
+class ReloadOutcome(Frame, frozen=True):
+    """How a reload went; `serial` is the request's, 0 for one by signal."""
+
+    serial: int
+    ok: bool
+    message: str
+    revision: str
+    changes: ConfigurationChanges | None = None
+
+
+class DumpState(Frame, frozen=True):
+    """Attached are two descriptors to write to: state as JSON, then as text."""
+
+
+class StateDumped(Frame, frozen=True):
+    error: str = ""
+
+
+AnyFrame = (
+    LogRecord
+    | TransitionRecord
+    | Snapshot
+    | InstanceGone
+    | Heartbeat
+    | RecordingFile
+    | RecordingLine
+    | Settings
+    | SettingsApplied
+    | ObserverEdge
+    | Stop
+    | WorkerStarted
+    | ProcessState
+    | ReloadRequest
+    | ReloadOutcome
+    | DumpState
+    | StateDumped
+)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[AnyFrame] = msgspec.msgpack.Decoder(AnyFrame)
+
+
+def encode(frame: Frame) -> bytes:
+    return _encoder.encode(frame)
+
+
+def decode(data: bytes) -> AnyFrame:
+    """Raises msgspec.MsgspecError."""
+    return _decoder.decode(data)

@@ -1,0 +1,176 @@
+"""One end of a socket pair between two processes of the agent: frames, never blocking, bounded.
+
+Three kinds of frames have three promises. Events (logs, journal lines) are dropped when the queue is full, and
+counted. State is coalesced: of each key the newest version is kept until it is sent. Requests and answers are kept.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+
+import msgspec
+
+from kactl_agent.runtime.frames import AnyFrame, Frame, decode, encode
+
+_LARGEST_FRAME = 1 << 17
+_DESCRIPTORS = 4
+_SO_SNDBUFFORCE = 32
+_BUFFER = 1 << 20
+
+
+class EdgeClosed(Exception):
+    """The other end is gone."""
+
+
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected SOCK_SEQPACKET sockets, non-blocking, not inherited over exec."""
+    pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for sock in pair:
+        sock.setblocking(False)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER)
+        except PermissionError:  # without CAP_NET_ADMIN the default has to do
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+    return pair
+
+
+class _Entry:
+    """A queued frame. Frames are encoded when they are sent, so that coalesced ones cost nothing."""
+
+    __slots__ = ("descriptors", "frame", "is_event", "key")
+
+    def __init__(self, frame: Frame, key: Hashable, is_event: bool, descriptors: Sequence[int]) -> None:
+        self.frame = frame
+        self.key = key
+        self.is_event = is_event
+        self.descriptors = tuple(descriptors)
+
+
+class Edge:
+    """Frames in and out over one socket. `on_pending` is called when something waits to be flushed."""
+
+    def __init__(self, sock: socket.socket, *, event_limit: int = 4096) -> None:
+        self._socket = sock
+        self._event_limit = event_limit
+        self._queue: deque[_Entry] = deque()
+        self._states: dict[Hashable, _Entry] = {}
+        self._events = 0
+        self.dropped = 0  # events that found the queue full
+        self.on_pending: Callable[[], None] | None = None
+
+    @property
+    def socket(self) -> socket.socket:
+        return self._socket
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._queue)
+
+    def close(self) -> None:
+        for entry in self._queue:
+            _close_all(entry.descriptors)
+        self._queue.clear()
+        self._states.clear()
+        self._socket.close()
+
+    def post(self, frame: Frame, descriptors: Sequence[int] = ()) -> None:
+        """Queue a request or an answer. The descriptors are the edge's from now on: it closes them once sent."""
+        self._append(_Entry(frame, None, False, descriptors))
+
+    def post_event(self, frame: Frame) -> bool:
+        """Queue an event; False, and counted, when the queue is full."""
+        if self._events >= self._event_limit:
+            self.dropped += 1
+            return False
+        self._events += 1
+        self._append(_Entry(frame, None, True, ()))
+        return True
+
+    def post_state(self, key: Hashable, frame: Frame) -> None:
+        """Queue the state of `key` in place of an older one that has not been sent yet."""
+        waiting = self._states.get(key)
+        if waiting is not None:
+            waiting.frame = frame
+            return
+        entry = self._states[key] = _Entry(frame, key, False, ())
+        self._append(entry)
+
+    def _append(self, entry: _Entry) -> None:
+        self._queue.append(entry)
+        if self.on_pending is not None:
+            self.on_pending()
+
+    def flush(self) -> bool:
+        """Send what can be sent without blocking. Returns whether all is out. Raises EdgeClosed."""
+        while self._queue:
+            entry = self._queue[0]
+            data = encode(entry.frame)
+            if len(data) > _LARGEST_FRAME:
+                raise ValueError(f"a {type(entry.frame).__name__} frame of {len(data)} bytes does not fit")
+            ancillary = (
+                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", entry.descriptors))]
+                if entry.descriptors
+                else []
+            )
+            try:
+                self._socket.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                raise EdgeClosed(str(error)) from error
+            self._queue.popleft()
+            self._events -= entry.is_event
+            self._states.pop(entry.key, None)
+            _close_all(entry.descriptors)
+        return True
+
+    def receive(self, limit: int = 256) -> list[tuple[AnyFrame, list[int]]]:
+        """Up to `limit` frames that are waiting, each with its descriptors, which are the caller's.
+
+        Raises EdgeClosed when the other end is gone and everything has been read.
+        """
+        received: list[tuple[AnyFrame, list[int]]] = []
+        while len(received) < limit:
+            try:
+                data, ancillary, _flags, _address = self._socket.recvmsg(
+                    _LARGEST_FRAME, socket.CMSG_SPACE(_DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC
+                )
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if received:
+                    break
+                raise EdgeClosed(str(error)) from error
+            descriptors = _descriptors(ancillary)
+            if not data:
+                _close_all(descriptors)
+                if received:
+                    break
+                raise EdgeClosed("end of file")
+            try:
+                received.append((decode(data), descriptors))
+            except msgspec.MsgspecError:
+                # frames come from our own processes: another version of the agent must not be talked to
+                _close_all(descriptors)
+                raise
+        return received
+
+
+def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    found = array.array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    return list(found)
+
+
+def _close_all(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

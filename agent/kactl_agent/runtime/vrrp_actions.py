@@ -1,0 +1,151 @@
+"""Carries out what VRRP engines decide: adverts, addresses, announcements. Passes on what is no work for the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from typing import Protocol
+
+from kactl_agent.kernel.addresses import plan
+from kactl_agent.kernel.ports import Kernel, VrrpSocket
+from kactl_agent.vrrp.actions import (
+    Action,
+    ActionFailed,
+    AddAddresses,
+    Announce,
+    RemoveAddresses,
+    Report,
+    SendAdvert,
+    Transition,
+)
+from kactl_agent.vrrp.gratuitous import gratuitous_arp, neighbour_advertisement
+from kactl_agent.vrrp.settings import VirtualAddress
+
+_ETHERNET_ADDRESS = 6
+
+
+class Listener(Protocol):
+    """Hears of what is no work for the kernel."""
+
+    def transition(self, name: str, transition: Transition, now: int) -> None: ...
+
+    def report(self, name: str, report: Report) -> None: ...
+
+
+class VrrpActions:
+    """`perform` for `kactl_agent.runtime.driver.Driver`: every failure becomes an ActionFailed.
+
+    `held` has, by instance, the addresses it wants on the machine: the desired state that the machine is compared with.
+    """
+
+    def __init__(self, kernel: Kernel, socket_of: Callable[[str], VrrpSocket | None], listener: Listener) -> None:
+        self._kernel = kernel
+        self._socket_of = socket_of
+        self._listener = listener
+        self._frames: dict[tuple[VirtualAddress, bytes, bool], bytes] = {}
+        self.held: dict[str, tuple[VirtualAddress, ...]] = {}
+        self.keep_addresses = False  # leave addresses on the machine when an instance gives them up (--keep-vips)
+
+    def perform(self, name: str, action: Action, now: int) -> ActionFailed | None:
+        try:
+            match action:
+                case SendAdvert():
+                    failure = self._send(name, action)
+                case AddAddresses():
+                    failure = self._add(name, action.addresses)
+                case RemoveAddresses():
+                    failure = self._remove(name, action.addresses)
+                case Announce():
+                    failure = self._announce(action)
+                case Transition():
+                    self._listener.transition(name, action, now)
+                    return None
+                case Report():
+                    self._listener.report(name, action)
+                    return None
+                case _:
+                    failure = "nothing carries this action out"
+        except OSError as error:
+            failure = error.strerror or str(error)
+        return ActionFailed(type(action).__name__, failure) if failure else None
+
+    def reclaim(self, addresses: Iterable[VirtualAddress]) -> list[str]:
+        """Take off the machine what an earlier run left there. Returns what could not be removed, with the reason."""
+        self._kernel.links.drain()
+        work = plan((), tuple(addresses), self._kernel.links.has)
+        failures = self._kernel.addresses.apply(work.remove, work.add, self._kernel.links)
+        return [f"{_text(failure.address)}: {failure.reason}" for failure in failures]
+
+    def _send(self, name: str, action: SendAdvert) -> str:
+        sock = self._socket_of(name)
+        if sock is None:
+            return "there is no socket on the interface"
+        failures = []
+        for destination in action.destinations:
+            try:
+                sock.send(action.payload, action.source, destination, action.ttl)
+            except OSError as error:  # one unreachable peer must not keep the advert from the others
+                failures.append(f"to {ip_address(destination)}: {error.strerror or error}")
+        return "; ".join(failures)
+
+    def _add(self, name: str, addresses: tuple[VirtualAddress, ...]) -> str:
+        links = self._kernel.links
+        links.drain()
+        work = plan(addresses, addresses, links.has)
+        failures = self._kernel.addresses.apply(work.remove, work.add, links)
+        failed = {failure.address for failure in failures}
+        kept = (address for address in addresses if address not in failed)
+        self.held[name] = tuple(dict.fromkeys((*self.held.get(name, ()), *kept)))
+        return "; ".join(f"{_text(failure.address)}: {failure.reason}" for failure in failures)
+
+    def _remove(self, name: str, addresses: tuple[VirtualAddress, ...]) -> str:
+        gone = set(addresses)
+        self.held[name] = tuple(address for address in self.held.get(name, ()) if address not in gone)
+        if not self.held[name]:
+            del self.held[name]
+        if self.keep_addresses:
+            return ""
+        links = self._kernel.links
+        links.drain()
+        wanted_by_others = {address for held in self.held.values() for address in held}
+        work = plan((), [address for address in addresses if address not in wanted_by_others], links.has)
+        failures = self._kernel.addresses.apply(work.remove, work.add, links)
+        return "; ".join(f"{_text(failure.address)}: {failure.reason}" for failure in failures)
+
+    def _announce(self, action: Announce) -> str:
+        by_interface: dict[str, list[bytes]] = {}
+        failures = []
+        for address in action.addresses:
+            frame = self._frame(address)
+            if frame is None:
+                failures.append(f"{address.interface} has no Ethernet address")
+            else:
+                by_interface.setdefault(address.interface, []).append(frame)
+        for interface, frames in by_interface.items():
+            try:
+                unsent = self._kernel.frames.send(interface, frames * action.repeat)
+            except OSError as error:
+                failures.append(f"{interface}: {error.strerror or error}")
+                continue
+            if unsent:
+                failures.append(f"the queue of {interface} is full: {unsent} frames were not sent")
+        return "; ".join(dict.fromkeys(failures))
+
+    def _frame(self, address: VirtualAddress) -> bytes | None:
+        link = self._kernel.links.link(address.interface)
+        if link is None or len(link.hardware_address) != _ETHERNET_ADDRESS:
+            return None
+        router = len(address.address) == 16 and self._kernel.links.forwarding(address.interface)
+        key = (address, link.hardware_address, router)
+        frame = self._frames.get(key)
+        if frame is None:
+            if len(address.address) == 4:
+                frame = gratuitous_arp(address.address, link.hardware_address)
+            else:
+                frame = neighbour_advertisement(address.address, link.hardware_address, router)
+            self._frames[key] = frame
+        return frame
+
+
+def _text(address: VirtualAddress) -> str:
+    return f"{ip_address(address.address)}/{address.prefix_length} on {address.interface}"

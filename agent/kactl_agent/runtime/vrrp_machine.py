@@ -1,0 +1,239 @@
+"""The VRRP instances of one machine: sockets, packets to their engine, and what the kernel says about interfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Protocol
+
+from kactl_agent.kernel.ports import InterfaceAddress, Kernel, Link, VrrpSocket
+from kactl_agent.kernel.rtnetlink import IFA_F_DADFAILED, IFA_F_SECONDARY, IFA_F_TENTATIVE
+from kactl_agent.runtime.driver import Driver, Engine
+from kactl_agent.runtime.vrrp_actions import Listener, VrrpActions
+from kactl_agent.vrrp.actions import AddressLost, InterfaceState, Report, Shutdown, Startup
+from kactl_agent.vrrp.packet import IPV4_GROUP, IPV6_GROUP
+from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
+
+PlaceKey = tuple[str, Family]
+_PACKETS_A_WAKEUP = 64  # then the timers have their turn: a flood cannot starve them
+_NOT_THERE = InterfaceState(up=False, exists=False, primary_address=b"", hardware_address=b"", mtu=0)
+
+
+class Watcher(Protocol):
+    """Calls back when a socket has something to read."""
+
+    def watch(self, sock: VrrpSocket, readable: Callable[[], None]) -> None: ...
+
+    def unwatch(self, sock: VrrpSocket) -> None: ...
+
+
+class _Place:
+    """One family on one interface, and the instances there."""
+
+    def __init__(self, key: PlaceKey) -> None:
+        self.key = key
+        self.names: dict[int, list[str]] = {}  # by virtual_router_id
+        self.groups: frozenset[bytes] = frozenset()
+        self.socket: VrrpSocket | None = None
+        self.link: Link | None = None  # what the socket was opened for
+        self.error = ""
+
+
+class VrrpMachine:
+    """Adds and removes instances and keeps them in touch with the machine through the ports of `kernel`."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        watcher: Watcher,
+        listener: Listener,
+        clock: Callable[[], int],
+        arm: Callable[[int | None], None],
+        changed: Callable[[str, int], None],
+    ) -> None:
+        self._kernel = kernel
+        self._watcher = watcher
+        self._listener = listener
+        self.actions = VrrpActions(kernel, self._socket_of, listener)
+        self.driver = Driver(clock, self.actions.perform, arm, changed)
+        self._settings: dict[str, VrrpSettings] = {}
+        self._places: dict[PlaceKey, _Place] = {}
+        self._interface_states: dict[str, InterfaceState] = {}
+        self._virtual: frozenset[bytes] = frozenset()
+
+    # -- instances -----------------------------------------------------------------------------------------------------
+
+    def start(self, instances: Iterable[tuple[VrrpSettings, Engine]]) -> None:
+        """Take instances in: addresses that an earlier run left behind go first, then each gets its interface's state
+        and its Startup."""
+        new = list(instances)
+        for settings, _engine in new:
+            self._settings[settings.name] = settings
+        self._virtual = frozenset(a.address for settings in self._settings.values() for a in settings.addresses)
+        held = {address for addresses in self.actions.held.values() for address in addresses}
+        leftovers = [a for settings, _engine in new for a in settings.addresses if a not in held]
+        for failure in self.actions.reclaim(leftovers):
+            self._listener.report("", Report("reclaim_failed", f"an address cannot be removed: {failure}", "error"))
+        self._kernel.links.drain()
+        for settings, engine in new:
+            place = self._places.setdefault((settings.interface, settings.family), _Place(_key(settings)))
+            place.names.setdefault(settings.virtual_router_id, []).append(settings.name)
+            self.driver.add(settings.name, engine)
+        self._open_sockets()
+        for settings, _engine in new:
+            self._tell_interface_state(settings)
+            self.driver.tell(settings.name, Startup())
+        self.settle()
+
+    def stop(self, names: Iterable[str]) -> None:
+        """Shut instances down (RFC 9568 6.4.2, 6.4.3) and forget them."""
+        for name in names:
+            self.driver.tell(name, Shutdown())
+            self.driver.remove(name)
+            settings = self._settings.pop(name)
+            self._interface_states.pop(name, None)
+            place = self._places[_key(settings)]
+            place.names[settings.virtual_router_id].remove(name)
+            if not place.names[settings.virtual_router_id]:
+                del place.names[settings.virtual_router_id]
+        self._virtual = frozenset(a.address for settings in self._settings.values() for a in settings.addresses)
+        for key in [key for key, place in self._places.items() if not place.names]:
+            self._close(self._places.pop(key))
+        self._open_sockets()
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._settings)
+
+    # -- what the kernel tells -----------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Bring sockets and engines in line with the machine as it is now. Call when `kernel.links` is readable."""
+        self._kernel.links.drain()
+        while True:
+            self._open_sockets()
+            for settings in list(self._settings.values()):
+                self._tell_interface_state(settings)
+            self._tell_lost_addresses()
+            # what engines did to the machine on the way is news as well
+            if not self._kernel.links.drain():
+                return
+
+    def retry(self) -> None:
+        """Try again to open sockets that could not be opened."""
+        if any(place.socket is None and place.error for place in self._places.values()):
+            self.settle()
+
+    def _tell_lost_addresses(self) -> None:
+        has = self._kernel.links.has
+        lost = [(name, address) for name, held in self.actions.held.items() for address in held if not has(address)]
+        for name, address in lost:
+            held = self.actions.held.get(name, ())
+            if address in held and not has(address):
+                self.actions.held[name] = tuple(other for other in held if other != address)
+                self.driver.tell(name, AddressLost(address))
+
+    def _tell_interface_state(self, settings: VrrpSettings) -> None:
+        state = self._interface_state(settings)
+        if self._interface_states.get(settings.name) != state:
+            self._interface_states[settings.name] = state
+            self.driver.tell(settings.name, state)
+
+    def _interface_state(self, settings: VrrpSettings) -> InterfaceState:
+        link = self._kernel.links.link(settings.interface)
+        if link is None:
+            return _NOT_THERE
+        # an interface nothing can be heard on counts as down: an instance that is deaf must not become MASTER
+        listening = self._places[_key(settings)].socket is not None
+        return InterfaceState(
+            up=link.up and listening,
+            exists=True,
+            primary_address=self._primary_address(settings),
+            hardware_address=link.hardware_address,
+            mtu=link.mtu,
+        )
+
+    def _primary_address(self, settings: VrrpSettings) -> bytes:
+        """The first primary IPv4 or usable link-local IPv6 address (RFC 9568 5.1.1.1, 5.1.2.1) that is not virtual."""
+        for entry in self._kernel.links.addresses(settings.interface):
+            if entry.family is settings.family and entry.address not in self._virtual and _is_primary(entry):
+                return entry.address
+        return b""
+
+    # -- sockets -------------------------------------------------------------------------------------------------------
+
+    def _socket_of(self, name: str) -> VrrpSocket | None:
+        return self._places[_key(self._settings[name])].socket
+
+    def _open_sockets(self) -> None:
+        for place in self._places.values():
+            interface, family = place.key
+            link = self._kernel.links.link(interface)
+            groups = self._groups(place)
+            same = place.link is not None and link is not None and (place.link.index, place.link.name) == (
+                link.index, link.name,
+            )  # fmt: skip
+            if place.socket is not None and same and groups == place.groups:
+                continue
+            self._close(place)
+            if link is None:
+                continue
+            try:
+                place.socket = self._kernel.vrrp_sockets.open(link, family, groups)
+            except OSError as error:
+                self._complain(place, error.strerror or str(error))
+                continue
+            place.link, place.groups, place.error = link, groups, ""
+            self._watcher.watch(place.socket, partial(self._readable, place))
+
+    def _groups(self, place: _Place) -> frozenset[bytes]:
+        default = IPV4_GROUP if place.key[1] is Family.IPV4 else IPV6_GROUP
+        members = (self._settings[name] for names in place.names.values() for name in names)
+        return frozenset(settings.multicast_group or default for settings in members if not settings.unicast_peers)
+
+    def _complain(self, place: _Place, error: str) -> None:
+        if error != place.error:
+            place.error = error
+            text = f"no VRRP over {place.key[1].value} on {place.key[0]}: {error}"
+            self._listener.report("", Report("socket_failed", text, "error"))
+
+    def _close(self, place: _Place) -> None:
+        if place.socket is not None:
+            self._watcher.unwatch(place.socket)
+            place.socket.close()
+            place.socket = place.link = None
+
+    def _readable(self, place: _Place) -> None:
+        for _ in range(_PACKETS_A_WAKEUP):
+            if place.socket is None:  # a packet may end what it came through
+                return
+            try:
+                packet = place.socket.receive()
+            except OSError as error:
+                self._complain(place, error.strerror or str(error))
+                return
+            if packet is None:
+                return
+            data, meta = packet
+            # RFC 9568 5.2.3: the second byte says which virtual router a message is for; others are not ours to judge
+            for name in tuple(place.names.get(data[1], ())) if len(data) > 1 else ():
+                self.driver.receive(name, data, meta)
+
+    def close(self) -> None:
+        for place in self._places.values():
+            self._close(place)
+
+
+def addresses_of(instances: Iterable[VrrpSettings]) -> list[VirtualAddress]:
+    return [address for settings in instances for address in settings.addresses]
+
+
+def _key(settings: VrrpSettings) -> PlaceKey:
+    return settings.interface, settings.family
+
+
+def _is_primary(entry: InterfaceAddress) -> bool:
+    if entry.family is Family.IPV4:
+        return not entry.flags & IFA_F_SECONDARY
+    link_local = entry.address[0] == 0xFE and entry.address[1] & 0xC0 == 0x80
+    return link_local and not entry.flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)
