@@ -44,6 +44,7 @@ def read_line(struct: type[S], words: Sequence[str], at: int, *, header: bool = 
             continue
         if not waiting:
             break
+        waiting = [f for f in waiting if f.attribute not in values]
         taken = _read_positional(waiting, words, at)
         if taken is None:
             break
@@ -59,7 +60,8 @@ def read_line(struct: type[S], words: Sequence[str], at: int, *, header: bool = 
 
 def _is_option(field: Field, header: bool) -> bool:
     keyword = field.keyword
-    return keyword.position is None and not keyword.bare_word and (keyword.header or not header)
+    by_name = keyword.position is None or keyword.named
+    return by_name and not keyword.bare_word and (keyword.header or keyword.named or not header)
 
 
 def _read_option(option: Field, words: Sequence[str], at: int, values: dict[str, Any]) -> tuple[Any, int]:
@@ -103,12 +105,13 @@ def write_line(value: Struct, *, header: bool = False) -> list[str]:
     for field, item in table.set_fields(value):
         if field.keyword.leading and (field.keyword.header or not header):
             words += _write_option(field, item)
-    positional = [(f, v) for f, v in table.set_fields(value) if f.keyword.position is not None]
+    positional = [(f, v) for f, v in table.set_fields(value) if f.keyword.position is not None and not f.keyword.named]
     for field, item in sorted(positional, key=lambda pair: pair[0].keyword.position or 0):
         words += field.keyword.shape.write(item)
     for field, item in table.set_fields(value):
         keyword = field.keyword
-        if keyword.position is not None or keyword.leading or (header and not keyword.header):
+        placed = keyword.position is not None and not keyword.named
+        if placed or keyword.leading or (header and not (keyword.header or keyword.named)):
             continue
         words += _write_option(field, item)
     return words

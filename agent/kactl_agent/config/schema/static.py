@@ -1,0 +1,107 @@
+"""Blocks of the root that belong to no instance: groups for static items and gratuitous ARP, delays and polling of interfaces."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET
+
+from kactl_agent.config.schema.keyword import BlockKeywords, Keyword, Keywords
+from kactl_agent.config.schema.network import InterfaceName
+from kactl_agent.config.schema.shapes import Choice, Duration, Entries, Maybe, Text
+
+
+class TrackGroup(BlockKeywords, frozen=True, kw_only=True):
+    """track_group: the instances that go to FAULT when a static address, route or rule of the group is missing."""
+
+    group: Annotated[
+        Maybe[tuple[str, ...]],
+        Keyword(
+            Entries(Text("vrrp_instance"), many_per_line=True),
+            "Names of the VRRP instances",
+            required=True,
+            process="vrrp",
+        ),
+    ] = UNSET
+
+
+class GarpGroup(BlockKeywords, frozen=True, kw_only=True):
+    """garp_group: interfaces that share one pace of gratuitous ARPs and unsolicited neighbour advertisements."""
+
+    garp_interval: Annotated[
+        Maybe[int],
+        Keyword(
+            Duration(maximum=4_294_000_000),
+            "Shortest time between two gratuitous ARPs on the group's interfaces",
+            default="0",
+            process="vrrp",
+        ),
+    ] = UNSET
+    gna_interval: Annotated[
+        Maybe[int],
+        Keyword(
+            Duration(maximum=4_294_000_000),
+            "Shortest time between two unsolicited neighbour advertisements on the group's interfaces",
+            default="0",
+            process="vrrp",
+        ),
+    ] = UNSET
+    interface: Annotated[
+        Maybe[str],
+        Keyword(InterfaceName(), "The one interface of the group", process="vrrp"),
+    ] = UNSET
+    interfaces: Annotated[
+        Maybe[tuple[str, ...]],
+        Keyword(
+            Entries(InterfaceName(), many_per_line=True),
+            "The interfaces of the group",
+            process="vrrp",
+        ),
+    ] = UNSET
+
+
+class InterfaceDelays(Keywords, frozen=True, kw_only=True):
+    """An entry of interface_up_down_delays: `INTERFACE DOWN [UP]`."""
+
+    interface: Annotated[
+        Maybe[str], Keyword(InterfaceName(), "The interface", position=0, required=True, process="vrrp")
+    ] = UNSET
+    down: Annotated[
+        Maybe[int],
+        Keyword(
+            Duration(maximum=255_000_000),
+            "An interface that goes down counts as down when it still is so after this long",
+            position=1,
+            required=True,
+            process="vrrp",
+        ),
+    ] = UNSET
+    up: Annotated[
+        Maybe[int],
+        Keyword(
+            Duration(maximum=255_000_000),
+            "An interface that comes up counts as up when it still is so after this long",
+            default="0",
+            position=2,
+            process="vrrp",
+        ),
+    ] = UNSET
+
+
+class LinkbeatInterface(Keywords, frozen=True, kw_only=True):
+    """An entry of linkbeat_interfaces: `INTERFACE [MII|ETHTOOL|IOCTL]`."""
+
+    interface: Annotated[
+        Maybe[str],
+        Keyword(InterfaceName(), "Interface whose link is polled", position=0, required=True, process="vrrp"),
+    ] = UNSET
+    method: Annotated[
+        Maybe[str],
+        Keyword(
+            Choice(("MII", "ETHTOOL", "IOCTL")),
+            "How to ask; where the driver has no such way, another is taken",
+            default="the first that works: MII, ETHTOOL, IOCTL",
+            position=1,
+            process="vrrp",
+        ),
+    ] = UNSET
