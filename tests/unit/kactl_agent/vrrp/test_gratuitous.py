@@ -1,0 +1,150 @@
+"""Gratuitous ARP and unsolicited neighbour advertisements: the frames as scapy reads them, and when they are sent."""
+
+from __future__ import annotations
+
+import pytest
+from kactl_agent.vrrp.actions import Announce
+from kactl_agent.vrrp.gratuitous import GratuitousSchedule, gratuitous_arp, neighbour_advertisement
+from kactl_agent.vrrp.settings import MICROSECOND, SECOND, GratuitousSettings, VirtualAddress
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
+from scapy.layers.l2 import ARP, Ether
+from support.vrrp import HARDWARE, VIP, VIP6, packed
+
+VIP_B = VirtualAddress(packed("192.0.2.101"), 24, "eth0")
+VIP_ETH1 = VirtualAddress(packed("192.0.2.102"), 24, "eth1")
+MILLISECOND = 1000 * MICROSECOND
+
+
+def run(schedule: GratuitousSchedule, until: int) -> list[tuple[int, int, int]]:
+    """(time, number of addresses, repeat) of everything announced from timers up to `until`."""
+    found = []
+    while (deadline := schedule.deadline()) is not None and deadline <= until:
+        actions = schedule.due(deadline)
+        assert actions, "a deadline at which nothing happens"
+        found += [(deadline, len(action.addresses), action.repeat) for action in actions]
+    return found
+
+
+def test_gratuitous_arp_frame() -> None:
+    """RFC 9568 6.4.1: broadcast, sender and target are the virtual address; target hardware address as keepalived."""
+    frame = Ether(gratuitous_arp(packed("192.0.2.100"), HARDWARE))
+    assert (frame.dst, frame.src, frame.type) == ("ff:ff:ff:ff:ff:ff", "02:00:00:00:00:0a", 0x0806)
+    arp = frame[ARP]
+    assert (arp.hwtype, arp.ptype, arp.hwlen, arp.plen, arp.op) == (1, 0x0800, 6, 4, 1)
+    assert (arp.hwsrc, arp.psrc) == ("02:00:00:00:00:0a", "192.0.2.100")
+    assert (arp.hwdst, arp.pdst) == ("ff:ff:ff:ff:ff:ff", "192.0.2.100")
+    assert len(frame) == 42
+
+
+@pytest.mark.parametrize("router", [False, True])
+def test_neighbour_advertisement_frame(router: bool) -> None:
+    """RFC 9568 6.4.1, RFC 4861 7.2.6: R as told, S=0, O=1, target and its link-layer address, to all nodes."""
+    data = neighbour_advertisement(packed("2001:db8::100"), HARDWARE, router)
+    frame = Ether(data)
+    assert (frame.dst, frame.src, frame.type) == ("33:33:00:00:00:01", "02:00:00:00:00:0a", 0x86DD)
+    header = frame[IPv6]
+    assert (header.src, header.dst, header.hlim, header.nh) == ("2001:db8::100", "ff02::1", 255, 58)
+    assert header.plen == len(data) - 54
+    message = frame[ICMPv6ND_NA]
+    assert (message.R, message.S, message.O, message.tgt) == (int(router), 0, 1, "2001:db8::100")
+    assert frame[ICMPv6NDOptDstLLAddr].lladdr == "02:00:00:00:00:0a"
+    del message.cksum  # scapy computes it anew
+    assert bytes(frame) == data
+
+
+def test_burst_second_burst_and_no_refresh() -> None:
+    schedule = GratuitousSchedule(GratuitousSettings(), (VIP, VIP_B))
+    assert schedule.start(SECOND) == [Announce((VIP, VIP_B), 5)]
+    assert run(schedule, 3600 * SECOND) == [(6 * SECOND, 2, 5)]
+    assert schedule.deadline() is None
+
+
+def test_no_second_burst_without_delay() -> None:
+    schedule = GratuitousSchedule(GratuitousSettings(delay=0), (VIP,))
+    schedule.start(0)
+    assert schedule.deadline() is None
+
+
+def test_the_first_refresh_comes_after_delay_and_refresh() -> None:
+    settings = GratuitousSettings(repeat=3, delay=2 * SECOND, refresh=60 * SECOND, refresh_repeat=2)
+    schedule = GratuitousSchedule(settings, (VIP,))
+    schedule.start(0)
+    expected = [(2 * SECOND, 1, 3), (62 * SECOND, 1, 2), (122 * SECOND, 1, 2)]
+    assert run(schedule, 130 * SECOND) == expected
+
+
+def test_a_late_refresh_is_sent_once_and_stays_in_step() -> None:
+    schedule = GratuitousSchedule(GratuitousSettings(delay=0, refresh=10 * SECOND), (VIP,))
+    schedule.start(0)
+    assert schedule.due(57 * SECOND) == [Announce((VIP,), 1)]
+    assert schedule.deadline() is not None
+    assert 57 * SECOND < (schedule.deadline() or 0) <= 67 * SECOND
+
+
+def test_lower_priority_burst_and_its_second() -> None:
+    settings = GratuitousSettings(delay=0, lower_priority_repeat=2, lower_priority_delay=3 * SECOND)
+    schedule = GratuitousSchedule(settings, (VIP,))
+    schedule.start(0)
+    assert schedule.lower_priority(SECOND) == [Announce((VIP,), 2)]
+    assert run(schedule, 60 * SECOND) == [(4 * SECOND, 1, 2)]
+
+
+def test_lower_priority_repeat_zero_sends_nothing() -> None:
+    schedule = GratuitousSchedule(GratuitousSettings(delay=0, lower_priority_repeat=0), (VIP,))
+    schedule.start(0)
+    assert schedule.lower_priority(SECOND) == []
+    assert schedule.deadline() is None
+
+
+def test_pacing_keeps_the_gap_for_each_interface() -> None:
+    settings = GratuitousSettings(repeat=2, delay=0, arp_interval=10 * MILLISECOND)
+    schedule = GratuitousSchedule(settings, (VIP, VIP_B, VIP_ETH1, VIP6))
+    first = schedule.start(0)
+    # IPv6 has its own interval, which is 0; of the IPv4 addresses one goes at once on each interface
+    assert first == [Announce((VIP6,), 2), Announce((VIP,), 1), Announce((VIP_ETH1,), 1)]
+    times: dict[str, list[int]] = {"eth0": [0], "eth1": [0]}
+    sent = {VIP: 1, VIP_B: 0, VIP_ETH1: 1}
+    while (deadline := schedule.deadline()) is not None:
+        for action in schedule.due(deadline):
+            (address,) = action.addresses
+            times[address.interface].append(deadline)
+            sent[address] += action.repeat
+    assert times == {"eth0": [0, 10_000_000, 20_000_000, 30_000_000], "eth1": [0, 10_000_000]}
+    assert sent == {VIP: 2, VIP_B: 2, VIP_ETH1: 2}
+
+
+def test_pacing_of_neighbour_advertisements() -> None:
+    schedule = GratuitousSchedule(GratuitousSettings(repeat=2, delay=0, advertisement_interval=MILLISECOND), (VIP6,))
+    assert schedule.start(0) == [Announce((VIP6,), 1)]
+    assert run(schedule, SECOND) == [(MILLISECOND, 1, 1)]
+
+
+def test_a_late_timer_does_not_break_the_gap() -> None:
+    schedule = GratuitousSchedule(GratuitousSettings(repeat=5, delay=0, arp_interval=10 * MILLISECOND), (VIP,))
+    schedule.start(0)
+    assert len(schedule.due(95 * MILLISECOND)) == 1
+    assert (schedule.deadline() or 0) > 95 * MILLISECOND
+
+
+def test_paced_bursts_do_not_pile_up() -> None:
+    """A lower master that keeps sending makes us answer, not queue without end."""
+    settings = GratuitousSettings(delay=0, lower_priority_repeat=5, lower_priority_delay=0, arp_interval=10 * SECOND)
+    schedule = GratuitousSchedule(settings, (VIP, VIP_B))
+    schedule.start(0)
+    for second in range(1, 100):
+        schedule.lower_priority(second * SECOND)
+    assert len(run(schedule, 10_000 * SECOND)) <= 10
+
+
+def test_stop_forgets_everything() -> None:
+    settings = GratuitousSettings(refresh=SECOND, arp_interval=SECOND)
+    schedule = GratuitousSchedule(settings, (VIP, VIP_B))
+    schedule.start(0)
+    schedule.lower_priority(0)
+    schedule.stop()
+    assert schedule.deadline() is None
+    assert schedule.due(100 * SECOND) == []
+
+
+def test_without_addresses_there_is_nothing_to_say() -> None:
+    assert GratuitousSchedule(GratuitousSettings(), ()).start(0) == []
