@@ -135,6 +135,8 @@ def table_of(struct: type[Struct]) -> Table:
         if keyword is None:
             raise TypeError(f"{struct.__name__}.{attribute} has no Keyword")
         fields.append(Field(attribute, keyword.name or attribute.rstrip("_"), keyword))
+    # What stands on a block's header line comes first, what keepalived ignores comes last.
+    fields.sort(key=lambda f: (f.name == "x-keepalived", not (f.keyword.header or f.keyword.position is not None)))
     positional = tuple(
         sorted((f for f in fields if f.keyword.position is not None), key=lambda f: f.keyword.position or 0)
     )

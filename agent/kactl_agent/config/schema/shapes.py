@@ -585,3 +585,17 @@ class Named(Shape):
 
     def json_schema(self, refs: Mapping[type, str]) -> Json:
         return {"type": "object", "additionalProperties": {"$ref": f"#/$defs/{refs[self.struct]}"}}
+
+
+@dataclass(frozen=True)
+class NamedEntries(Shape):
+    """Value blocks with a name on the header line (`virtual_server_group`). Value: dict from name to tuple. YAML: a map of lists."""
+
+    item: Shape
+    name: Text = field(default_factory=lambda: Text("name"))
+
+    def describe(self) -> str:
+        return f"{self.name.describe()} {{ {self.item.describe()} ... }}"
+
+    def json_schema(self, refs: Mapping[type, str]) -> Json:
+        return {"type": "object", "additionalProperties": {"type": "array", "items": self.item.json_schema(refs)}}
