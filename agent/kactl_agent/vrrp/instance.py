@@ -24,7 +24,7 @@ from kactl_agent.vrrp.fsm import Event
 from kactl_agent.vrrp.machine import Occasion, StateMachine
 from kactl_agent.vrrp.packet import Advert, Reason, RemoteProtocolError, text_of
 from kactl_agent.vrrp.priority import RESIGNING, effective_priority
-from kactl_agent.vrrp.reception import Reception
+from kactl_agent.vrrp.reception import REMARKS, Reception
 from kactl_agent.vrrp.settings import VrrpSettings
 from kactl_agent.vrrp.snapshot import InstanceSnapshot
 
@@ -40,6 +40,7 @@ class VrrpInstance(StateMachine):
         super().__init__(settings)
         self._preempt = settings.preempt or self._owner  # RFC 9568 6.1: the owner always preempts
         self._reception = Reception(settings)
+        self._statistics |= dict.fromkeys(REMARKS, 0)
         self._faults: dict[str, str] = {INTERFACE_MISSING: f"interface {settings.interface} does not exist"}
         self._contributions: dict[str, int] = {}
 
@@ -78,7 +79,7 @@ class VrrpInstance(StateMachine):
             return self._report("own_address", detail)
         actions = self._advance(self._classify(advert, meta.source, now), Occasion(now, advert, meta.source))
         for remark in remarks:  # after the transition or the new master that lets them be reported again
-            statistics[remark.code] = statistics.get(remark.code, 0) + 1
+            statistics[remark.code] += 1
             actions += self._report(remark.code, remark.detail, remark.level)
         return actions
 

@@ -27,11 +27,20 @@ from kactl_agent.vrrp.packet import (
 )
 from kactl_agent.vrrp.settings import SECOND, Family, VrrpSettings
 
+REMARKS = (
+    "checksum_form",
+    "address_count_differs",
+    "address_list_differs",
+    "advert_interval_differs",
+    "first_address_global",
+    "two_owners",
+)
+
 
 class Remark(NamedTuple):
     """Something odd about an advert that is taken all the same."""
 
-    code: str  # also the name of a counter
+    code: str  # one of REMARKS; also the name of a counter
     detail: str
     level: str
 
@@ -142,7 +151,7 @@ class Reception:
             if settings.family is Family.IPV6 and not is_link_local(advert.addresses[0]):
                 remarks.append(
                     Remark(
-                        "first_address_not_link_local",
+                        "first_address_global",
                         f"the first address that {text_of(meta.source)} advertises, {text_of(advert.addresses[0])},"
                         " is not link-local",
                         "info",
