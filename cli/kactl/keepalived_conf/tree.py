@@ -7,7 +7,11 @@ with the place it came from and the comments that stand above and behind it.
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass, field
+from enum import Enum
+
+from kactl_agent.config.diagnostics import Diagnostic
 
 
 @dataclass(slots=True)
@@ -38,3 +42,40 @@ class Directive:
     @property
     def keyword(self) -> str:
         return self.words[0].text
+
+
+class LineKind(Enum):
+    """What a physical line is, judged by its own text alone."""
+
+    BLANK = "blank"
+    COMMENT = "comment"
+    STATEMENT = "statement"
+    DEFINITION = "definition"  # $NAME=value
+    CONTINUATION = "continuation"  # the following lines of a definition whose lines end in a backslash
+    CONDITIONAL = "conditional"  # @id text
+    SEQUENCE = "sequence"  # ~SEQ(...) text, ~LST(...) text
+    INCLUDE = "include"
+
+
+@dataclass(slots=True)
+class SourceLine:
+    """One physical line; `text` includes its line terminator, where it has one."""
+
+    text: str
+    kind: LineKind
+
+
+@dataclass(slots=True)
+class SourceFile:
+    """A file as it stands. `name` is the path it is reported under; `findings` is what was noticed while decoding."""
+
+    name: str
+    lines: list[SourceLine]
+    encoding: str  # "utf-8" or "latin-1"
+    bom: bool = False
+    findings: list[Diagnostic] = field(default_factory=list)
+
+    def render(self) -> bytes:
+        """The file's bytes, exactly as they were parsed."""
+        body = "".join([line.text for line in self.lines]).encode(self.encoding)
+        return codecs.BOM_UTF8 + body if self.bom else body
