@@ -5,6 +5,7 @@ Values are text in canonical form: what the model holds is what keepalived.conf 
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ class IpAddress(Scalar[str]):
     what: str = ""
     filler: str = ""
     words: tuple[str, ...] = ()  # words that may stand in its place, such as `default`
+    multicast: bool = False
 
     def read(self, words: Sequence[str], at: int) -> tuple[str, int]:
         if self.filler and words[at : at + 1] == [self.filler]:
@@ -52,6 +54,8 @@ class IpAddress(Scalar[str]):
         address, family = found
         if self.family not in (None, family):
             raise ValueFault(f"`{text}` is an IPv{family} address", f"expected {self.describe()}")
+        if self.multicast and not ipaddress.ip_address(address).is_multicast:
+            raise ValueFault(f"{address} is not a multicast address")
         return address
 
     def describe(self) -> str:
