@@ -119,13 +119,15 @@ class ReloadRequest(Frame, frozen=True):
 
 
 class ReloadOutcome(Frame, frozen=True):
-    """How a reload went; `serial` is the request's, 0 for one by signal."""
+    """How a reload went; `serial` is the request's, 0 for one by signal. One reload may answer several requests: only
+    one of the outcomes is for the journal."""
 
     serial: int
     ok: bool
     message: str
     revision: str
     changes: ConfigurationChanges | None = None
+    journal: bool = True
 
 
 class DumpState(Frame, frozen=True):

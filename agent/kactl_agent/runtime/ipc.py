@@ -62,9 +62,12 @@ class Edge:
         self.dropped = 0  # events that found the queue full
         self.on_pending: Callable[[], None] | None = None
 
-    @property
-    def socket(self) -> socket.socket:
-        return self._socket
+    @classmethod
+    def from_descriptor(cls, descriptor: int) -> Edge:
+        """An edge over a socket that came from another process."""
+        sock = socket.socket(fileno=descriptor)
+        sock.setblocking(False)
+        return cls(sock)
 
     def fileno(self) -> int:
         return self._socket.fileno()

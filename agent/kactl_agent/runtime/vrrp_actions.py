@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -68,13 +68,6 @@ class VrrpActions:
         except OSError as error:
             failure = error.strerror or str(error)
         return ActionFailed(type(action).__name__, failure) if failure else None
-
-    def reclaim(self, addresses: Iterable[VirtualAddress]) -> list[str]:
-        """Take off the machine what an earlier run left there. Returns what could not be removed, with the reason."""
-        self._kernel.links.drain()
-        work = plan((), tuple(addresses), self._kernel.links.has)
-        failures = self._kernel.addresses.apply(work.remove, work.add, self._kernel.links)
-        return [f"{_text(failure.address)}: {failure.reason}" for failure in failures]
 
     def _send(self, name: str, action: SendAdvert) -> str:
         sock = self._socket_of(name)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from ipaddress import ip_address
 from typing import Protocol
 
+from kactl_agent.kernel.addresses import plan
 from kactl_agent.kernel.ports import InterfaceAddress, Kernel, Link, VrrpSocket
 from kactl_agent.kernel.rtnetlink import IFA_F_DADFAILED, IFA_F_SECONDARY, IFA_F_TENTATIVE
 from kactl_agent.runtime.driver import Driver, Engine
@@ -72,7 +74,7 @@ class VrrpMachine:
         self._virtual = frozenset(a.address for settings in self._settings.values() for a in settings.addresses)
         held = {address for addresses in self.actions.held.values() for address in addresses}
         leftovers = [a for settings, _engine in new for a in settings.addresses if a not in held]
-        for failure in self.actions.reclaim(leftovers):
+        for failure in reclaim(self._kernel, leftovers):
             self._listener.report("", Report("reclaim_failed", f"an address cannot be removed: {failure}", "error"))
         self._kernel.links.drain()
         for settings, engine in new:
@@ -226,6 +228,14 @@ class VrrpMachine:
 
 def addresses_of(instances: Iterable[VrrpSettings]) -> list[VirtualAddress]:
     return [address for settings in instances for address in settings.addresses]
+
+
+def reclaim(kernel: Kernel, addresses: Iterable[VirtualAddress]) -> list[str]:
+    """Take off the machine what an earlier run left there. Returns what could not be removed, with the reason."""
+    kernel.links.drain()
+    work = plan((), tuple(addresses), kernel.links.has)
+    failures = kernel.addresses.apply(work.remove, work.add, kernel.links)
+    return [f"{ip_address(f.address.address)} on {f.address.interface}: {f.reason}" for f in failures]
 
 
 def _key(settings: VrrpSettings) -> PlaceKey:

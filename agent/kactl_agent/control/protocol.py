@@ -1,0 +1,85 @@
+"""The control protocol: newline-delimited JSON over the agent's Unix socket.
+
+Request   {"id": 1, "method": "status", "params": {}}
+Response  {"id": 1, "result": ...}  or  {"id": 1, "error": {"code": "...", "message": "...", "data": {}}}
+Event     {"event": {"cursor": "...", "time": "...", "type": "...", ...}}  after `subscribe`
+
+Only the standard library is imported here: the command line client pays for every import.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+PROTOCOL_VERSION = 1
+SOCKET_NAME = "agent.sock"
+
+LARGEST_REQUEST = 64 * 1024  # bytes, line feed included
+LARGEST_BACKLOG = 4 * 1024 * 1024  # bytes of answers a client may leave unread
+MOST_CLIENTS = 64
+MOST_EVENTS = 1000  # in one answer
+
+BAD_REQUEST = "bad-request"
+TOO_LARGE = "request-too-large"
+TOO_MANY_CLIENTS = "too-many-clients"
+UNKNOWN_METHOD = "unknown-method"
+BAD_PARAMS = "bad-params"
+NOT_READY = "not-ready"
+RELOAD_FAILED = "reload-failed"
+INTERNAL = "internal-error"
+
+
+class ControlError(Exception):
+    """An error as it stands in a response. `code` is stable."""
+
+    def __init__(self, code: str, message: str, data: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data or {}
+
+
+class Request:
+    """A request that has been read."""
+
+    __slots__ = ("id", "method", "params")
+
+    def __init__(self, identity: int | str | None, method: str, params: dict[str, Any]) -> None:
+        self.id = identity
+        self.method = method
+        self.params = params
+
+
+def decode_request(line: bytes) -> Request:
+    """Raises ControlError; its data has the request's id where one could be read."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ControlError(BAD_REQUEST, f"not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ControlError(BAD_REQUEST, "a request is a JSON object")
+    identity, method, params = value.get("id"), value.get("method"), value.get("params", {})
+    if isinstance(identity, bool) or not isinstance(identity, int | str | None):
+        raise ControlError(BAD_REQUEST, "id is a number or a string")
+    if not isinstance(method, str):
+        raise ControlError(BAD_REQUEST, "method is missing or no string", {"id": identity})
+    if not isinstance(params, dict):
+        raise ControlError(BAD_REQUEST, "params is a JSON object", {"id": identity})
+    return Request(identity, method, params)
+
+
+def encode_result(identity: int | str | None, result: Any) -> bytes:
+    return _line({"id": identity, "result": result})
+
+
+def encode_error(identity: int | str | None, error: ControlError) -> bytes:
+    return _line({"id": identity, "error": {"code": error.code, "message": error.message, "data": error.data}})
+
+
+def encode_event(event: dict[str, Any]) -> bytes:
+    return _line({"event": event})
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"

@@ -1,0 +1,224 @@
+"""The agent's end of the control socket. Runs in the observer: no client, however slow or hostile, costs more than
+a bounded buffer there."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from kactl_agent import __version__
+from kactl_agent.control import protocol
+from kactl_agent.control.protocol import ControlError, Request
+
+_IDLE_REQUEST_SECONDS = 30.0  # for the rest of a request that has begun
+_RELOAD_SECONDS = 60.0
+Answer = Callable[[Any], None]
+
+
+class Service(Protocol):
+    """What the methods ask of the observer."""
+
+    def status(self) -> dict[str, Any]: ...
+
+    def events_since(self, cursor: str, limit: int) -> tuple[list[dict[str, Any]], bool]: ...
+
+    def end_of_events(self) -> str: ...
+
+    def follow(self, listener: Callable[[dict[str, Any]], None]) -> Callable[[], None]: ...
+
+    def reload(self, answer: Callable[[dict[str, Any] | ControlError], None]) -> None: ...
+
+
+class ControlServer:
+    """Serves a listening Unix socket until closed."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, listener: socket.socket, service: Service) -> None:
+        self._loop = loop
+        self._listener = listener
+        self.service = service
+        self.clients: set[_Client] = set()
+        self._server: asyncio.AbstractServer | None = None
+
+    async def start(self) -> None:
+        self._server = await self._loop.create_unix_server(lambda: _Client(self._loop, self), sock=self._listener)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for client in tuple(self.clients):
+            client.drop()
+
+
+class _Client(asyncio.Protocol):
+    """One connection. Requests are answered in order; `reload` when it is done, without holding the others up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, server: ControlServer) -> None:
+        self._loop = loop
+        self._server = server
+        self._transport: asyncio.WriteTransport | None = None
+        self._buffer = b""
+        self._patience: asyncio.TimerHandle | None = None
+        self._unfollow: Callable[[], None] | None = None
+
+    # -- asyncio.Protocol ----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+        if len(self._server.clients) >= protocol.MOST_CLIENTS:
+            error = ControlError(protocol.TOO_MANY_CLIENTS, f"{protocol.MOST_CLIENTS} clients are connected already")
+            transport.write(protocol.encode_error(None, error))
+            transport.close()
+            return
+        self._server.clients.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._server.clients.discard(self)
+        self._transport = None
+        self._be_patient(False)
+        if self._unfollow is not None:
+            self._unfollow()
+            self._unfollow = None
+
+    def data_received(self, data: bytes) -> None:
+        if self not in self._server.clients:
+            return
+        self._buffer += data
+        while self._transport is not None and b"\n" in self._buffer:
+            line, _, self._buffer = self._buffer.partition(b"\n")
+            if len(line) >= protocol.LARGEST_REQUEST:
+                self._refuse_size()
+                return
+            if line.strip():
+                self._answer(line)
+        if len(self._buffer) >= protocol.LARGEST_REQUEST:
+            self._refuse_size()
+            return
+        self._be_patient(bool(self._buffer))
+
+    # -- in and out ----------------------------------------------------------------------------------------------------
+
+    def drop(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _be_patient(self, waiting: bool) -> None:
+        """A request that has begun must end in time, so that half ones cannot use up all places."""
+        if waiting and self._patience is None:
+            self._patience = self._loop.call_later(_IDLE_REQUEST_SECONDS, self.drop)
+        elif not waiting and self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _refuse_size(self) -> None:
+        error = ControlError(protocol.TOO_LARGE, f"a request has at most {protocol.LARGEST_REQUEST} bytes")
+        self._buffer = b""
+        self._write(protocol.encode_error(None, error))
+        if self._transport is not None:
+            self._transport.close()
+
+    def _write(self, data: bytes) -> None:
+        """What a client does not read is kept up to a limit, then the client is let go."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._transport.get_write_buffer_size() + len(data) > protocol.LARGEST_BACKLOG:
+            self.drop()
+            return
+        self._transport.write(data)
+
+    # -- methods -------------------------------------------------------------------------------------------------------
+
+    def _answer(self, line: bytes) -> None:
+        identity: int | str | None = None
+        try:
+            request = protocol.decode_request(line)
+            identity = request.id
+            method = _METHODS.get(request.method)
+            if method is None:
+                known = ", ".join(sorted(_METHODS))
+                raise ControlError(
+                    protocol.UNKNOWN_METHOD, f"there is no method {request.method[:64]!r}", {"methods": known}
+                )
+            method(self, request)
+        except ControlError as error:
+            self._write(protocol.encode_error(error.data.pop("id", identity), error))
+
+    def _result(self, request: Request, result: Any) -> None:
+        self._write(protocol.encode_result(request.id, result))
+
+    def _status(self, request: Request) -> None:
+        self._result(request, self._server.service.status())
+
+    def _ping(self, request: Request) -> None:
+        self._result(request, "pong")
+
+    def _version(self, request: Request) -> None:
+        self._result(request, {"agent": __version__, "protocol": protocol.PROTOCOL_VERSION})
+
+    def _events(self, request: Request) -> None:
+        cursor, limit = _text(request, "cursor"), _number(request, "limit", protocol.MOST_EVENTS)
+        try:
+            events, gap = self._server.service.events_since(cursor, limit)
+        except ValueError as error:
+            raise ControlError(protocol.BAD_PARAMS, str(error)) from None
+        end = events[-1]["cursor"] if events else cursor or self._server.service.end_of_events()
+        self._result(request, {"events": events, "cursor": end, "gap": gap})
+
+    def _subscribe(self, request: Request) -> None:
+        """Answer, then what is behind the cursor (nothing without one), then every event as it happens."""
+        if self._unfollow is not None:
+            raise ControlError(protocol.BAD_REQUEST, "this connection has subscribed already")
+        service = self._server.service
+        cursor = _text(request, "cursor") or service.end_of_events()
+        try:
+            events, gap = service.events_since(cursor, 1 << 30)
+        except ValueError as error:
+            raise ControlError(protocol.BAD_PARAMS, str(error)) from None
+        self._result(request, {"cursor": cursor, "gap": gap})
+        for event in events:
+            self._write(protocol.encode_event(event))
+        self._unfollow = service.follow(lambda event: self._write(protocol.encode_event(event)))
+
+    def _reload(self, request: Request) -> None:
+        answered = False
+
+        def answer(outcome: dict[str, Any] | ControlError) -> None:
+            nonlocal answered
+            if answered:
+                return
+            answered = True
+            patience.cancel()
+            if isinstance(outcome, ControlError):
+                self._write(protocol.encode_error(request.id, outcome))
+            else:
+                self._result(request, outcome)
+
+        too_late = ControlError(protocol.RELOAD_FAILED, f"no outcome within {_RELOAD_SECONDS:.0f} s; see the log")
+        patience = self._loop.call_later(_RELOAD_SECONDS, answer, too_late)
+        self._server.service.reload(answer)
+
+
+_METHODS: dict[str, Callable[[_Client, Request], None]] = {
+    "status": _Client._status,
+    "ping": _Client._ping,
+    "version": _Client._version,
+    "events": _Client._events,
+    "subscribe": _Client._subscribe,
+    "reload": _Client._reload,
+}
+
+
+def _text(request: Request, name: str) -> str:
+    value = request.params.get(name, "")
+    if not isinstance(value, str):
+        raise ControlError(protocol.BAD_PARAMS, f"{name} is a string")
+    return value
+
+
+def _number(request: Request, name: str, most: int) -> int:
+    value = request.params.get(name, most)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise ControlError(protocol.BAD_PARAMS, f"{name} is a number from 1 to {most}")
+    return value

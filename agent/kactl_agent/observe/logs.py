@@ -1,0 +1,68 @@
+"""Log lines: text for people, JSON for collectors, and text with a priority for systemd's journal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import Enum
+from typing import TextIO
+
+from kactl_agent.observe.wall_clock import timestamp
+from kactl_agent.runtime.frames import LogRecord
+
+LEVELS = ("debug", "info", "warning", "error")
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}  # sd-daemon(3)
+_LONGEST_MESSAGE = 4096
+
+
+class LogFormat(Enum):
+    TEXT = "text"
+    JSON = "json"
+    JOURNAL = "journal"
+
+
+class LogWriter:
+    """Writes records of at least `level` to `stream`. `detail` adds the fields to the text formats."""
+
+    def __init__(self, form: LogFormat, level: str, detail: bool, stream: TextIO | None = None) -> None:
+        self._form = form
+        self._threshold = LEVELS.index(level)
+        self._detail = detail
+        self._stream = stream if stream is not None else sys.stderr
+
+    def write(self, record: LogRecord) -> None:
+        """One line, whatever the message holds. A log that cannot be written is no reason to fail."""
+        if LEVELS.index(record.level) < self._threshold:
+            return
+        try:
+            self._stream.write(self.render(record) + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+    def render(self, record: LogRecord) -> str:
+        if self._form is LogFormat.JSON:
+            line = {
+                "time": timestamp(record.at),
+                "level": record.level,
+                "process": record.process,
+                "message": record.message[:_LONGEST_MESSAGE],
+                **record.fields,
+            }
+            return json.dumps(line, ensure_ascii=False)
+        text = _one_line(record.message[:_LONGEST_MESSAGE])
+        if self._detail:
+            text += "".join(f" {key}={_quoted(value)}" for key, value in record.fields.items())
+        if self._form is LogFormat.JOURNAL:
+            return f"<{_PRIORITIES[record.level]}>{record.process}: {text}"
+        return f"{timestamp(record.at)} {record.level:<7} {record.process}: {text}"
+
+
+def _one_line(text: str) -> str:
+    """Control characters cannot forge a second line."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+def _quoted(value: str | int | bool) -> str:
+    text = _one_line(str(value))
+    return json.dumps(text, ensure_ascii=False) if " " in text or not text else text

@@ -1,0 +1,152 @@
+"""The status of the agent as a client reads it (`kactl status --output json`), from what the workers report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any
+
+from kactl_agent import __version__
+from kactl_agent.observe.wall_clock import timestamp
+from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.runtime.frames import Heartbeat, ProcessState, Snapshot
+from kactl_agent.vrrp.settings import VirtualAddress, VrrpSettings
+
+SCHEMA_VERSION = 1
+
+
+class AgentState:
+    """The newest of everything. `wall` and `monotonic` read clocks in ns."""
+
+    def __init__(
+        self,
+        configuration: AgentConfiguration,
+        pid: int,
+        wall: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], int] = time.monotonic_ns,
+        started: int | None = None,
+    ) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._pid = pid
+        self._started = monotonic() if started is None else started
+        self._snapshots: dict[str, Snapshot] = {}
+        self._since: dict[str, tuple[int, int]] = {}  # engine's monotonic ns -> wall ns when it was first heard of
+        self._heartbeat: Heartbeat | None = None
+        self._processes: dict[str, ProcessState] = {}
+        self.configuration = configuration
+
+    # -- what the workers report ---------------------------------------------------------------------------------------
+
+    def take_snapshot(self, frame: Snapshot) -> None:
+        name = frame.snapshot.name
+        self._snapshots[name] = frame
+        since = frame.snapshot.since
+        if self._since.get(name, (None, 0))[0] != since:
+            # fixed when first heard of: a clock that is set later does not move the past
+            self._since[name] = (since, frame.at - (frame.now - since))
+
+    def forget_instance(self, name: str) -> None:
+        self._snapshots.pop(name, None)
+        self._since.pop(name, None)
+
+    def forget_instances(self) -> None:
+        """The worker has ended: what it said last is no longer so."""
+        self._snapshots.clear()
+        self._heartbeat = None
+
+    def take_heartbeat(self, frame: Heartbeat) -> None:
+        self._heartbeat = frame
+
+    def take_process(self, frame: ProcessState) -> None:
+        self._processes[frame.process] = frame
+
+    # -- what a client reads -------------------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """The document of CONTRACT's schema_version 1, plain JSON values only. `as_of` is when the VRRP worker was last
+        heard of, so that a worker that hangs cannot look alive."""
+        heard = [frame.at for frame in self._snapshots.values()]
+        if self._heartbeat is not None:
+            heard.append(self._heartbeat.at)
+        as_of = max(heard) if heard and self.configuration.vrrp else self._wall()
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "as_of": timestamp(as_of),
+            "agent": self._agent(),
+            "vrrp": {
+                "instances": {settings.name: self._instance(settings) for settings in self.configuration.vrrp},
+                "sync_groups": {},
+            },
+            "ipvs": {"virtual_servers": []},
+            "bfd": {"instances": {}},
+        }
+
+    def _agent(self) -> dict[str, Any]:
+        heartbeat = self._heartbeat
+        return {
+            "version": __version__,
+            "pid": self._pid,
+            "uptime_s": round((self._monotonic() - self._started) / 1e9, 3),
+            "config_revision": self.configuration.revision,
+            "config_file": self.configuration.file,
+            "router_id": self.configuration.router_id,
+            "processes": {
+                name: {"pid": state.pid or None, "restarts": state.restarts, "last_exit": state.last_exit or None}
+                for name, state in self._processes.items()
+            },
+            "timers": {
+                "handled": heartbeat.timers if heartbeat else 0,
+                "latest_ms": round(heartbeat.late_max / 1e6, 3) if heartbeat else 0.0,
+                "later_than_10ms": heartbeat.late_over_10ms if heartbeat else 0,
+            },
+            "dropped_records": heartbeat.dropped if heartbeat else 0,
+        }
+
+    def _instance(self, settings: VrrpSettings) -> dict[str, Any]:
+        known = self._snapshots.get(settings.name)
+        common = {
+            "interface": settings.interface,
+            "virtual_router_id": settings.virtual_router_id,
+            "family": settings.family.value,
+            "version": settings.version,
+            "virtual_ipaddress": [address_text(address) for address in settings.addresses],
+        }
+        if known is None:
+            # the worker is being started or restarted: nothing is known, and nothing is made up
+            return {
+                "state": "INIT", "since": None, **common,
+                "priority": {"configured": settings.priority, "effective": settings.priority, "contributions": []},
+                "master": None, "faults": [], "statistics": {}, "cause": "", "detail": "",
+            }  # fmt: skip
+        snapshot = known.snapshot
+        return {
+            "state": snapshot.state.value,
+            "since": timestamp(self._since[settings.name][1]),
+            **common,
+            "priority": {
+                "configured": snapshot.configured_priority,
+                "effective": snapshot.effective_priority,
+                "contributions": [{"name": name, "weight": weight} for name, weight in snapshot.contributions],
+            },
+            "master": _host(snapshot.master),
+            "master_priority": snapshot.master_priority or None,
+            "source_address": _host(snapshot.source_address),
+            "advert_interval_ms": snapshot.advert_interval / 1e6,
+            "master_adver_interval_ms": snapshot.master_adver_interval / 1e6,
+            "faults": list(snapshot.faults),
+            "cause": snapshot.cause,
+            "detail": snapshot.detail,
+            "statistics": dict(snapshot.statistics),
+            "as_of": timestamp(known.at),
+        }
+
+
+def address_text(address: VirtualAddress) -> str:
+    """`192.0.2.10/24`"""
+    return f"{ip_address(address.address)}/{address.prefix_length}"
+
+
+def _host(packed: bytes) -> str | None:
+    return str(ip_address(packed)) if packed else None

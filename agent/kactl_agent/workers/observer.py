@@ -1,0 +1,211 @@
+"""The observer: serves everything that looks from outside, from what the other processes send it. Unprivileged."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any
+
+import msgspec
+
+from kactl_agent.control.protocol import RELOAD_FAILED, ControlError
+from kactl_agent.control.server import ControlServer
+from kactl_agent.observe.dumps import render_json, render_text
+from kactl_agent.observe.journal import Journal
+from kactl_agent.observe.logs import LogFormat, LogWriter
+from kactl_agent.observe.state import AgentState
+from kactl_agent.runtime import frames, privileges
+from kactl_agent.runtime.configuration import AgentConfiguration, load_sealed
+from kactl_agent.runtime.ipc import Edge
+from kactl_agent.runtime.loop import LoopEdge, worker_loop
+
+PROCESS = "observer"
+_LAST_WORDS_SECONDS = 6.0  # for the other workers to end after the supervisor did
+ReloadAnswer = Callable[[dict[str, Any] | ControlError], None]
+
+
+class ObserverStart(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor hands the observer at its fork. The configuration holds no secrets."""
+
+    configuration: AgentConfiguration
+    supervisor_pid: int
+    started: int  # monotonic ns of the agent's start
+    log_format: LogFormat
+    log_level: str
+    log_detail: bool
+
+
+def run(start: ObserverStart, listener: socket.socket, supervisor: Edge) -> int:
+    """The life of the observer's process. Returns its exit code."""
+    privileges.become_nobody()
+    privileges.keep_only(())
+    privileges.die_with_parent(start.supervisor_pid)
+    with worker_loop() as loop:
+        observer = Observer(loop, start, supervisor)
+        for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(ignored, signal.SIG_IGN)
+        loop.add_signal_handler(signal.SIGTERM, observer.supervisor_lost)
+        server = ControlServer(loop, listener, observer)
+        loop.run_until_complete(server.start())
+        observer.announce()
+        loop.run_forever()
+        server.close()
+        loop.run_until_complete(asyncio.sleep(0))
+    return 0
+
+
+class Observer:
+    """`kactl_agent.control.server.Service`, fed by frames."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, start: ObserverStart, supervisor: Edge) -> None:
+        self._loop = loop
+        self._state = AgentState(start.configuration, start.supervisor_pid, started=start.started)
+        self._journal = Journal()
+        self._log = LogWriter(start.log_format, start.log_level, start.log_detail)
+        self._supervisor: LoopEdge | None = LoopEdge(loop, supervisor, self._from_supervisor, self.supervisor_lost)
+        self._vrrp: LoopEdge | None = None
+        self._ending = False
+        self._reloads: dict[int, ReloadAnswer] = {}
+        self._reload_serial = 0
+        self._recordings: dict[str, int] = {}
+
+    def announce(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.edge.post(frames.WorkerStarted(PROCESS))
+
+    def supervisor_lost(self) -> None:
+        """The end is near: stay for the last words of the workers, but not long."""
+        if not self._ending:
+            self._ending = True
+            self._loop.call_later(_LAST_WORDS_SECONDS, self._loop.stop)
+        if self._vrrp is None:
+            self._loop.stop()
+
+    # -- kactl_agent.control.server.Service ----------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        return self._state.status()
+
+    def events_since(self, cursor: str, limit: int) -> tuple[list[dict[str, Any]], bool]:
+        return self._journal.since(cursor, limit)
+
+    def end_of_events(self) -> str:
+        return self._journal.cursor
+
+    def follow(self, listener: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
+        return self._journal.follow(listener)
+
+    def reload(self, answer: ReloadAnswer) -> None:
+        if self._supervisor is None or self._ending:
+            answer(ControlError(RELOAD_FAILED, "the agent is stopping"))
+            return
+        self._reload_serial += 1
+        self._reloads[self._reload_serial] = answer
+        self._supervisor.edge.post(frames.ReloadRequest(self._reload_serial))
+
+    # -- frames --------------------------------------------------------------------------------------------------------
+
+    def _from_vrrp(self, frame: frames.AnyFrame, descriptors: list[int]) -> None:
+        match frame:
+            case frames.LogRecord():
+                self._log.write(frame)
+            case frames.TransitionRecord():
+                self._journal.append(
+                    "transition",
+                    frame.at,
+                    instance=frame.instance,
+                    old=frame.old,
+                    new=frame.new,
+                    cause=frame.cause,
+                    detail=frame.detail,
+                    priority=frame.priority,
+                    master=str(ip_address(frame.master)) if frame.master else None,
+                )
+            case frames.Snapshot():
+                self._state.take_snapshot(frame)
+            case frames.InstanceGone():
+                self._state.forget_instance(frame.instance)
+            case frames.Heartbeat():
+                self._state.take_heartbeat(frame)
+            case frames.RecordingLine():
+                self._record(frame)
+            case _:
+                pass
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _vrrp_lost(self) -> None:
+        self._vrrp = None
+        self._state.forget_instances()
+        if self._ending:
+            self._loop.stop()
+
+    def _from_supervisor(self, frame: frames.AnyFrame, descriptors: list[int]) -> None:
+        match frame:
+            case frames.ProcessState():
+                self._process_state(frame)
+            case frames.Settings() if descriptors:
+                self._state.configuration = load_sealed(descriptors.pop())
+            case frames.ReloadOutcome():
+                self._reload_outcome(frame)
+            case frames.ObserverEdge() if descriptors:
+                if self._vrrp is not None:
+                    self._vrrp.close()
+                self._vrrp = LoopEdge(
+                    self._loop, Edge.from_descriptor(descriptors.pop()), self._from_vrrp, self._vrrp_lost
+                )
+            case frames.RecordingFile() if descriptors:
+                old = self._recordings.pop(frame.instance, None)
+                if old is not None:
+                    os.close(old)
+                self._recordings[frame.instance] = descriptors.pop()
+            case frames.DumpState() if len(descriptors) == 2 and self._supervisor is not None:
+                self._supervisor.edge.post(frames.StateDumped(self._dump(descriptors)))
+                descriptors = []
+            case frames.Stop():
+                self.supervisor_lost()
+            case _:
+                pass
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _process_state(self, frame: frames.ProcessState) -> None:
+        self._state.take_process(frame)
+        if frame.last_exit and frame.pid == 0:
+            self._journal.append("process", time.time_ns(), process=frame.process, ended=frame.last_exit)
+
+    def _reload_outcome(self, frame: frames.ReloadOutcome) -> None:
+        changes = msgspec.to_builtins(frame.changes) if frame.changes is not None else None
+        outcome = {"revision": frame.revision, "changes": changes, "message": frame.message}
+        if frame.journal:
+            self._journal.append("reload", time.time_ns(), ok=frame.ok, **outcome)
+        answer = self._reloads.pop(frame.serial, None)
+        if answer is not None:
+            answer(outcome if frame.ok else ControlError(RELOAD_FAILED, frame.message, {"revision": frame.revision}))
+
+    def _dump(self, descriptors: list[int]) -> str:
+        status = self._state.status()
+        errors = []
+        for descriptor, text in zip(descriptors, (render_json(status), render_text(status)), strict=True):
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    file.write(text)
+            except OSError as error:
+                errors.append(error.strerror or str(error))
+        return "; ".join(errors)
+
+    def _record(self, frame: frames.RecordingLine) -> None:
+        descriptor = self._recordings.get(frame.instance)
+        if descriptor is None:
+            return
+        try:
+            os.write(descriptor, frame.line)
+        except OSError as error:
+            os.close(self._recordings.pop(frame.instance))
+            text = f"{frame.instance}: the recording ends here: {error.strerror or error}"
+            self._log.write(frames.LogRecord(time.time_ns(), "warning", PROCESS, text))

@@ -1,0 +1,268 @@
+"""The VRRP worker: wires engines, kernel and the rest of the agent together. No file, log or DNS I/O happens here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+
+from kactl_agent.kernel.linux import LinuxKernel
+from kactl_agent.kernel.ports import Kernel
+from kactl_agent.runtime import frames, privileges, vrrp_machine
+from kactl_agent.runtime.configuration import AgentConfiguration, compare, load_sealed
+from kactl_agent.runtime.driver import Engine
+from kactl_agent.runtime.ipc import Edge
+from kactl_agent.runtime.loop import LoopEdge, SocketWatcher, Timer, on_terminate, worker_loop
+from kactl_agent.runtime.vrrp_machine import VrrpMachine, addresses_of
+from kactl_agent.vrrp.actions import Report, Transition
+from kactl_agent.vrrp.instance import VrrpInstance
+from kactl_agent.vrrp.recording import Recorder
+from kactl_agent.vrrp.settings import VrrpSettings
+
+PROCESS = "vrrp"
+EXIT_PRIVILEGE = 5
+_HEARTBEAT_SECONDS = 1.0
+_SNAPSHOT_SECONDS = 0.25  # between two reports of what is no transition: statistics, a master heard of
+_LAST_WORDS_SECONDS = 0.5
+_CAPABILITIES = (privileges.Capability.CAP_NET_ADMIN, privileges.Capability.CAP_NET_RAW)
+
+
+class VrrpWorkerStart(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor hands the worker at its fork."""
+
+    configuration: AgentConfiguration
+    keep_addresses: bool  # --keep-vips
+    recording: bool
+
+
+def run(start: VrrpWorkerStart, supervisor: Edge, observer: Edge) -> int:
+    """The life of the worker's process. Returns its exit code."""
+    privileges.keep_only(_CAPABILITIES)
+    with worker_loop() as loop:
+        try:
+            kernel = LinuxKernel()
+        except PermissionError:
+            return EXIT_PRIVILEGE
+        worker = VrrpWorker(loop, kernel, start, supervisor, observer)
+        on_terminate(loop, worker.stop)
+        loop.call_soon(worker.begin)
+        loop.run_forever()
+        kernel.close()
+    return 0
+
+
+def reclaim(configuration: AgentConfiguration) -> int:
+    """Take the addresses off the machine that a worker which died left there. Returns an exit code."""
+    privileges.keep_only(_CAPABILITIES)
+    kernel = LinuxKernel()
+    failures = vrrp_machine.reclaim(kernel, addresses_of(configuration.vrrp))
+    kernel.close()
+    return 1 if failures else 0
+
+
+class VrrpWorker:
+    """`kactl_agent.runtime.vrrp_actions.Listener`, and everything between the machine and the other processes."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        kernel: Kernel,
+        start: VrrpWorkerStart,
+        supervisor: Edge,
+        observer: Edge,
+    ) -> None:
+        self._loop = loop
+        self._kernel = kernel
+        self._configuration = start.configuration
+        self._recording = start.recording
+        timer = Timer(loop, lambda: self._machine.driver.run_due())
+        self._machine = VrrpMachine(kernel, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, self._changed)
+        self._machine.actions.keep_addresses = start.keep_addresses
+        self._instances: dict[str, VrrpInstance] = {}
+        self._dirty: dict[str, None] = {}
+        self._report_scheduled: asyncio.TimerHandle | None = None
+        self._stopping = False
+        self._unrecorded: set[str] = set()
+        self._supervisor = LoopEdge(loop, supervisor, self._from_supervisor, self.stop)
+        self._observer: LoopEdge | None = None
+        self._use_observer(observer)
+
+    def begin(self) -> None:
+        self._loop.add_reader(self._kernel.links.fileno(), self._machine.settle)
+        self._machine.start(self._engines(self._configuration.vrrp))
+        self._supervisor.edge.post(frames.WorkerStarted(PROCESS))
+        self._beat()
+
+    def stop(self) -> None:
+        """Orderly: priority 0 adverts, addresses removed, last words sent. A second call changes nothing."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self._loop.remove_reader(self._kernel.links.fileno())
+        self._machine.stop(self._machine.names)
+        self._machine.close()
+        self._report()
+        self._finish(time.monotonic() + _LAST_WORDS_SECONDS)
+
+    def _finish(self, deadline: float) -> None:
+        unsent = self._observer is not None and self._observer.edge.pending
+        if unsent and time.monotonic() < deadline:
+            self._loop.call_later(0.005, self._finish, deadline)
+        else:
+            self._loop.stop()
+
+    # -- instances -----------------------------------------------------------------------------------------------------
+
+    def _engines(self, instances: Sequence[VrrpSettings]) -> list[tuple[VrrpSettings, Engine]]:
+        engines: list[tuple[VrrpSettings, Engine]] = []
+        for settings in instances:
+            if self._recording:
+                recorder = Recorder(settings, partial(self._record, settings.name))
+                self._instances[settings.name] = recorder.instance
+                engines.append((settings, recorder))
+            else:
+                instance = self._instances[settings.name] = VrrpInstance(settings)
+                engines.append((settings, instance))
+        return engines
+
+    def _apply(self, new: AgentConfiguration) -> frames.ConfigurationChanges:
+        """Stop what is gone or different, then start what is new or different; the others never notice."""
+        changes = compare(self._configuration.vrrp, new.vrrp)
+        gone = [*changes.removed, *changes.changed]
+        self._machine.stop(gone)
+        for name in gone:
+            self._report_last(name)
+            del self._instances[name]
+        self._configuration = new
+        fresh = {*changes.added, *changes.changed}
+        self._machine.start(self._engines([settings for settings in new.vrrp if settings.name in fresh]))
+        return changes
+
+    # -- what engines say ----------------------------------------------------------------------------------------------
+
+    def transition(self, name: str, transition: Transition, now: int) -> None:
+        old, new = transition.old.value, transition.new.value
+        self._event(
+            frames.TransitionRecord(
+                at=_wall(now),
+                instance=name,
+                old=old,
+                new=new,
+                cause=transition.cause,
+                detail=transition.detail,
+                priority=transition.priority,
+                master=transition.master,
+            )
+        )
+        self._log("info", f"{name}: {old} -> {new}: {transition.detail}", instance=name, cause=transition.cause)
+        self._dirty[name] = None
+        self._loop.call_soon(self._report)
+
+    def report(self, name: str, report: Report) -> None:
+        text = f"{name}: {report.detail}" if name else report.detail
+        self._log(report.level, text, instance=name, code=report.code)
+
+    def _log(self, level: str, message: str, **fields: str | int | bool) -> None:
+        self._event(frames.LogRecord(time.time_ns(), level, PROCESS, message, fields))
+
+    def _event(self, frame: frames.Frame) -> None:
+        if self._observer is not None:
+            self._observer.edge.post_event(frame)
+
+    def _record(self, name: str, line: bytes) -> None:
+        if self._observer is None or name in self._unrecorded:
+            return
+        if not self._observer.edge.post_event(frames.RecordingLine(name, line)):
+            self._unrecorded.add(name)
+            self._log("warning", f"{name}: the recording ends here: it could not be written fast enough")
+
+    # -- state for the observer ----------------------------------------------------------------------------------------
+
+    def _changed(self, name: str, now: int) -> None:  # noqa: ARG002 - the time is the driver's business
+        self._dirty[name] = None
+        if self._report_scheduled is None:
+            self._report_scheduled = self._loop.call_later(_SNAPSHOT_SECONDS, self._report)
+
+    def _report(self) -> None:
+        if self._report_scheduled is not None:
+            self._report_scheduled.cancel()
+            self._report_scheduled = None
+        dirty, self._dirty = self._dirty, {}
+        now, at = time.monotonic_ns(), time.time_ns()
+        for name in dirty:
+            instance = self._instances.get(name)
+            if instance is not None and self._observer is not None:
+                # the observer has the addresses from the configuration: hundreds need not travel every second
+                slim = msgspec.structs.replace(instance.snapshot(), addresses=())
+                self._observer.edge.post_state(name, frames.Snapshot(now, at, slim))
+
+    def _report_last(self, name: str) -> None:
+        self._dirty.pop(name, None)
+        if self._observer is not None:
+            self._observer.edge.post_state(name, frames.InstanceGone(name))
+
+    def _beat(self) -> None:
+        if self._stopping:
+            return
+        self._machine.retry()
+        if self._observer is not None:
+            lateness = self._machine.driver.lateness
+            beat = frames.Heartbeat(
+                now=time.monotonic_ns(),
+                at=time.time_ns(),
+                timers=lateness.timers,
+                late_max=lateness.maximum,
+                late_over_10ms=lateness.over_10ms,
+                dropped=self._observer.edge.dropped,
+            )
+            self._observer.edge.post_state(None, beat)
+        self._loop.call_later(_HEARTBEAT_SECONDS, self._beat)
+
+    # -- other processes -----------------------------------------------------------------------------------------------
+
+    def _use_observer(self, edge: Edge) -> None:
+        if self._observer is not None:
+            self._observer.close()
+        self._observer = LoopEdge(self._loop, edge, self._from_observer, self._observer_lost)
+        self._dirty.update(dict.fromkeys(self._instances))
+        self._loop.call_soon(self._report)
+
+    def _observer_lost(self) -> None:
+        self._observer = None
+
+    def _from_observer(self, frame: frames.AnyFrame, descriptors: list[int]) -> None:
+        """The observer has nothing to say to a protocol loop; descriptors are never kept."""
+        del frame
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _from_supervisor(self, frame: frames.AnyFrame, descriptors: list[int]) -> None:
+        match frame:
+            case frames.Settings() if descriptors and not self._stopping:
+                self._supervisor.edge.post(self._reload(frame.serial, descriptors.pop()))
+            case frames.ObserverEdge() if descriptors:
+                self._use_observer(Edge.from_descriptor(descriptors.pop()))
+            case frames.Stop():
+                self._machine.actions.keep_addresses = frame.keep_addresses
+                self.stop()
+            case _:
+                pass
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _reload(self, serial: int, descriptor: int) -> frames.SettingsApplied:
+        nothing = frames.ConfigurationChanges((), (), (), ())
+        try:
+            new = load_sealed(descriptor)
+        except ValueError as error:
+            return frames.SettingsApplied(serial, nothing, str(error))
+        return frames.SettingsApplied(serial, self._apply(new))
+
+
+def _wall(now: int) -> int:
+    """Wall-clock ns of a monotonic moment that has just been."""
+    return time.time_ns() - (time.monotonic_ns() - now)
