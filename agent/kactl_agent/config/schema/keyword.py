@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 from msgspec import UNSET, Struct
 
-from kactl_agent.config.schema.shapes import Bool, Maybe, Shape, Text
+from kactl_agent.config.schema.shapes import Bool, Maybe, Repeated, Shape, Text
 
 Process = Literal["global", "vrrp", "checker", "bfd"]
 Again = Literal["replaces", "ignored"]
@@ -31,7 +31,9 @@ class Keyword:
     position: place among the positional words of its line or block header. header: an option on a block's header line.
     bare_word: the keyword itself is not written, its value is (`nocsum|csum|remcsum` behind lb_kind). leading: an option or bare
     word that stands before the positional words, and is none behind them (`lock` in `mtu lock 1400`). named: a positional
-    word that may be, and on the way back is, written with its name before it (`[inst] NAME` of lvs_sync_daemon).
+    word that may be, and on the way back is, written with its name before it (`[inst] NAME` of lvs_sync_daemon). again: what
+    keepalived does with a second line of the keyword. drops_line: a bad value of this option, or saying it twice, makes
+    keepalived ignore the whole line.
     """
 
     shape: Shape
@@ -50,6 +52,8 @@ class Keyword:
     bare_word: bool = False
     leading: bool = False
     named: bool = False
+    again: Again = "replaces"
+    drops_line: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class BlockKeywords(Keywords, frozen=True, kw_only=True):
     x_keepalived: Annotated[
         Maybe[tuple[str, ...]],
         Keyword(
-            Text("line or block of keepalived.conf"),
+            Repeated(Text("line or block of keepalived.conf")),
             "Lines and blocks of a migrated keepalived.conf that keepalived itself ignores: kept as text for the way back, without effect",
             name="x-keepalived",
             extension=True,
