@@ -1,4 +1,4 @@
-"""Blocks of the root that belong to no instance: groups for static items and gratuitous ARP, delays and polling of interfaces."""
+"""Blocks of the root that belong to no instance: groups of static items, delays and polling of interfaces."""
 
 from __future__ import annotations
 
@@ -20,41 +20,6 @@ class TrackGroup(BlockKeywords, frozen=True, kw_only=True):
             Entries(Text("vrrp_instance"), many_per_line=True),
             "Names of the VRRP instances",
             required=True,
-            process="vrrp",
-        ),
-    ] = UNSET
-
-
-class GarpGroup(BlockKeywords, frozen=True, kw_only=True):
-    """garp_group: interfaces that share one pace of gratuitous ARPs and unsolicited neighbour advertisements."""
-
-    garp_interval: Annotated[
-        Maybe[int],
-        Keyword(
-            Duration(maximum=4_294_000_000),
-            "Shortest time between two gratuitous ARPs on the group's interfaces",
-            default="0",
-            process="vrrp",
-        ),
-    ] = UNSET
-    gna_interval: Annotated[
-        Maybe[int],
-        Keyword(
-            Duration(maximum=4_294_000_000),
-            "Shortest time between two unsolicited neighbour advertisements on the group's interfaces",
-            default="0",
-            process="vrrp",
-        ),
-    ] = UNSET
-    interface: Annotated[
-        Maybe[str],
-        Keyword(InterfaceName(), "The one interface of the group", process="vrrp"),
-    ] = UNSET
-    interfaces: Annotated[
-        Maybe[tuple[str, ...]],
-        Keyword(
-            Entries(InterfaceName(), many_per_line=True),
-            "The interfaces of the group",
             process="vrrp",
         ),
     ] = UNSET
