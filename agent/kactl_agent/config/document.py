@@ -65,6 +65,14 @@ class Origin:
         return self.children is not None and any(c.has_comments for c in self.children.values())
 
 
+@dataclass(frozen=True)
+class Include:
+    """An `include:` of a YAML file: a path or a pattern, and where it stands."""
+
+    pattern: str
+    place: Place
+
+
 @dataclass
 class Document:
     """A configuration and everything said about it while it was read."""
@@ -73,6 +81,8 @@ class Document:
     origin: Origin
     diagnostics: list[Diagnostic] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)  # text of every file read, for excerpts
+    includes: list[Include] = field(default_factory=list)  # not followed yet
+    secrets: set[str] = field(default_factory=set)  # texts that no message or excerpt may show
 
     @property
     def errors(self) -> list[Diagnostic]:

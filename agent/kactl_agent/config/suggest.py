@@ -1,0 +1,64 @@
+"""What somebody who wrote an unknown keyword probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from functools import cache
+
+from msgspec import Struct
+
+from kactl_agent.config.schema.keyword import Table, table_of
+from kactl_agent.config.schema.shapes import Block, Entries, Line, Named, Optional, Repeated, Shape
+
+
+def explain_unknown(table: Table, word: str, block: str, *, root: type[Struct]) -> tuple[str, str]:
+    """Message and hint for a key that is no keyword of `table`; `block` is the keyword of the block, "" at the root."""
+    where = f"`{block}`" if block else "the configuration"
+    field = table.by_word.get(word)
+    if field is not None:  # another spelling of keepalived's: in YAML each keyword has one name
+        return f"`{word}` is written `{field.name}`", f"write `{field.name}:`"
+    legacy = table.legacy.get(word)
+    if legacy is not None:
+        hint = f"use {legacy.replaced_by}" if legacy.replaced_by else "take it out"
+        return f"`{word}` is no keyword any more: {legacy.doc}", hint
+    message = f"`{word}` is no keyword of {where}"
+    spellings = {spelling: f.name for f in table.fields for spelling in f.spellings}
+    lowered = {spelling.lower().replace("-", "_"): name for spelling, name in spellings.items()}
+    same = lowered.get(word.lower().replace("-", "_"))
+    if same is not None:
+        return message, f"did you mean `{same}`?"
+    homes = [home for home in places_of(root).get(word, ()) if home != block]
+    if homes:
+        listed = ", ".join(f"`{home}`" if home else "the root" for home in homes[:4])
+        return message, f"it is one of {listed}: check the indentation"
+    close = difflib.get_close_matches(word, spellings, n=1, cutoff=0.6)
+    return message, f"did you mean `{spellings[close[0]]}`?" if close else ""
+
+
+@cache
+def places_of(root: type[Struct]) -> dict[str, tuple[str, ...]]:
+    """Canonical keyword -> the blocks and lines (by their keyword, "" for the root) that have it."""
+    found: dict[str, list[str]] = {}
+    seen: set[tuple[str, type[Struct]]] = set()
+    waiting = [("", root)]
+    while waiting:
+        name, struct = waiting.pop(0)
+        if (name, struct) in seen:
+            continue
+        seen.add((name, struct))
+        for field in table_of(struct).fields:
+            homes = found.setdefault(field.name, [])
+            if name not in homes:
+                homes.append(name)
+            waiting.extend((field.name, inner) for inner in structs_of(field.keyword.shape))
+    return {word: tuple(homes) for word, homes in found.items()}
+
+
+def structs_of(shape: Shape) -> Iterator[type[Struct]]:
+    """The structs a shape is made of, directly."""
+    match shape:
+        case Line(struct=struct) | Block(struct=struct) | Named(struct=struct):
+            yield struct
+        case Optional(shape=inner) | Repeated(item=inner) | Entries(item=inner):
+            yield from structs_of(inner)
