@@ -1,0 +1,184 @@
+"""The words of one line -> the value of its keyword, with what keepalived repairs or ignores on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from kactl_agent.config.diagnostics import Effect
+from kactl_agent.config.schema.keyword import Keywords, table_of
+from kactl_agent.config.schema.shapes import Line, MissingWord, Optional, Scalar, Shape, Text, ValueFault
+from msgspec import UNSET, Struct
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Something keepalived takes otherwise than it stands; `word` and `count` say which words of the line."""
+
+    code: str
+    message: str
+    word: int
+    count: int = 1
+    hint: str = ""
+    effect: Effect = Effect.REPAIRED
+
+
+@dataclass
+class LineReading:
+    value: Any
+    repairs: list[Repair] = field(default_factory=list)
+
+
+class LineFault(Exception):
+    """The line says nothing that can be used. `refused`: keepalived stops at it too; otherwise it ignores the line."""
+
+    def __init__(self, code: str, message: str, hint: str = "", *, word: int = 0, refused: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.word = word
+        self.refused = refused
+
+
+def read_value(shape: Shape, words: list[str], first: int) -> LineReading:
+    """The value that words[first:] say; words[first - 1] is the keyword. Raises LineFault."""
+    line = _Line(shape, words, first)
+    return LineReading(line.read(), line.repairs)
+
+
+class _Line:
+    """One line. Words are replaced by what keepalived takes, or left out, and the line is read again until it does."""
+
+    def __init__(self, shape: Shape, words: list[str], first: int) -> None:
+        self.repairs: list[Repair] = []
+        self._shape = shape
+        self._words = words
+        self._first = first
+        self._index = list(range(len(words)))  # where each word stood at the beginning
+        self._keyword = words[0]
+        inner = shape.shape if isinstance(shape, Optional) else shape
+        self._struct = inner.struct if isinstance(inner, Line) else None
+        self._unknown: list[int] = []
+
+    def read(self) -> Any:
+        if self._struct is not None:
+            self._look_at_options(self._struct)
+        for _ in range(2 * len(self._words) + 1):
+            try:
+                value, at = self._shape.read(self._words, self._first)
+            except MissingWord as fault:
+                raise self._fault("missing-value", fault, refused=True) from None
+            except ValueFault as fault:
+                self._mend(fault)
+                continue
+            if at >= len(self._words):
+                break
+            self._leave_out_unknown(at)
+        else:
+            raise LineFault("invalid-value", f"`{' '.join(self._words)}` cannot be read", word=self._index[self._first])
+        if self._unknown:
+            self._report_unknown()
+        return value
+
+    def _fault(self, code: str, fault: ValueFault, *, refused: bool = False) -> LineFault:
+        return LineFault(code, fault.message, fault.hint, word=self._at(fault.word), refused=refused)
+
+    def _at(self, word: int | None) -> int:
+        if word is None or not self._index:
+            return 0
+        return self._index[max(0, min(word, len(self._index) - 1))]
+
+    def _mend(self, fault: ValueFault) -> None:
+        """Put in what keepalived takes, or leave a bad option out. Raises LineFault when it ignores the whole line."""
+        word = fault.word
+        if word is None or not self._first <= word < len(self._words):
+            raise self._fault("invalid-value", fault)
+        if fault.taken is not UNSET and fault.shape is not None:
+            taken = fault.shape.render(fault.taken)
+            if taken == self._words[word]:
+                raise self._fault("invalid-value", fault)
+            self._words = [*self._words[:word], taken, *self._words[word + 1 :]]
+            shown = "that" if isinstance(fault.shape, Text) and fault.shape.secret else f"`{taken}`"
+            text = f"{fault.message}: keepalived takes {shown}"
+            self.repairs.append(Repair("repaired-value", text, self._at(word), hint=fault.hint))
+            return
+        option = self._option(word - 1)
+        if option is None or self._whole_line or option.drops_line:
+            raise self._fault("invalid-value", fault)
+        text = f"{fault.message}: keepalived ignores `{self._words[word - 1]}`"
+        self.repairs.append(Repair("ignored-option", text, self._at(word - 1), 2, fault.hint))
+        self._leave_out(word - 1, 2)
+
+    @property
+    def _whole_line(self) -> bool:
+        return self._struct is not None and issubclass(self._struct, Keywords) and self._struct.whole_line
+
+    def _option(self, at: int) -> Any:
+        """The keyword of the option at words[at], where it is one."""
+        if self._struct is None or at < self._first:
+            return None
+        found = table_of(self._struct).by_word.get(self._words[at])
+        return found.keyword if found is not None and found.keyword.position is None else None
+
+    def _leave_out(self, at: int, count: int) -> None:
+        self._words = [*self._words[:at], *self._words[at + count :]]
+        del self._index[at : at + count]
+
+    def _leave_out_unknown(self, at: int) -> None:
+        if self._struct is None:
+            self._unknown += self._index[at:]
+            self._leave_out(at, len(self._words) - at)
+        elif self._whole_line:
+            text = f"`{self._words[at]}` is no option of `{self._keyword}`"
+            raise LineFault("unknown-option", text, word=self._index[at])
+        else:
+            self._unknown.append(self._index[at])
+            self._unknown_text = self._words[at]
+            self._leave_out(at, 1)
+
+    def _report_unknown(self) -> None:
+        count = self._unknown[-1] - self._unknown[0] + 1
+        what = "this word" if len(self._unknown) == 1 else f"these {len(self._unknown)} words"
+        text = f"keepalived ignores {what}"
+        self.repairs.append(Repair("extra-words", text, self._unknown[0], count))
+
+    def _look_at_options(self, struct: type[Struct]) -> None:
+        """Deprecated spellings of options, and options whose repetition makes keepalived ignore the line."""
+        deprecated, alone = _option_words(struct)
+        if not deprecated and not alone:
+            return
+        seen: set[str] = set()
+        for at in range(self._first, len(self._words)):
+            word = self._words[at]
+            if word in deprecated:
+                self.repairs.append(Repair("deprecated-keyword", deprecated[word], at, effect=Effect.CONVERTED))
+            name = alone.get(word)
+            if name is not None:
+                if name in seen:
+                    raise LineFault("duplicate-option", f"`{name}` is said twice: keepalived ignores the line", word=at)
+                seen.add(name)
+
+
+@cache
+def _option_words(struct: type[Struct]) -> tuple[dict[str, str], dict[str, str]]:
+    """Deprecated words of a line with what to say about them; words that may stand only once, with their name."""
+    deprecated: dict[str, str] = {}
+    alone: dict[str, str] = {}
+    for option in table_of(struct):
+        keyword = option.keyword
+        if keyword.position is not None or keyword.bare_word:
+            continue
+        for word in keyword.deprecated:
+            deprecated[word] = f"`{word}` is a deprecated spelling of `{option.name}`"
+        if keyword.replaced_by:
+            deprecated[option.name] = f"`{option.name}` is deprecated: use {keyword.replaced_by}"
+        if keyword.drops_line:
+            alone.update(dict.fromkeys(option.spellings, option.name))
+    return deprecated, alone
+
+
+def is_secret(shape: Shape) -> bool:
+    """Whether a value must not appear in messages."""
+    return isinstance(shape, Scalar) and isinstance(shape, Text) and shape.secret

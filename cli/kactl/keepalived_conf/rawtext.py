@@ -1,0 +1,62 @@
+"""Directives as text again, for what is carried without being understood."""
+
+from __future__ import annotations
+
+import re
+
+from kactl.keepalived_conf.tree import Directive
+
+INDENT = "  "
+_PART = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[#!]', re.DOTALL)
+
+
+def render_directive(directive: Directive, inside: Directive | None = None) -> str:
+    """The text of a directive, normalised: one statement a line, blocks indented, comments where they stand.
+
+    What stands outside of it (comments above; behind, for a single line) is not part of the text. `inside` is the value
+    block an entry stands in: the text is then that block with this one entry, comments included.
+    """
+    if inside is not None:
+        lines = [f"{inside.keyword} {{", *_comment_lines(directive.above, INDENT)]
+        behind = directive.behind
+        lines.append(INDENT + protect(directive.raw) + (f" {comment(behind)}" if behind is not None else ""))
+        return "\n".join([*lines, "}"])
+    if directive.children is None:
+        return protect(directive.raw)
+    return "\n".join(_block_lines(directive, ""))
+
+
+def _block_lines(directive: Directive, indent: str) -> list[str]:
+    behind = directive.behind if directive.behind is not None else directive.behind_open
+    header = f"{indent}{protect(directive.raw)} {{" + (f" {comment(behind)}" if behind is not None else "")
+    lines = [header]
+    if directive.behind is not None and directive.behind_open is not None:
+        lines.append(f"{indent}{INDENT}{comment(directive.behind_open)}")
+    inner = indent + INDENT
+    for child in directive.children or ():
+        lines += _comment_lines(child.above, inner)
+        if child.children is not None:
+            lines += _block_lines(child, inner)
+        else:
+            tail = f" {comment(child.behind)}" if child.behind is not None else ""
+            lines.append(f"{inner}{protect(child.raw)}{tail}")
+    lines += _comment_lines(directive.at_end, inner)
+    close = directive.behind_close
+    lines.append(f"{indent}}}" + (f" {comment(close)}" if close is not None else ""))
+    return lines
+
+
+def _comment_lines(comments: list[str], indent: str) -> list[str]:
+    return [indent + comment(text) for text in comments]
+
+
+def comment(text: str) -> str:
+    """A comment with its marker."""
+    return f"# {text}" if text else "#"
+
+
+def protect(raw: str) -> str:
+    r"""A logical line as it is written: `#` and `!` outside double quotes become `\#` and `\!`."""
+    if "#" not in raw and "!" not in raw:
+        return raw
+    return _PART.sub(lambda match: match[0] if match[0][0] == '"' else "\\" + match[0], raw)

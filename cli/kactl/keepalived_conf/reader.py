@@ -1,0 +1,541 @@
+"""Directives of a keepalived.conf -> Document, by the schema alone.
+
+Every directive ends as exactly one of: a value of the model, a value as keepalived repairs it, text that is carried in
+`x-keepalived`, or an error. `Account` holds which, and reading fails loudly when a directive has been forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
+from kactl_agent.config.document import Document, Origin
+from kactl_agent.config.schema.keyword import BlockKeywords, Field, Table, table_of
+from kactl_agent.config.schema.line import read_line
+from kactl_agent.config.schema.root import Config
+from kactl_agent.config.schema.shapes import (
+    Block,
+    Entries,
+    Named,
+    NamedEntries,
+    Quoted,
+    Repeated,
+    Shape,
+    Text,
+    ValueFault,
+    WordList,
+)
+from msgspec import Struct
+
+from kactl.keepalived_conf.account import Account, Outcome
+from kactl.keepalived_conf.lines import LineFault, LineReading, read_value
+from kactl.keepalived_conf.quoting import QuoteError, split_quoted
+from kactl.keepalived_conf.rawtext import render_directive
+from kactl.keepalived_conf.spelling import elsewhere, nearest
+from kactl.keepalived_conf.tree import Directive, Word
+
+CARRIED = "x-keepalived"
+
+
+@dataclass
+class _Builder:
+    """A block while it is read: values by attribute; lists and nested builders become tuples and structs in the end."""
+
+    table: Table
+    origin: Origin
+    values: dict[str, Any] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)  # where a keyword was first said
+
+    def struct(self) -> Struct:
+        values = {name: _finished(value) for name, value in self.values.items()}
+        return self.table.struct(**values)
+
+
+def _finished(value: Any) -> Any:
+    if isinstance(value, _Builder):
+        return value.struct()
+    return tuple(value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class Part:
+    """What an Origin was made from: a directive, or one word of it where each word is an entry."""
+
+    directive: Directive
+    word: int | None = None
+
+
+@dataclass
+class Reading:
+    """A document with what the accounting and a second reading need."""
+
+    document: Document
+    account: Account
+    parts: dict[int, Part]  # by id() of the Origin
+
+
+def read_directives(
+    directives: list[Directive],
+    at_end: list[str],
+    sources: dict[str, str],
+    ignored: frozenset[tuple[int, int | None]] = frozenset(),
+) -> Reading:
+    """The document that directives say.
+
+    `ignored` are parts (id() of the directive, word) that keepalived leaves out: they are carried.
+    The document's diagnostics are the findings of this reading alone.
+    """
+    reader = _Reader(ignored)
+    root = Origin()
+    builder = _Builder(table_of(Config), root)
+    reader.block(builder, directives)
+    root.at_end = list(at_end) or None
+    config = builder.struct()
+    assert isinstance(config, Config)
+    reader.account.verify(directives)
+    document = Document(config, root, reader.findings, sources)
+    return Reading(document, reader.account, reader.parts)
+
+
+class _Reader:
+    def __init__(self, ignored: frozenset[tuple[int, int | None]]) -> None:
+        self.findings: list[Diagnostic] = []
+        self.account = Account()
+        self.parts: dict[int, Part] = {}
+        self._ignored = ignored
+        self._split: list[Directive] = []  # kept, so that no id() is used twice
+        self._by_shape: dict[type[Shape], Callable[[_Builder, Field, Directive], None]] = {
+            Named: self._named,
+            NamedEntries: self._named_entries,
+            Block: self._block,
+            Entries: self._entries,
+            Repeated: self._repeated,
+            WordList: self._word_list,
+        }
+
+    # -- blocks --------------------------------------------------------------------------------------------------------
+
+    def block(self, builder: _Builder, directives: list[Directive]) -> None:
+        """Read the directives of a block into it."""
+        by_word = builder.table.by_word
+        for directive in directives:
+            found = by_word.get(directive.words[0].text)
+            if found is None or found.keyword.extension or found.keyword.position is not None or found.keyword.header:
+                self._unknown(builder, directive)
+            elif (id(directive), None) in self._ignored:
+                self._carry(builder, directive)
+            elif self._takes_block(found, directive):
+                self._spelling(found, directive)
+                self._by_shape.get(type(found.keyword.shape), self._line)(builder, found, directive)
+        children = builder.origin.children
+        if children and CARRIED in children:
+            # What is carried stands behind everything else, so that it never comes before what it repeats.
+            children[CARRIED] = children.pop(CARRIED)
+
+    def _takes_block(self, found: Field, directive: Directive) -> bool:
+        """Whether a block stands exactly where the keyword has one; reports it otherwise."""
+        blocks = isinstance(found.keyword.shape, Named | NamedEntries | Block | Entries)
+        if blocks == (directive.children is not None):
+            return True
+        word = directive.words[0]
+        if blocks:
+            self._error(
+                "missing-brace",
+                f"`{word.text}` has no block",
+                directive,
+                0,
+                "its `{` stands at the end of the line or alone on the next one",
+            )
+        else:
+            self._error("unexpected-block", f"`{word.text}` takes no block", directive, 0)
+        self.account.mark_all(directive, Outcome.REFUSED)
+        return False
+
+    def _named(self, builder: _Builder, found: Field, directive: Directive) -> None:
+        shape = found.keyword.shape
+        assert isinstance(shape, Named)
+        name = self._name(builder, found, directive, shape.name)
+        if name is None:
+            return
+        blocks: dict[str, Struct] = builder.values.setdefault(found.attribute, {})
+        self.account.mark(directive)
+        origin = self._origin(builder, found, directive, name)
+        struct = self._inner(builder, _Builder(table_of(shape.struct), origin), directive)
+        if struct is not None:
+            blocks[name] = struct
+        else:
+            _forget(builder.origin, found.name, name)
+            if not blocks:
+                del builder.values[found.attribute]
+
+    def _named_entries(self, builder: _Builder, found: Field, directive: Directive) -> None:
+        shape = found.keyword.shape
+        assert isinstance(shape, NamedEntries)
+        name = self._name(builder, found, directive, shape.name)
+        if name is not None:
+            items: list[Any] = []
+            builder.values.setdefault(found.attribute, {})[name] = items
+            self.account.mark(directive)
+            self._read_entries(
+                builder, Entries(shape.item), items, self._origin(builder, found, directive, name), directive
+            )
+
+    def _name(self, builder: _Builder, found: Field, directive: Directive, shape: Text) -> str | None:
+        """The name on a block's header line; None when the block was refused, or carried instead."""
+        reading = self._words(directive, shape)
+        if reading is None:
+            return None
+        name = str(reading.value)
+        if name not in builder.values.get(found.attribute, ()):
+            return name
+        text = f"a second `{directive.keyword} {name}`: keepalived stays with the first"
+        self._finding("duplicate-name", text, directive, 1, Effect.CARRIED)
+        self._carry(builder, directive, said=True)
+        return None
+
+    def _block(self, builder: _Builder, found: Field, directive: Directive) -> None:
+        shape = found.keyword.shape
+        assert isinstance(shape, Block)
+        header = self._header(shape.struct, directive)
+        if header is None:
+            return
+        table = table_of(shape.struct)
+        values = {f.attribute: v for f, v in table.set_fields(header)}
+        if shape.many:
+            items: list[Any] = builder.values.setdefault(found.attribute, [])
+            origin = self._origin(builder, found, directive, len(items))
+            struct = self._inner(builder, _Builder(table, origin, values), directive)
+            if struct is not None:
+                items.append(struct)
+            else:
+                _forget(builder.origin, found.name, len(items))
+                if not items:
+                    del builder.values[found.attribute]
+            return
+        inner = builder.values.get(found.attribute)
+        if inner is None:
+            inner = builder.values[found.attribute] = _Builder(table, self._origin(builder, found, directive))
+        elif found.keyword.again == "ignored":
+            self._second_ignored(builder, found, directive)
+            return
+        else:
+            add_comments(inner.origin, directive)
+        inner.values.update(values)
+        self.block(inner, directive.children or [])
+
+    def _inner(self, outer: _Builder, inner: _Builder, directive: Directive) -> Struct | None:
+        """Read a block that stands for itself. Where something required is missing it is carried instead: None."""
+        first = len(self.findings)
+        self.block(inner, directive.children or [])
+        missing = [f for f in inner.table if f.keyword.required and f.attribute not in inner.values]
+        if not missing:
+            return inner.struct()
+        said = [d for d in self.findings[first:] if d.severity is Severity.ERROR]
+        self.findings[first:] = said
+        if said:
+            return inner.struct()
+        names = ", ".join(f"`{f.name}`" for f in missing)
+        self._finding(
+            "incomplete-block",
+            f"`{' '.join(w.text for w in directive.words)}` has no {names}: keepalived leaves it out",
+            directive,
+            0,
+            Effect.CARRIED,
+        )
+        self._carry(outer, directive, said=True)
+        return None
+
+    def _header(self, struct: type[Struct], directive: Directive) -> Struct | None:
+        """The words on a block's header line; None after an error."""
+        words = _texts(directive.words)
+        try:
+            value, at = read_line(struct, words, 1, header=True)
+        except ValueFault as fault:
+            at_word = fault.word if fault.word is not None else 0
+            self._error("invalid-header", fault.message, directive, at_word, fault.hint)
+            self.account.mark_all(directive, Outcome.REFUSED)
+            return None
+        self.account.mark(directive)
+        if at < len(words):
+            self._extra_words(directive, directive.words[at:])
+        return value
+
+    # -- lines ---------------------------------------------------------------------------------------------------------
+
+    def _line(self, builder: _Builder, found: Field, directive: Directive) -> None:
+        if found.attribute in builder.values and found.keyword.again == "ignored":
+            self._second_ignored(builder, found, directive)
+            return
+        reading = self._words(directive, found.keyword.shape, carrier=builder)
+        if reading is None:
+            return
+        if found.attribute in builder.values:
+            self._finding(
+                "duplicate-keyword",
+                f"`{found.name}` was said in line {builder.lines[found.attribute]} already: the last one counts",
+                directive,
+                0,
+                Effect.REPAIRED,
+            )
+            self.account.repaired(directive)
+        builder.values[found.attribute] = reading.value
+        builder.lines.setdefault(found.attribute, directive.line)
+        self._origin(builder, found, directive)
+
+    def _repeated(self, builder: _Builder, found: Field, directive: Directive) -> None:
+        shape = found.keyword.shape
+        assert isinstance(shape, Repeated)
+        reading = self._words(directive, shape.item, carrier=builder)
+        if reading is not None:
+            items: list[Any] = builder.values.setdefault(found.attribute, [])
+            self._origin(builder, found, directive, len(items))
+            items.append(reading.value)
+
+    def _word_list(self, builder: _Builder, found: Field, directive: Directive) -> None:
+        reading = self._words(directive, found.keyword.shape, carrier=builder)
+        if reading is not None:
+            builder.values.setdefault(found.attribute, []).extend(reading.value)
+            self._origin(builder, found, directive)
+
+    def _entries(self, builder: _Builder, found: Field, directive: Directive) -> None:
+        shape = found.keyword.shape
+        assert isinstance(shape, Entries)
+        if found.attribute in builder.values and found.keyword.again == "ignored":
+            self._second_ignored(builder, found, directive)
+            return
+        self.account.mark(directive)
+        if len(directive.words) > 1:
+            self._extra_words(directive, directive.words[1:])
+        items: list[Any] = builder.values.setdefault(found.attribute, [])
+        self._read_entries(builder, shape, items, self._origin(builder, found, directive), directive)
+
+    def _read_entries(
+        self, builder: _Builder, shape: Entries, items: list[Any], origin: Origin, block: Directive
+    ) -> None:
+        for entry in block.children or []:
+            if entry.children is not None:
+                self._error("unexpected-block", f"`{entry.keyword}` takes no block", entry, 0)
+                self.account.mark_all(entry, Outcome.REFUSED)
+            elif (id(entry), None) in self._ignored:
+                self._carry(builder, entry, inside=block)
+            elif shape.many_per_line:
+                self._entry_words(builder, shape, items, origin, entry, block)
+            else:
+                reading = self._words(entry, shape.item, carrier=builder, first=0, inside=block)
+                if reading is not None:
+                    self._item(origin, len(items), Part(entry))
+                    items.append(reading.value)
+
+    def _entry_words(
+        self, builder: _Builder, shape: Entries, items: list[Any], origin: Origin, entry: Directive, block: Directive
+    ) -> None:
+        """A line of a value block whose every word is an entry; its comments stand at the first of them."""
+        self.account.mark(entry)
+        for index, word in enumerate(entry.words):
+            one = Directive([word], f'"{word.text}"' if word.quoted else word.text, entry.file, entry.line)
+            self._split.append(one)
+            if index == 0:
+                one.above, one.behind = entry.above, entry.behind
+            if (id(entry), index) in self._ignored:
+                self._carry(builder, one, inside=block)
+                self.account.repaired(entry)
+                continue
+            reading = self._words(one, shape.item, carrier=builder, first=0, inside=block)
+            if reading is not None:
+                self._item(origin, len(items), Part(one), Part(entry, index))
+                items.append(reading.value)
+
+    def _words(
+        self,
+        directive: Directive,
+        shape: Shape,
+        *,
+        carrier: _Builder | None = None,
+        first: int = 1,
+        inside: Directive | None = None,
+    ) -> LineReading | None:
+        """The value that a line's words say from `first` on; None when it was carried or refused instead."""
+        words = directive.words
+        try:
+            if shape.quoted:
+                words = _split_quoted(directive)
+            reading = read_value(shape, _texts(words), first)
+        except LineFault as fault:
+            if fault.refused or carrier is None:
+                self._error(fault.code, fault.message, directive, fault.word, fault.hint, words)
+                self.account.mark_all(directive, Outcome.REFUSED)
+            else:
+                self._finding(fault.code, fault.message, directive, fault.word, Effect.CARRIED, fault.hint, words)
+                self._carry(carrier, directive, inside=inside, said=True)
+            return None
+        for repair in reading.repairs:
+            severity = Severity.NOTE if repair.effect is Effect.CONVERTED else Severity.WARNING
+            place = _word_place(directive, words, repair.word, repair.count)
+            self.findings.append(Diagnostic(repair.code, repair.message, place, severity, repair.hint, repair.effect))
+        if carrier is not None:
+            self.account.mark(directive)
+            if any(r.effect is Effect.REPAIRED for r in reading.repairs):
+                self.account.repaired(directive)
+        return reading
+
+    # -- what keepalived ignores ---------------------------------------------------------------------------------------
+
+    def _unknown(self, builder: _Builder, directive: Directive) -> None:
+        word = directive.keyword
+        legacy = builder.table.legacy.get(word)
+        if legacy is not None:
+            hint = f"use {legacy.replaced_by}" if legacy.replaced_by else ""
+            text = f"`{word}` means nothing to keepalived any more: {legacy.doc}"
+            self._finding("legacy-keyword", text, directive, 0, Effect.CARRIED, hint)
+        else:
+            hint = nearest(builder.table, word) or elsewhere(word)
+            text = f"`{word}` is no keyword here: keepalived ignores it"
+            if directive.children is not None:
+                text += ", and its block"
+            self._finding("unknown-keyword", text, directive, 0, Effect.CARRIED, hint)
+        self._carry(builder, directive, said=True)
+
+    def _second_ignored(self, builder: _Builder, found: Field, directive: Directive) -> None:
+        text = f"a second `{found.name}`: keepalived stays with the first"
+        self._finding("duplicate-keyword", text, directive, 0, Effect.CARRIED)
+        self._carry(builder, directive, said=True)
+
+    def _carry(
+        self, builder: _Builder, directive: Directive, *, inside: Directive | None = None, said: bool = False
+    ) -> None:
+        """Keep a directive as text, an entry in a block of its own. `said`: it has its finding already."""
+        if not said:
+            text = f"keepalived leaves `{directive.keyword}` out"
+            self._finding("left-out", text, directive, 0, Effect.CARRIED)
+        assert issubclass(builder.table.struct, BlockKeywords)
+        text = render_directive(directive, inside)
+        items: list[str] = builder.values.setdefault("x_keepalived", [])
+        origin = _place(builder.origin.child(CARRIED), directive)
+        item = _place(origin.child(len(items)), directive)
+        add_comments(item, directive, outside_only=True)
+        items.append(text)
+        self.account.mark_all(directive, Outcome.CARRIED)
+
+    # -- origins and findings ------------------------------------------------------------------------------------------
+
+    def _origin(self, builder: _Builder, found: Field, directive: Directive, item: str | int | None = None) -> Origin:
+        children = builder.origin.children
+        known = children is not None and found.name in children
+        origin = builder.origin.child(found.name)
+        if not known or item is None:
+            _place(origin, directive)
+        if item is not None:
+            origin = _place(origin.child(item), directive)
+        add_comments(origin, directive)
+        self.parts[id(origin)] = Part(directive)
+        return origin
+
+    def _item(self, origin: Origin, index: int, part: Part, whole: Part | None = None) -> None:
+        item = _place(origin.child(index), part.directive)
+        add_comments(item, part.directive)
+        self.parts[id(item)] = whole or part
+
+    def _spelling(self, found: Field, directive: Directive) -> None:
+        word = directive.keyword
+        if word != found.name and word in found.keyword.deprecated:
+            text = f"`{word}` is a deprecated spelling of `{found.name}`"
+            self._finding("deprecated-keyword", text, directive, 0, Effect.CONVERTED, severity=Severity.NOTE)
+        elif found.keyword.replaced_by:
+            text = f"`{word}` is deprecated"
+            hint = f"use {found.keyword.replaced_by}"
+            self._finding("deprecated-keyword", text, directive, 0, Effect.CONVERTED, hint, severity=Severity.NOTE)
+
+    def _extra_words(self, directive: Directive, extra: list[Word]) -> None:
+        text = f"`{' '.join(_texts(extra))}` is not part of `{directive.keyword}`: keepalived ignores it"
+        self._finding("extra-words", text, directive, directive.words.index(extra[0]), Effect.REPAIRED)
+        self.account.repaired(directive)
+
+    def _finding(
+        self,
+        code: str,
+        message: str,
+        directive: Directive,
+        word: int,
+        effect: Effect,
+        hint: str = "",
+        words: list[Word] | None = None,
+        count: int = 1,
+        *,
+        severity: Severity = Severity.WARNING,
+    ) -> None:
+        place = _word_place(directive, words or directive.words, word, count)
+        self.findings.append(Diagnostic(code, message, place, severity, hint, effect))
+
+    def _error(
+        self,
+        code: str,
+        message: str,
+        directive: Directive,
+        word: int,
+        hint: str = "",
+        words: list[Word] | None = None,
+    ) -> None:
+        self._finding(code, message, directive, word, Effect.REFUSED, hint, words, severity=Severity.ERROR)
+
+
+def add_comments(origin: Origin, directive: Directive, *, outside_only: bool = False) -> None:
+    """Put a directive's comments at an origin; what has its place taken already goes above.
+
+    `outside_only` leaves out those that stand within the text of a carried block.
+    """
+    if directive.above:
+        origin.above = [*(origin.above or ()), *directive.above]
+    if outside_only and directive.children is not None:
+        return
+    for comment in (directive.behind, directive.behind_open):
+        if comment is None:
+            continue
+        if origin.behind is None:
+            origin.behind = comment
+        else:
+            origin.above = [*(origin.above or ()), comment]
+    if directive.at_end:
+        origin.at_end = [*(origin.at_end or ()), *directive.at_end]
+    if directive.behind_close is not None:
+        if origin.behind_close is None:
+            origin.behind_close = directive.behind_close
+        else:
+            origin.at_end = [*(origin.at_end or ()), directive.behind_close]
+
+
+def _place(origin: Origin, directive: Directive) -> Origin:
+    origin.file = directive.file
+    origin.line = directive.line
+    origin.column = directive.words[0].column
+    origin.length = len(directive.words[0].text)
+    return origin
+
+
+def _word_place(directive: Directive, words: list[Word], index: int, count: int) -> Place:
+    word = words[min(max(index, 0), len(words) - 1)]
+    last = words[min(max(index + count - 1, 0), len(words) - 1)]
+    length = last.column + len(last.text) - word.column + 2 * last.quoted
+    return Place(directive.file, directive.line, word.column, max(length, 1))
+
+
+def _forget(origin: Origin, name: str, item: str | int) -> None:
+    """Take away the origin of a block that was carried instead."""
+    assert origin.children is not None
+    listed = origin.children[name].children
+    assert listed is not None
+    del listed[item]
+    if not listed:
+        del origin.children[name]
+
+
+def _texts(words: list[Word]) -> list[str]:
+    return [Quoted(w.text) if w.quoted else w.text for w in words]
+
+
+def _split_quoted(directive: Directive) -> list[Word]:
+    try:
+        return split_quoted(directive.raw, directive.words[0].column)
+    except QuoteError as error:
+        raise LineFault("unterminated-quote", str(error), word=0, refused=True) from None
