@@ -31,8 +31,8 @@ class Loaded:
 def load(data: bytes, name: str, options: ExpandOptions | None = None) -> Loaded:
     """Read a keepalived.conf; never raises. With an ERROR among the document's diagnostics it is not to be used.
 
-    Diagnostics stand in the order of the file: lexical ones, what keepalived repairs or ignores, and the checks that look
-    at several keywords at once. Every file that was read is among the document's sources.
+    Diagnostics stand in the order of the file: lexical ones, what keepalived repairs or ignores, and the checks that
+    look at several keywords at once. Every file that was read is among the document's sources.
     """
     options = options or ExpandOptions()
     sources = {name: decode(data)}
@@ -61,7 +61,8 @@ def _read(directives: list[Directive], at_end: list[str], sources: dict[str, str
     """Read, check, and read again with the parts carried that the checks say keepalived leaves out."""
     ignored: frozenset[tuple[int, int | None]] = frozenset()
     kept: list[Diagnostic] = []
-    for _ in range(_ROUNDS):
+    rounds = _ROUNDS
+    while True:
         reading = read_directives(directives, at_end, sources, ignored)
         problems = check.problems(reading.document)
         left_out: set[tuple[int, int | None]] = set()
@@ -70,10 +71,10 @@ def _read(directives: list[Directive], at_end: list[str], sources: dict[str, str
             if part is not None:
                 left_out.add((id(part.directive), part.word))
                 kept.append(_left_out(problem.diagnostic))
-        if not left_out - ignored:
+        rounds -= 1
+        if not left_out or not rounds:
             return reading, kept + [p.diagnostic for p in problems]
         ignored |= left_out
-    return reading, kept + [p.diagnostic for p in problems]
 
 
 def _left_out(diagnostic: Diagnostic) -> Diagnostic:
