@@ -8,14 +8,13 @@ from msgspec import UNSET
 
 from kactl_agent.config.schema.addresses import StaticAddressEntry
 from kactl_agent.config.schema.bfd import BfdInstance
-from kactl_agent.config.schema.garp import GarpGroup
 from kactl_agent.config.schema.global_defs import GlobalDefs
 from kactl_agent.config.schema.keyword import FLAG, BlockKeywords, Keyword
 from kactl_agent.config.schema.routes import StaticRouteEntry
 from kactl_agent.config.schema.rules import StaticRuleEntry
 from kactl_agent.config.schema.shapes import Block, Duration, Entries, Line, Maybe, Named, NamedEntries, Optional, Text
 from kactl_agent.config.schema.ssl import Ssl
-from kactl_agent.config.schema.static import InterfaceDelays, LinkbeatInterface, TrackGroup
+from kactl_agent.config.schema.static import GarpGroup, InterfaceDelays, LinkbeatInterface, TrackGroup
 from kactl_agent.config.schema.track import TrackedFile, TrackedProcess, VrrpScript
 from kactl_agent.config.schema.virtual_server import GroupMember, VirtualServer
 
