@@ -1,0 +1,122 @@
+"""A VRRP instance under any sequence of packets, timers and events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kactl_agent.vrrp.actions import (
+    Action,
+    ActionFailed,
+    AddAddresses,
+    AddressLost,
+    PriorityContribution,
+    RemoveAddresses,
+    Shutdown,
+    Startup,
+    State,
+    TrackerFault,
+    Transition,
+)
+from kactl_agent.vrrp.recording import Recorder, replay
+from kactl_agent.vrrp.settings import MICROSECOND, SECOND, Family, GratuitousSettings, VirtualAddress, VrrpSettings
+from support.vrrp import LOCAL, PEER, PEER_LOW, VIP, advert, interface, make_settings, packed
+
+SETTINGS = st.builds(
+    make_settings,
+    version=st.sampled_from([2, 3]),
+    family=st.just(Family.IPV4),
+    priority=st.sampled_from([1, 100, 254, 255]),
+    preempt=st.booleans(),
+    preempt_delay=st.sampled_from([0, 2 * SECOND]),
+    start_as_master=st.booleans(),
+    startup_delay=st.sampled_from([0, 3 * SECOND]),
+    down_timer_adverts=st.sampled_from([1, 3]),
+    lower_prio_no_advert=st.booleans(),
+    higher_prio_send_advert=st.booleans(),
+    owner_ignore_adverts=st.booleans(),
+    strict_mode=st.booleans(),
+    unicast_peers=st.sampled_from([(), (PEER, PEER_LOW)]),
+    addresses=st.sampled_from([(VIP,), (VIP, VirtualAddress(packed("2001:db8::1"), 128, "eth1", advertised=False))]),
+    gratuitous=st.sampled_from(
+        [GratuitousSettings(), GratuitousSettings(refresh=4 * SECOND, arp_interval=1000 * MICROSECOND)]
+    ),
+)
+EVENTS = st.sampled_from(
+    [
+        Startup(),
+        Startup(),
+        Shutdown(),
+        interface(),
+        interface(),
+        interface(up=False),
+        interface(None),
+        interface(None, up=False, exists=False),
+        interface(PEER_LOW),
+        AddressLost(VIP),
+        PriorityContribution("a", -50),
+        PriorityContribution("a", 0),
+        PriorityContribution("b", 200),
+        TrackerFault("t", True),
+        TrackerFault("t", False),
+        ActionFailed("AddAddresses", "EPERM"),
+    ]
+)
+PACKETS = st.tuples(
+    st.sampled_from([0, 1, 50, 100, 150, 255]), st.sampled_from([PEER, PEER_LOW, LOCAL]), st.sampled_from([1, 2])
+)
+STIMULI = st.lists(
+    st.tuples(st.integers(0, 5 * SECOND), st.one_of(EVENTS, PACKETS, st.none(), st.binary(max_size=24))), max_size=40
+)
+
+
+@settings(deadline=None)
+@given(SETTINGS, STIMULI)
+def test_invariants_and_replay(configured: VrrpSettings, stimuli: list[tuple[int, Any]]) -> None:
+    lines: list[bytes] = []
+    engine = Recorder(configured, lines.append)
+    engine.handle_event(interface(), 0)
+    held, state, now = False, State.INIT, 0
+
+    def check(actions: list[Action]) -> None:
+        nonlocal held, state
+        for action in actions:
+            match action:
+                case AddAddresses():
+                    held = True
+                case RemoveAddresses():
+                    held = False
+                case Transition():
+                    assert action.old is state
+                    assert action.new is not state
+                    assert action.cause
+                    assert action.detail
+                    state = action.new
+        assert state is engine.instance.state
+        assert held is (state is State.MASTER)
+        snapshot = engine.instance.snapshot()
+        assert bool(snapshot.faults) is (state is State.FAULT) or state is State.INIT
+        deadline = engine.deadline()
+        assert (deadline is None) is (state in (State.INIT, State.FAULT))
+
+    for wait, stimulus in stimuli:
+        end = now + wait
+        while (deadline := engine.deadline()) is not None and deadline <= end:
+            now = max(now, deadline)
+            check(engine.handle_timer(now))
+            assert (engine.deadline() or now + 1) > now  # time goes on: no timer is left due
+        now = end
+        if stimulus is None:
+            check(engine.handle_timer(now))
+        elif isinstance(stimulus, tuple):
+            priority, source, factor = stimulus
+            destination = LOCAL if configured.unicast_peers else None
+            interval = configured.advert_interval * factor
+            packet = advert(priority, source, settings=configured, destination=destination, advert_interval=interval)
+            check(engine.receive(*packet, now))
+        elif isinstance(stimulus, bytes):
+            check(engine.receive(stimulus, advert(1)[1], now))
+        else:
+            check(engine.handle_event(stimulus, now))
+    assert replay(lines) is None
