@@ -25,7 +25,7 @@ from kactl_agent.config.schema.checkers import (
     UdpCheck,
 )
 from kactl_agent.config.schema.http_check import HttpGet, SslGet
-from kactl_agent.config.schema.keyword import BOOL, FLAG, BlockKeywords, Keyword, Keywords, Legacy
+from kactl_agent.config.schema.keyword import BOOL, FLAG, Keyword, Keywords, Legacy
 from kactl_agent.config.schema.network import IpAddress, Port
 from kactl_agent.config.schema.script import Script
 from kactl_agent.config.schema.shapes import (
@@ -200,7 +200,6 @@ class GroupMember(Keywords, frozen=True, kw_only=True):
             process="checker",
         ),
     ] = UNSET
-
 
 
 # -- servers ------------------------------------------------------------------------------------------------------------
