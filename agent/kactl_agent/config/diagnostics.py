@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Callable, Mapping
 from enum import Enum
 
 import msgspec
@@ -42,3 +44,141 @@ class Diagnostic(msgspec.Struct, frozen=True):
     severity: Severity = Severity.ERROR
     hint: str = ""
     effect: Effect = Effect.NONE
+
+
+# -- rendering ---------------------------------------------------------------------------------------------------------
+
+Paint = Callable[[str, str], str]
+"""(role, text) -> text with colour; roles are "error", "warning", "note", "place", "caret" and "hint"."""
+
+EXCERPT_WIDTH = 100
+
+
+def render_text(
+    diagnostic: Diagnostic,
+    sources: Mapping[str, str] | None = None,
+    *,
+    mask: Callable[[str], str] | None = None,
+    paint: Paint = lambda _role, text: text,
+) -> str:
+    """`FILE:LINE:COLUMN: error[code]: message`, the line with a caret below, and the hint; no newline at the end.
+
+    `sources` are the texts of the files; `mask` takes a line and returns it with secrets covered, at the same length.
+    """
+    place = diagnostic.place
+    where = place.file
+    if place.line:
+        where += f":{place.line}:{place.column}" if place.column else f":{place.line}"
+    kind = diagnostic.severity.value
+    lines = [
+        f"{paint('place', f'{printable(where)}:')} {paint(kind, f'{kind}[{diagnostic.code}]:')} "
+        f"{printable(diagnostic.message)}"
+    ]
+    source = (sources or {}).get(place.file)
+    if source is not None and place.line:
+        lines += _excerpt(source, place, mask, paint)
+    if diagnostic.hint:
+        lines.append(f"  {paint('hint', 'hint:')} {printable(diagnostic.hint)}")
+    return "\n".join(lines)
+
+
+def to_json(diagnostic: Diagnostic) -> dict[str, str | int]:
+    """The diagnostic as JSON builtins; line 0 is the file as a whole."""
+    place = diagnostic.place
+    return {
+        "severity": diagnostic.severity.value,
+        "code": diagnostic.code,
+        "message": diagnostic.message,
+        "hint": diagnostic.hint,
+        "effect": diagnostic.effect.value,
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "length": place.length,
+    }
+
+
+def render_github(diagnostic: Diagnostic) -> str:
+    """A workflow command of GitHub Actions that annotates the line."""
+    place = diagnostic.place
+    command = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}[diagnostic.severity]
+    properties = [f"file={_github_property(place.file)}"]
+    if place.line:
+        properties.append(f"line={place.line}")
+    if place.column:
+        properties += [f"col={place.column}", f"endColumn={place.column + place.length}"]
+    properties.append(f"title={_github_property(diagnostic.code)}")
+    message = diagnostic.message + (f"\nhint: {diagnostic.hint}" if diagnostic.hint else "")
+    return f"::{command} {','.join(properties)}::{_github_text(message)}"
+
+
+def _github_text(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _github_property(text: str) -> str:
+    return _github_text(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def printable(text: str) -> str:
+    """Text from a file as a terminal may show it: control and direction characters become visible marks."""
+    return text if text.isascii() and text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    return "\ufffd" if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") else character
+
+
+def columns(text: str) -> int:
+    """How many terminal columns a text takes: East Asian wide characters two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in ("W", "F") else 1 for c in text
+    )
+
+
+def _excerpt(source: str, place: Place, mask: Callable[[str], str] | None, paint: Paint) -> list[str]:
+    line = line_of(source, place.line)
+    if line is None:
+        return []
+    if mask is not None:
+        line = mask(line)
+    # A tab takes the columns that it has in the file's own text, of a fixed width so that the caret can follow.
+    at = max(place.column - 1, 0)
+    head, marked, tail = line[:at], line[at : at + max(place.length, 1)], line[at + max(place.length, 1) :]
+    head, marked, tail = (printable(part.replace("\t", "    ")) for part in (head, marked, tail))
+    if len(marked) > EXCERPT_WIDTH:
+        marked = f"{marked[: EXCERPT_WIDTH - 1]}…"
+        tail = ""
+    room = EXCERPT_WIDTH - len(marked)
+    if len(head) + len(tail) > room:
+        kept = max(room - min(len(tail), room // 3), 0)
+        if len(head) > kept:
+            head = f"…{head[len(head) - kept :]}"
+        if len(tail) > room - min(len(head), room):
+            tail = f"{tail[: max(room - len(head), 0)]}…"
+    number = str(place.line)
+    gutter = " " * len(number)
+    excerpt = f"{head}{marked}{tail}".rstrip()
+    lines = [f"  {number} | {excerpt}" if excerpt else f"  {number} |"]
+    if place.column:
+        caret = "^" * max(columns(marked), 1)
+        lines.append(f"  {gutter} | {' ' * columns(head)}{paint('caret', caret)}")
+    return lines
+
+
+def line_of(source: str, number: int) -> str | None:
+    """Line `number` (from 1) of a text, without its end. Only line feeds and carriage returns end lines."""
+    start = 0
+    for _ in range(number - 1):
+        start = source.find("\n", start) + 1
+        if not start:
+            return None
+    end = source.find("\n", start)
+    return source[start : end if end >= 0 else len(source)].rstrip("\r")

@@ -1,0 +1,231 @@
+"""Secrets: where the schema has them, what covers them in messages, and where their text comes from."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
+
+from kactl_agent.config.diagnostics import Diagnostic
+from kactl_agent.config.document import Document, Origin
+from kactl_agent.config.schema.keyword import table_of
+from kactl_agent.config.schema.root import Config
+from kactl_agent.config.schema.shapes import (
+    Block,
+    Line,
+    Named,
+    Optional,
+    Repeated,
+    Scalar,
+    SecretSource,
+    Shape,
+    Text,
+    ValueFault,
+    WordList,
+)
+from kactl_agent.config.suggest import structs_of
+
+MAX_SECRET = 64 * 1024
+
+
+@cache
+def secret_keywords() -> frozenset[str]:
+    """Keywords, in every spelling, behind which a secret stands on the same line."""
+    found: set[str] = set()
+    seen: set[type[Struct]] = set()
+    waiting: list[type[Struct]] = [Config]
+    while waiting:
+        struct = waiting.pop()
+        if struct in seen:
+            continue
+        seen.add(struct)
+        for field in table_of(struct).fields:
+            shape = field.keyword.shape
+            inner = list(structs_of(shape))
+            waiting += inner
+            if _is_secret(shape) or any(_has_secret(s) for s in inner if not _is_block(shape)):
+                found.update(field.spellings)
+    return frozenset(found)
+
+
+def _is_block(shape: Shape) -> bool:
+    return isinstance(shape, Block | Named)
+
+
+def _is_secret(shape: Shape) -> bool:
+    while isinstance(shape, Optional | Repeated | WordList):
+        shape = shape.shape if isinstance(shape, Optional) else shape.item
+    return isinstance(shape, Text) and shape.secret
+
+
+def _has_secret(struct: type[Struct]) -> bool:
+    return any(_is_secret(field.keyword.shape) for field in table_of(struct).fields)
+
+
+@cache
+def _masking() -> re.Pattern[str]:
+    words = "|".join(sorted(map(re.escape, secret_keywords()), key=len, reverse=True)) or r"(?!)"
+    return re.compile(rf"(?<![\w-])({words})([\"']?(?:\s*:\s*|\s+))(\S.*)$")
+
+
+def masker(secrets: Collection[str] = ()) -> Callable[[str], str]:
+    """What covers secrets in a line of a configuration: known texts, and all that stands behind a secret's keyword."""
+    known = sorted((s for s in secrets if s), key=len, reverse=True)
+
+    def mask(line: str) -> str:
+        line = _masking().sub(lambda m: f"{m[1]}{m[2]}{'*' * len(m[3])}", line)
+        for secret in known:
+            line = line.replace(secret, "*" * len(secret))
+        return line
+
+    return mask
+
+
+# -- resolving ---------------------------------------------------------------------------------------------------------
+
+
+def resolve_secrets(document: Document, *, environ: Mapping[str, str] = os.environ) -> Document:
+    """The document with the text of every secret in place of its `{file:}` or `{env:}`.
+
+    A relative path is relative to the file that names it. A secret that cannot be had is an error of the new document
+    and stays a SecretSource; its text appears in no diagnostic.
+    """
+    resolver = _Resolver(environ, [*document.diagnostics], {*document.secrets})
+    config = resolver.struct(document.config, document.origin)
+    return Document(
+        cast(Config, config),
+        document.origin,
+        resolver.diagnostics,
+        document.sources,
+        document.includes,
+        resolver.secrets,
+    )
+
+
+class _Resolver:
+    def __init__(self, environ: Mapping[str, str], diagnostics: list[Diagnostic], secrets: set[str]) -> None:
+        self.environ = environ
+        self.diagnostics = diagnostics
+        self.secrets = secrets
+
+    def struct(self, value: Struct, origin: Origin) -> Struct:
+        changed: dict[str, Any] = {}
+        for field, item in table_of(type(value)).set_fields(value):
+            new = self.value(field.keyword.shape, item, origin.find((field.name,)))
+            if new is not item:
+                changed[field.attribute] = new
+        return replace(value, **changed) if changed else value
+
+    def value(self, shape: Shape, value: Any, origin: Origin) -> Any:
+        if isinstance(value, SecretSource):
+            return self.text(shape, value, origin)
+        if isinstance(value, Struct):
+            return self.struct(value, origin)
+        if isinstance(value, tuple):
+            items = tuple(self.value(_item(shape), v, origin.find((i,))) for i, v in enumerate(value))
+            return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
+        if isinstance(value, dict):
+            entries = {k: self.value(_item(shape), v, origin.find((k,))) for k, v in value.items()}
+            return entries if any(entries[k] is not v for k, v in value.items()) else value
+        if _is_secret(shape) and isinstance(value, str):
+            self.secrets.add(value)
+        return value
+
+    def text(self, shape: Shape, source: SecretSource, origin: Origin) -> Any:
+        try:
+            text = self.read(source, origin)
+        except OSError as fault:
+            return self.fault(f"{source.file}: {fault.strerror or fault}", "", origin, source)
+        except _Unusable as fault:
+            return self.fault(str(fault), fault.hint, origin, source)
+        self.secrets.add(text)
+        scalar = _scalar_of(shape)
+        try:
+            return text if scalar is None else scalar.parse_yaml(text)
+        except ValueFault as fault:
+            message = fault.message.replace(f"`{text}`", "the text") if text else fault.message
+            return self.fault(f"the secret cannot be used: {message}", fault.hint, origin, source)
+
+    def fault(self, message: str, hint: str, origin: Origin, source: SecretSource) -> SecretSource:
+        self.diagnostics.append(Diagnostic("secret", message, origin.place, hint=hint))
+        return source
+
+    def read(self, source: SecretSource, origin: Origin) -> str:
+        if source.env:
+            if source.env not in self.environ:
+                raise _Unusable(f"the environment has no `{source.env}`", "set it where the agent is started")
+            return self.environ[source.env]
+        return read_secret_file(Path(origin.file).parent / source.file)
+
+
+class _Unusable(Exception):
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def read_secret_file(path: Path) -> str:
+    """The text of a secret's file, without its last newline. Raises OSError, or _Unusable for a file not fit for one."""
+    # Not blocking: a FIFO or a device must not hold the agent up.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _Unusable(f"{path} is not a regular file")
+        if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
+            raise _Unusable(f"{path} is open to every user", f"chmod o= {path}")
+        data = file.read(MAX_SECRET + 1)
+    if len(data) > MAX_SECRET:
+        raise _Unusable(f"{path} is larger than {MAX_SECRET} bytes")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise _Unusable(f"{path} is not UTF-8 text") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise _Unusable(f"{path} is empty")
+    return text
+
+
+def _item(shape: Shape) -> Shape:
+    if isinstance(shape, Optional):
+        return _item(shape.shape)
+    return getattr(shape, "item", shape)
+
+
+def _scalar_of(shape: Shape) -> Scalar[Any] | None:
+    """The scalar that a secret of this shape is: a line's short form is its first positional word."""
+    if isinstance(shape, Optional):
+        return _scalar_of(shape.shape)
+    if isinstance(shape, Line):
+        short = table_of(shape.struct).short
+        return None if short is None else _scalar_of(short.keyword.shape)
+    return shape if isinstance(shape, Scalar) else None
+
+
+def secrets_of(document: Document) -> Iterator[str]:
+    """The texts of all secrets that a document holds in plain."""
+    yield from document.secrets
+    yield from _plain_secrets(document.config)
+
+
+def _plain_secrets(value: Any) -> Iterator[str]:
+    if isinstance(value, Struct):
+        for field, item in table_of(type(value)).set_fields(value):
+            if _is_secret(field.keyword.shape):
+                yield from (t for t in (item if isinstance(item, tuple) else (item,)) if isinstance(t, str))
+            elif item is not UNSET:
+                yield from _plain_secrets(item)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _plain_secrets(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _plain_secrets(item)
