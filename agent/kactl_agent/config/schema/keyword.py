@@ -6,14 +6,14 @@ A block, or a line with options, is a frozen msgspec Struct deriving `Keywords`;
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 from msgspec import UNSET, Struct
 
-from kactl_agent.config.schema.shapes import Bool, Maybe, Repeated, Shape, Text
+from kactl_agent.config.schema.shapes import Block, Bool, Maybe, Repeated, Shape, Text
 
 Process = Literal["global", "vrrp", "checker", "bfd"]
 Again = Literal["replaces", "ignored"]
@@ -128,6 +128,22 @@ class BlockKeywords(Keywords, frozen=True, kw_only=True):
     ] = UNSET
 
 
+def _order_in(struct: type[Struct]) -> Callable[[Field], tuple[int, int]]:
+    """Order of a block's keywords: those of its header line, its own, those of its bases, repeated blocks, what is carried."""
+    own = {
+        attribute: n for n, base in enumerate(struct.__mro__) for attribute in getattr(base, "__struct_fields__", ())
+    }
+
+    def place(field: Field) -> tuple[int, int]:
+        if field.keyword.header or field.keyword.position is not None:
+            return 0, 0
+        if isinstance(field.keyword.shape, Block) and field.keyword.shape.many:
+            return 2, 0
+        return (3, 0) if field.name == "x-keepalived" else (1, own[field.attribute])
+
+    return place
+
+
 @cache
 def table_of(struct: type[Struct]) -> Table:
     """The keyword table of a struct of the schema. Raises TypeError for a field without a Keyword."""
@@ -139,8 +155,8 @@ def table_of(struct: type[Struct]) -> Table:
         if keyword is None:
             raise TypeError(f"{struct.__name__}.{attribute} has no Keyword")
         fields.append(Field(attribute, keyword.name or attribute.rstrip("_"), keyword))
-    # What stands on a block's header line comes first, what keepalived ignores comes last.
-    fields.sort(key=lambda f: (f.name == "x-keepalived", not (f.keyword.header or f.keyword.position is not None)))
+    if issubclass(struct, BlockKeywords):
+        fields.sort(key=_order_in(struct))
     positional = tuple(
         sorted((f for f in fields if f.keyword.position is not None), key=lambda f: f.keyword.position or 0)
     )
