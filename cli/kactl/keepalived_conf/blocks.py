@@ -76,7 +76,7 @@ class BlockBuilder:
         self.pending.append(text)
 
     def comment_behind(self, text: str) -> None:
-        """The comment at the end of the current line goes behind the last thing on it; without one, above what follows."""
+        """The comment at a line's end goes behind the last thing on the line; without one, above what follows."""
         if self._last is None or getattr(self._last, self._last_slot) is not None:
             self.pending.append(text)
         else:

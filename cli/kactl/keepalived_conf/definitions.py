@@ -1,7 +1,8 @@
 """Definitions: `$NAME=value` lines and the built-in ones, and their expansion in a line.
 
-A value is stored as it stands and expanded where it is used, again and again until nothing changes. `$NAME` is only a reference
-before a blank, a comma, a closing parenthesis or the end of the line; `${NAME}` always is. Undefined names stay as text.
+A value is stored as it stands and expanded where it is used, again and again until nothing changes. `$NAME` is only a
+reference before a blank, a comma, a closing parenthesis or the end of the line; `${NAME}` always is. Undefined names
+stay as text.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def plain_definition(name: str, value: str) -> Definition:
 
 
 def parse_random(parameters: list[str]) -> tuple[int, int]:
-    """`${_RANDOM [min [max]]}`: the range, as keepalived 2.4.3 takes it (a minimum above the maximum is the maximum too)."""
+    """The range of `${_RANDOM [min [max]]}`; as in keepalived 2.4.3, a minimum above the maximum is the maximum too."""
     if not all(text.isascii() and text.isdigit() for text in parameters):
         raise ParameterError("_RANDOM takes non-negative numbers")
     if len(parameters) > 2:
@@ -151,12 +152,31 @@ class DefinitionTable:
                 break
         if self._expand_once(text[: self._length_limit], 1, chain) is None and len(text) <= self._length_limit:
             return ExpandedText(text, columns, following)
-        raise RunawayExpansionError(self._find_cycle(text[: self._length_limit]))
+        raise RunawayExpansionError(self.find_cycle(text[: self._length_limit]))
+
+    def expand_head(self, line: Line) -> ExpandedText | None:
+        """Expand what a line starts with until it is a condition, a definition or a sequence; None if it never is.
+
+        What follows such a head is expanded in its turn: the text that a sequence repeats only once its variable is set.
+        """
+        text, columns = line.text, line.columns
+        following: list[Line] = []
+        for _ in range(self._depth_limit):
+            match = _REFERENCE.match(text)
+            step = None if match is None else self._expand_once(text, columns, line.chain, first_only=True)
+            if match is None or step is None:
+                return None
+            text, columns, further, _multi = step
+            following = further + following
+            head = text.lstrip(BLANKS)
+            if head.startswith(("@", "~")) or _DEFINITION.match(head):
+                return ExpandedText(text, columns, following)
+        return None
 
     def _expand_once(
-        self, text: str, columns: Columns, chain: tuple[Definition, ...]
+        self, text: str, columns: Columns, chain: tuple[Definition, ...], *, first_only: bool = False
     ) -> tuple[str, Columns, list[Line], Definition | None] | None:
-        """One pass over a line, left to right; None when it changes nothing."""
+        """One pass over a line; None when it changes nothing. `first_only`: take the reference it starts with alone."""
         pieces: list[str] = []
         mapped: list[int] | None = None
         further: list[Line] = []
@@ -164,6 +184,8 @@ class DefinitionTable:
         start = 0
         size = 0
         for match in _REFERENCE.finditer(text):
+            if first_only and match.start():
+                return None
             value = self._value(match)
             if value is None:
                 continue
@@ -189,7 +211,7 @@ class DefinitionTable:
             pieces += (text[start : match.start()], replacement)
             size += match.start() - start + len(replacement)
             start = match.end()
-            if size > self._length_limit:
+            if first_only or size > self._length_limit:
                 break
         if mapped is None:
             return None
@@ -236,7 +258,7 @@ class DefinitionTable:
                     return str(self._random(low, high))
         return None
 
-    def _find_cycle(self, text: str) -> Definition | None:
+    def find_cycle(self, text: str) -> Definition | None:
         """A definition reachable from a text that refers to itself, directly or through others."""
         state: dict[Definition, bool] = {}  # False: being walked, True: done
         for root in self._references(text):

@@ -144,7 +144,7 @@ def find_files(pattern: str, directory: str, glob: GlobFunction) -> Matches:
 
 
 def glob_files(pattern: str) -> list[str]:
-    """The existing paths that a pattern without braces matches, sorted; a name without wildcards gives itself if it exists."""
+    """The existing paths that a pattern without braces matches, sorted; a name without wildcards is its own match."""
     if has_wildcard(pattern):
         return sorted(globbing.glob(pattern))  # noqa: PTH207 - the pattern's own spelling of the directory is kept
     return [pattern] if Path(pattern).exists() else []

@@ -1,7 +1,7 @@
 """Physical lines of a keepalived.conf: decoding, classification, comments, words.
 
-The rules are keepalived's own (2.4.3): `#` and `!` start a comment outside double quotes, also in mid-word; a double quote
-starts a word and ends the one before it; space, tab, form feed, vertical tab and carriage return separate words.
+The rules are keepalived's own (2.4.3): `#` and `!` start a comment outside double quotes, also in mid-word; a double
+quote starts a word and ends the one before it; space, tab, form feed, vertical tab and carriage return separate words.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ BLANKS = " \t\f\v\r\n"
 LINE_LIMIT = 1023  # bytes without the terminator: keepalived reads lines into a buffer of 1024
 _REPORTED_CONTROL_LINES = 10
 
-# A column map: one number is the column of the first character of a text that stands in its line as it is; a list has a column
-# for each character, for texts that an expansion or a removed backslash has changed.
+# A column map: one number is the column of the first character of a text that stands in its line as it is; a list has a
+# column for each character, for texts that an expansion or a removed backslash has changed.
 Columns = int | list[int]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
@@ -34,8 +34,8 @@ _LEXEME = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|\\(.)|(["#!])', re.DOTALL)
 def parse_source(data: bytes, name: str) -> SourceFile:
     """Decode a file and classify its lines; never fails, and `render()` gives `data` back.
 
-    Findings: `encoding` (not UTF-8: read as latin-1), `byte-order-mark`, and the error `control-bytes`, with which a file is
-    not to be expanded.
+    Findings: `encoding` (not UTF-8: read as latin-1), `byte-order-mark`, and the error `control-bytes`: such a file is not
+    to be expanded.
     """
     findings: list[Diagnostic] = []
     bom = data.startswith(codecs.BOM_UTF8)
@@ -88,7 +88,7 @@ def _find_control_bytes(text: str, name: str) -> list[Diagnostic]:
                     "control-bytes",
                     f"the line contains the control byte 0x{ord(match[0]):02x}",
                     Place(name, number, match.start() + 1),
-                    hint="a configuration is text: tab, vertical tab, form feed and line ends are its only control characters",
+                    hint="a configuration is text; its only control characters are tabs, form feeds and line ends",
                     effect=Effect.REFUSED,
                 )
             )

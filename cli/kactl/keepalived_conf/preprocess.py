@@ -1,8 +1,8 @@
 """From a source file to directives: conditions, definitions, sequences, includes, then blocks.
 
-The order is keepalived's: a line's condition is looked at first, then it may be a definition or a sequence; what is left has
-its definitions expanded and is looked at once more; then it may be an include; then its braces are taken apart, and what
-stands behind a brace is a new line.
+The order is keepalived's: a line's condition is looked at first, then it may be a definition or a sequence; what is left
+has its definitions expanded and is looked at once more; then it may be an include; then its braces are taken apart, and
+what stands behind a brace is a new line.
 """
 
 from __future__ import annotations
@@ -72,8 +72,9 @@ def _lowest(low: int, high: int) -> int:  # noqa: ARG001 - the signature of `ran
 class ExpandOptions:
     """What an expansion depends on beside the file.
 
-    config_id: what `@id` is compared with (keepalived's --config-id). defines: definitions that win over the file's. random(low,
-    high): an integer of [low, high] for `${_RANDOM}`. read_file, glob, file_mode: access to included files; OSError is understood.
+    config_id: what `@id` is compared with (keepalived's --config-id). defines: definitions that win over the file's.
+    random(low, high): an integer of [low, high] for `${_RANDOM}`. read_file, glob, file_mode: access to included files, with
+    OSError for what fails.
     """
 
     config_id: str = ""
@@ -112,6 +113,7 @@ class _Rest:
     text: str
     columns: Columns
     expanded: bool
+    heads: int = 0  # how often a definition at its start has made it another kind of line
 
 
 @dataclass(slots=True)
@@ -351,17 +353,20 @@ class _Expander:
             self._sequence(line, text, columns, place)
             return None
         if not rest.expanded and "$" in text:
+            head = self._expand_head(line, text, columns, rest.heads, place) if text[0] == "$" else None
+            if head is not None:
+                return head
             expanded = self._expand_references(line, text, columns, place)
             if expanded is not None:
                 return expanded
         include = includes.match_include(text)
         if include is not None:
-            self._include(line, include, place)
+            self._include(include, place)
             return None
         return self._split_blocks(line, text, columns, rest.expanded)
 
     def _split_blocks(self, line: Line, text: str, columns: Columns, expanded: bool) -> _Rest | None:
-        """Statements and braces up to a piece that is more than a statement; that piece and what follows is given back."""
+        """Statements and braces, up to a piece that is more than a statement: that and what follows is given back."""
         blocks = self._blocks
         start = 0
         while start < len(text):
@@ -403,10 +408,10 @@ class _Expander:
             return 0
         holds = (match[2] == self._options.config_id) is not bool(match[1])
         condition = match[0].strip(BLANKS)
-        what = "kept" if holds else "dropped"
+        what, does = ("kept", "does") if holds else ("dropped", "does not")
         self._note(
             "condition-expanded",
-            f"the line is {what}: {condition} does {'' if holds else 'not '}hold for the id '{self._options.config_id}'",
+            f"the line is {what}: {condition} {does} hold for the id '{self._options.config_id}'",
             Place(place.file, place.line, place.column, len(condition)),
         )
         return match.end() if holds else -1
@@ -442,6 +447,21 @@ class _Expander:
         self._characters += sum(len(each.text) for each in lines)
         self._definitions.define(Definition(match[1], lines, line.file, line.line, place.column))
 
+    def _expand_head(self, line: Line, text: str, columns: Columns, heads: int, place: Place) -> _Rest | None:
+        """Expand what a line starts with, where that makes it a condition, a definition or a sequence."""
+        try:
+            result = self._definitions.expand_head(Line(text, columns, line.file, line.line, None, line.chain))
+            if result is not None and heads >= self._limits.definition_depth:
+                raise RunawayExpansionError(self._definitions.find_cycle(text))
+        except RunawayExpansionError as error:
+            self._report_runaway(error, place)
+            return _Rest(strip_references(text), place.column, True)
+        if result is None:
+            return None
+        if result.following:
+            self._frames.append(_Frame(iter(result.following)))
+        return _Rest(result.text, result.columns, False, heads + 1)
+
     def _expand_references(self, line: Line, text: str, columns: Columns, place: Place) -> _Rest | None:
         """Expand a line's definitions; None when nothing changes."""
         definitions = self._definitions
@@ -462,16 +482,17 @@ class _Expander:
         # What a definition inserts may begin a comment; keepalived looks for comments again behind an expansion.
         code, mapped, comment, quote = split_comment(result.text, result.columns)
         if comment is not None:
-            self._warn(
-                "comment-by-expansion",
-                "an expanded definition begins a comment here, and keepalived ignores what follows",
-                Place(place.file, place.line, column_at(mapped, len(code))),
-                "put the text into double quotes",
-                Effect.REPAIRED,
-            )
+            self._report_expanded_comment(code, Place(place.file, place.line, column_at(mapped, len(code))))
         if quote:
             code = self._cut_open_quote(code, mapped, quote, Place(place.file, place.line, quote))
         return _Rest(code, mapped, True)
+
+    def _report_expanded_comment(self, code: str, place: Place) -> None:
+        message = "an expanded definition begins a comment here, and keepalived ignores what follows"
+        if code and code[-1] not in BLANKS:
+            self._warn("comment-by-expansion", message, place, "put the text into double quotes", Effect.REPAIRED)
+        else:  # a way to switch lines off and on
+            self._note("comment-by-expansion", message, place)
 
     def _report_runaway(self, error: RunawayExpansionError, place: Place) -> None:
         cycle = error.cycle
@@ -532,7 +553,7 @@ class _Expander:
 
     # Includes
 
-    def _include(self, line: Line, include: includes.IncludeLine, place: Place) -> None:
+    def _include(self, include: includes.IncludeLine, place: Place) -> None:
         checks = self._checks | include.checks
         if self._files >= self._limits.include_depth:
             self._error("include-depth", f"files are included more than {self._limits.include_depth} deep", place)

@@ -1,10 +1,10 @@
 r"""Quoted keywords: lines that keepalived splits with quotes and escapes, as a shell would, instead of plain words.
 
-These are commands and what else may hold blanks: scripts, misc_path, regex, process. The line is split with these rules,
-and the word that is a command line is split once more with the same rules: `notify_master "/path/s.sh a 'b c'" user`.
+These are commands and what else may hold blanks: scripts, misc_path, regex, process. The line is split with these
+rules, and the word that is a command line is split once more with the same rules: `notify "/path/s.sh a 'b c'" user`.
 
 - `"` and `'` group; quoted and unquoted pieces that touch are one word; an empty pair of quotes is an empty word.
-- Escapes are read everywhere, inside both kinds of quotes too: `\a \b \E \f \n \r \t \v`, `\NNN` (up to 3 octal digits),
+- Escapes are read everywhere, in both kinds of quotes too: `\a \b \E \f \n \r \t \v`, `\NNN` (up to 3 octal digits),
   `\xHH` (up to 2 hexadecimal digits, as from keepalived 2.3.2 on), `\cX` (control character); a backslash and any other
   character is that character.
 - A word ends at a NUL character that an escape gives, since keepalived's words are C strings.
@@ -37,9 +37,7 @@ class QuoteError(Exception):
 
 def split_quoted(raw: str, column: Columns = 1) -> list[Word]:
     """The words of a quoted keyword's line, the keyword included. `column` is that of its first character."""
-    return [
-        Word(_decode(content), column_at(column, start), quoted) for start, content, quoted in _split(raw, column)
-    ]
+    return [Word(_decode(content), column_at(column, start), quoted) for start, content, quoted in _split(raw, column)]
 
 
 def split_command(text: str) -> list[str]:

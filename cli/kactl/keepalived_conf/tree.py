@@ -1,8 +1,8 @@
 """The two trees of a keepalived.conf.
 
-`SourceFile` is lossless: the physical lines as they stand, each with its kind; joined again they are the file, byte for byte.
-`Directive` is what is left after expansion (definitions, conditions, sequences, includes): keyword, words and block, each
-with the place it came from and the comments that stand above and behind it.
+`SourceFile` is lossless: the physical lines as they stand, each with its kind; joined again they are the file, byte for
+byte. `Directive` is what is left after expansion (definitions, conditions, sequences, includes): keyword, words and
+block, each with the place it came from and the comments that stand above and behind it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Directive:
     """One statement: `words[0]` is the keyword, `children` is None unless a block follows."""
 
     words: list[Word]
-    raw: str  # the logical line: expanded, without comment and surrounding blanks; quoted keywords are split from this again
+    raw: str  # the logical line, expanded, without comment and surrounding blanks; quoted keywords are split from it
     file: str
     line: int
     children: list[Directive] | None = None
