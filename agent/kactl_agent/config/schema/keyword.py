@@ -130,9 +130,8 @@ class BlockKeywords(Keywords, frozen=True, kw_only=True):
 
 def _order_in(struct: type[Struct]) -> Callable[[Field], tuple[int, int]]:
     """Order of a block's keywords: those of its header line, its own, those of its bases, repeated blocks, what is carried."""
-    own = {
-        attribute: n for n, base in enumerate(struct.__mro__) for attribute in getattr(base, "__struct_fields__", ())
-    }
+    bases = [base for base in struct.__mro__ if issubclass(base, Keywords)]
+    own = {attribute: n for n, base in enumerate(bases) for attribute in base.__struct_fields__}
 
     def place(field: Field) -> tuple[int, int]:
         if field.keyword.header or field.keyword.position is not None:
