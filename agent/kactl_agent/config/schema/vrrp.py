@@ -434,9 +434,9 @@ class VrrpInstance(Notified, frozen=True, kw_only=True):
         ),
     ] = UNSET
     version: Annotated[
-        Maybe[str],
+        Maybe[int],
         Keyword(
-            Choice(("2", "3")),
+            Integer(2, 3),
             "Version of VRRP: 2 (RFC 3768; IPv4 alone) or 3 (RFC 9568)",
             default="vrrp_version of global_defs; 3 for IPv6",
             again="ignored",
