@@ -1,0 +1,97 @@
+"""virtual_server: what keepalived leaves out, defaults with a message, or reduces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET
+
+from kactl_agent.config.checks.problem import Path, Sheet
+from kactl_agent.config.schema.shapes import or_default
+
+
+def check(sheet: Sheet) -> None:
+    seen: dict[tuple[Any, ...], int] = {}
+    for index, server in enumerate(or_default(sheet.document.config.virtual_server, ())):
+        path: Path = ("virtual_server", index)
+        name = _name(server)
+        _defaults(sheet, path, name, server)
+        _real_servers(sheet, path, name, server)
+        _quorum(sheet, path, name, server)
+        key = (server.address, server.port, server.fwmark, server.group, or_default(server.protocol, ""))
+        if key in seen:
+            first = sheet.document.origin.find(("virtual_server", seen[key])).place
+            sheet.warning(
+                path,
+                "duplicate-virtual-server",
+                f"virtual server {name} stands here twice",
+                f"first at {first.file}:{first.line}",
+            )
+        else:
+            seen[key] = index
+
+
+def _name(server: Any) -> str:
+    if server.fwmark is not UNSET:
+        return f"fwmark {server.fwmark}"
+    if server.group is not UNSET:
+        return f"group {server.group}"
+    address, port = or_default(server.address, "?"), or_default(server.port, 0)
+    return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
+
+
+def _defaults(sheet: Sheet, path: Path, name: str, server: Any) -> None:
+    if server.fwmark is UNSET and server.group is UNSET and server.protocol is UNSET:
+        sheet.warning(
+            path,
+            "no-protocol",
+            f"virtual server {name} says no protocol: UDP is taken, as keepalived does",
+            "say TCP, UDP or SCTP",
+        )
+    if server.fwmark is not UNSET and server.protocol is not UNSET:
+        sheet.warning(
+            (*path, "protocol"),
+            "fwmark-protocol",
+            f"virtual server {name}: a firewall mark has no protocol; it is ignored",
+        )
+    if server.lb_algo is UNSET:
+        sheet.note(path, "no-lb-algo", f"virtual server {name} says no lb_algo: wlc is taken")
+    if server.lb_kind is UNSET:
+        sheet.note(path, "no-lb-kind", f"virtual server {name} says no lb_kind: NAT is taken")
+
+
+def _real_servers(sheet: Sheet, path: Path, name: str, server: Any) -> None:
+    real_servers = or_default(server.real_server, ())
+    if not real_servers and server.sorry_server is UNSET:
+        sheet.warning(path, "no-real-servers", f"virtual server {name} has no real servers and is left out")
+    seen: dict[tuple[Any, Any], int] = {}
+    for index, real in enumerate(real_servers):
+        key = (real.address, or_default(real.port, or_default(server.port, 0)))
+        if key in seen:
+            sheet.error(
+                (*path, "real_server", index),
+                "duplicate-real-server",
+                f"real server {key[0]} port {key[1]} stands in virtual server {name} twice",
+                "keepalived leaves the second out",
+                ignored=True,
+            )
+        seen.setdefault(key, index)
+
+
+def _quorum(sheet: Sheet, path: Path, name: str, server: Any) -> None:
+    quorum = or_default(server.quorum, 1)
+    default_weight = or_default(server.weight, 1)
+    total = sum(or_default(real.weight, default_weight) for real in or_default(server.real_server, ()))
+    if server.quorum is not UNSET and total and quorum > total:
+        sheet.warning(
+            (*path, "quorum"),
+            "quorum-too-high",
+            f"quorum {quorum} of {name} exceeds the weight of its real servers: reduced to {total}",
+        )
+        quorum = total
+    if server.hysteresis is not UNSET and server.hysteresis >= quorum:
+        sheet.warning(
+            (*path, "hysteresis"),
+            "hysteresis-too-high",
+            f"hysteresis {server.hysteresis} of {name} is not below quorum {quorum}: {quorum - 1} is taken",
+        )

@@ -1,0 +1,310 @@
+"""What the user said -> what the engines take: defaulted, in integers, with where each value came from.
+
+A document without errors resolves to `Settings`. What this version of the agent does not act on is said, keyword by
+keyword: nothing is taken silently.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from kactl_agent.config.checks.problem import Path, Sheet
+from kactl_agent.config.diagnostics import Diagnostic
+from kactl_agent.config.document import Document
+from kactl_agent.config.in_force import InstanceInForce, Sourced, packed
+from kactl_agent.config.schema.keyword import table_of
+from kactl_agent.config.schema.network import family_of
+from kactl_agent.config.schema.shapes import or_default
+from kactl_agent.vrrp.settings import (
+    MICROSECOND,
+    ChecksumForm,
+    Family,
+    GratuitousSettings,
+    VirtualAddress,
+    VrrpSettings,
+)
+
+_GROUPS = {4: packed("224.0.0.18"), 6: packed("ff02::12")}
+
+SERVED: dict[str, frozenset[str]] = {
+    # block -> the keywords of it that the agent acts on
+    "": frozenset({"global_defs", "vrrp_instance", "x-keepalived"}),
+    "global_defs": frozenset(
+        {
+            "router_id",
+            "default_interface",
+            "vrrp_version",
+            "vrrp_mcast_group4",
+            "vrrp_mcast_group6",
+            "vrrp_down_timer_adverts",
+            "vrrp_garp_master_delay",
+            "vrrp_garp_master_repeat",
+            "vrrp_garp_master_refresh",
+            "vrrp_garp_master_refresh_repeat",
+            "vrrp_garp_lower_prio_delay",
+            "vrrp_garp_lower_prio_repeat",
+            "vrrp_garp_interval",
+            "vrrp_gna_interval",
+            "vrrp_min_garp",
+            "vrrp_lower_prio_no_advert",
+            "vrrp_higher_prio_send_advert",
+            "vrrp_owner_ignore_adverts",
+            "vrrp_startup_delay",
+            "v3_checksum_as_v2",
+            "x-keepalived",
+        }
+    ),
+    "vrrp_instance": frozenset(
+        {
+            "state",
+            "interface",
+            "virtual_router_id",
+            "priority",
+            "advert_int",
+            "version",
+            "native_ipv6",
+            "preempt",
+            "nopreempt",
+            "preempt_delay",
+            "down_timer_adverts",
+            "virtual_ipaddress",
+            "virtual_ipaddress_excluded",
+            "no_virtual_ipaddress",
+            "authentication",
+            "mcast_src_ip",
+            "mcast_dst_ip",
+            "unicast_src_ip",
+            "unicast_peer",
+            "unicast_ttl",
+            "garp_master_delay",
+            "garp_master_repeat",
+            "garp_master_refresh",
+            "garp_master_refresh_repeat",
+            "garp_lower_prio_delay",
+            "garp_lower_prio_repeat",
+            "lower_prio_no_advert",
+            "higher_prio_send_advert",
+            "owner_ignore_adverts",
+            "v3_checksum_as_v2",
+            "debug",
+            "x-keepalived",
+        }
+    ),
+}
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Everything the workers take, in one immutable value."""
+
+    vrrp: tuple[VrrpSettings, ...] = ()
+    router_id: str = ""
+
+
+class Resolution(msgspec.Struct, frozen=True):
+    """Settings, where the values in force for each instance came from, and what there is to say about it."""
+
+    settings: Settings
+    sources: dict[str, dict[str, str]]  # instance -> keyword -> `vrrp_instance VI_1`, `global_defs` or `default`
+    diagnostics: list[Diagnostic]
+
+
+def resolve(document: Document) -> Resolution:
+    """Settings of a document that `check` found no error in; errors of its own are in `diagnostics`."""
+    sheet = Sheet(document)
+    _not_served(sheet)
+    instances = []
+    sources: dict[str, dict[str, str]] = {}
+    for name in or_default(document.config.vrrp_instance, {}):
+        resolver = _InstanceResolver(InstanceInForce(document.config, name), sheet)
+        instances.append(resolver.settings())
+        sources[name] = resolver.sources
+    global_defs = document.config.global_defs
+    router_id = "" if global_defs is UNSET else or_default(global_defs.router_id, "")
+    return Resolution(
+        Settings(vrrp=tuple(instances), router_id=router_id), sources, [p.diagnostic for p in sheet.problems]
+    )
+
+
+class _InstanceResolver:
+    def __init__(self, instance: InstanceInForce, sheet: Sheet) -> None:
+        self.instance = instance
+        self.sheet = sheet
+        self.sources: dict[str, str] = {}
+
+    def settings(self) -> VrrpSettings:
+        it = self.instance
+        family = it.family.value
+        group = self._take("mcast_dst_ip", it.pick("mcast_dst_ip", f"vrrp_mcast_group{family}", ""))
+        source = self._source_address()
+        checksum = self._take("v3_checksum_as_v2", it.pick("v3_checksum_as_v2", "v3_checksum_as_v2", False))
+        return VrrpSettings(
+            name=it.name,
+            interface=self._take("interface", it.interface),
+            virtual_router_id=self._take("virtual_router_id", it.pick("virtual_router_id", "", 0)),
+            version=self._take("version", it.version),
+            family=Family.IPV6 if family == 6 else Family.IPV4,
+            priority=self._take("priority", it.priority),
+            advert_interval=self._take("advert_int", it.advert_interval) * MICROSECOND,
+            down_timer_adverts=self._take("down_timer_adverts", it.down_timer_adverts),
+            preempt=self._take("preempt", it.preempt),
+            preempt_delay=self._take("preempt_delay", it.preempt_delay) * MICROSECOND,
+            start_as_master=self._take("state", it.state) == "MASTER",
+            addresses=tuple(self._addresses()),
+            source_address=source,
+            multicast_group=packed(group) if group else _GROUPS[family],
+            unicast_peers=tuple(packed(peer) for peer in self._peers() if family_of(peer) == family),
+            ttl=self._take("unicast_ttl", it.pick("unicast_ttl", "", 255)) if it.is_unicast else 255,
+            checksum_form=ChecksumForm.MESSAGE_ONLY if checksum else ChecksumForm.PSEUDO_HEADER,
+            gratuitous=self._gratuitous(),
+            lower_prio_no_advert=self._flag("lower_prio_no_advert"),
+            higher_prio_send_advert=self._flag("higher_prio_send_advert"),
+            owner_ignore_adverts=self._flag("owner_ignore_adverts"),
+            startup_delay=self._take("startup_delay", it.global_value("vrrp_startup_delay", 0)) * MICROSECOND,
+            auth_password=self._password(),
+        )
+
+    def _take(self, keyword: str, sourced: Sourced[Any]) -> Any:
+        self.sources[keyword] = sourced.source
+        return sourced.value
+
+    def _flag(self, keyword: str) -> bool:
+        return bool(self._take(keyword, self.instance.pick(keyword, f"vrrp_{keyword}", False)))
+
+    def _source_address(self) -> bytes:
+        keyword = "unicast_src_ip" if self.instance.is_unicast else "mcast_src_ip"
+        address = self._take(keyword, self.instance.pick(keyword, "", ""))
+        return packed(address) if address else b""
+
+    def _peers(self) -> Iterator[str]:
+        return (or_default(peer.address, "") for peer in or_default(self.instance.said.unicast_peer, ()))
+
+    def _gratuitous(self) -> GratuitousSettings:
+        """garp_*: vrrp_min_garp means one copy, no second burst and no refresh where nothing is said explicitly."""
+        it = self.instance
+        least = bool(it.global_value("vrrp_min_garp", False).value)
+
+        def value(keyword: str, default: int) -> int:
+            return int(self._take(keyword, it.pick(keyword, f"vrrp_{keyword}", default)))
+
+        repeat = value("garp_master_repeat", 1 if least else 5)
+        delay = value("garp_master_delay", 0 if least else 5_000_000)
+        return GratuitousSettings(
+            repeat=max(1, repeat),
+            delay=delay * MICROSECOND,
+            refresh=value("garp_master_refresh", 0) * MICROSECOND,
+            refresh_repeat=max(1, value("garp_master_refresh_repeat", 1)),
+            lower_priority_repeat=value("garp_lower_prio_repeat", repeat),
+            lower_priority_delay=value("garp_lower_prio_delay", delay) * MICROSECOND,
+            arp_interval=it.global_value("vrrp_garp_interval", 0).value * MICROSECOND,
+            advertisement_interval=it.global_value("vrrp_gna_interval", 0).value * MICROSECOND,
+        )
+
+    def _addresses(self) -> Iterator[VirtualAddress]:
+        it = self.instance
+        family = it.family.value
+        limit = 255 if family == 4 else 90
+        advertised = 0
+        for entry in or_default(it.said.virtual_ipaddress, ()):
+            if family_of(or_default(entry.address, "")) == family:
+                advertised += 1
+                yield self._address(entry, advertised=advertised <= limit)
+        for entry in or_default(it.said.virtual_ipaddress_excluded, ()):
+            yield self._address(entry, advertised=False)
+
+    def _address(self, entry: Any, *, advertised: bool) -> VirtualAddress:
+        family = family_of(entry.address)
+        address, _, length = entry.address.partition("/")
+        prefix_length = int(length) if length else (32 if family == 4 else 128)
+        peer, _, peer_length = or_default(entry.peer, "").partition("/")
+        if peer_length:
+            prefix_length = int(peer_length)
+        flags = 0
+        for attribute, bit in _ADDRESS_FLAGS.items():
+            if or_default(getattr(entry, attribute), False):
+                flags |= bit
+        if family == 6 and not or_default(entry.nodad, False):
+            flags |= IFA_F_NODAD
+        return VirtualAddress(
+            address=packed(address),
+            prefix_length=prefix_length,
+            interface=or_default(entry.dev, self.instance.interface.value),
+            label=or_default(entry.label, "") if family == 4 else "",
+            scope=scope_number(or_default(entry.scope, "global")) if family == 4 else 0,
+            broadcast=_broadcast(or_default(entry.broadcast, ""), address, prefix_length) if family == 4 else b"",
+            peer=packed(peer) if peer else b"",
+            flags=flags,
+            preferred_lifetime=_lifetime(entry, family, prefix_length),
+            advertised=advertised,
+            tracked=not or_default(entry.no_track, False),
+        )
+
+    def _password(self) -> bytes:
+        """VRRPv2's PASS. Whatever else is asked for is refused: an instance never runs silently unauthenticated."""
+        said, path = self.instance.said, self.instance.path
+        if said.auth_hmac is not UNSET:
+            self.sheet.error((*path, "auth_hmac"), "not-served", "auth_hmac is not served by this version of the agent")
+        auth = said.authentication
+        if auth is UNSET or self.instance.version.value == 3:
+            return b""
+        if or_default(auth.auth_type, "") == "AH":
+            place: Path = (*path, "authentication", "auth_type")
+            self.sheet.error(place, "not-served", "auth_type AH is not served by this version of the agent")
+            return b""
+        if or_default(auth.auth_type, "") != "PASS":
+            return b""
+        password = or_default(auth.auth_pass, "")
+        return password.encode()[:8] if isinstance(password, str) else b""
+
+
+IFA_F_NODAD = 0x02
+_ADDRESS_FLAGS = {
+    "home": 0x10,  # IFA_F_HOMEADDRESS
+    "mngtmpaddr": 0x100,  # IFA_F_MANAGETEMPADDR
+    "noprefixroute": 0x200,  # IFA_F_NOPREFIXROUTE
+    "autojoin": 0x400,  # IFA_F_MCAUTOJOIN
+}
+_SCOPES = {"global": 0, "universe": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255}
+
+
+def scope_number(text: str) -> int:
+    """Number of an rt_scope: its name or the number itself."""
+    return _SCOPES[text] if text in _SCOPES else int(text, 0)
+
+
+def _broadcast(text: str, address: str, prefix_length: int) -> bytes:
+    """`+` sets all host bits, `-` clears them; networks of more than 30 bits have no broadcast address."""
+    if not text or (text in "+-" and prefix_length > 30):
+        return b""
+    if text not in "+-":
+        return packed(text)
+    network = ipaddress.ip_network(f"{address}/{prefix_length}", strict=False)
+    return (network.broadcast_address if text == "+" else network.network_address).packed
+
+
+def _lifetime(entry: Any, family: int, prefix_length: int) -> int | None:
+    """Seconds; None is forever. An IPv6 /128 is deprecated from the start, so that it is never chosen as a source."""
+    said = entry.preferred_lft
+    if said is UNSET:
+        return 0 if family == 6 and prefix_length == 128 else None
+    return None if said == "forever" else int(said)
+
+
+def _not_served(sheet: Sheet) -> None:
+    """One warning for each keyword that is set and that this version of the agent does not act on."""
+    config = sheet.document.config
+    blocks: list[tuple[Path, str, Any]] = [((), "", config), (("global_defs",), "global_defs", config.global_defs)]
+    for name, instance in or_default(config.vrrp_instance, {}).items():
+        blocks.append((("vrrp_instance", name), "vrrp_instance", instance))
+    for path, block, value in blocks:
+        if value is UNSET:
+            continue
+        struct: type[msgspec.Struct] = type(value)
+        for field, _ in table_of(struct).set_fields(value):
+            if field.name not in SERVED[block] and field.name != "auth_hmac":
+                text = f"{field.name} is not served by this version of the agent"
+                sheet.warning((*path, field.name), "not-served", text)
