@@ -46,7 +46,7 @@ class _Builder:
     table: Table
     origin: Origin
     values: dict[str, Any] = field(default_factory=dict)
-    lines: dict[str, int] = field(default_factory=dict)  # where a keyword was first said
+    said: dict[str, Directive] = field(default_factory=dict)  # the line each value is from
 
     def struct(self) -> Struct:
         values = {name: _finished(value) for name, value in self.values.items()}
@@ -271,17 +271,13 @@ class _Reader:
         reading = self._words(directive, found.keyword.shape, carrier=builder)
         if reading is None:
             return
-        if found.attribute in builder.values:
-            self._finding(
-                "duplicate-keyword",
-                f"`{found.name}` was said in line {builder.lines[found.attribute]} already: the last one counts",
-                directive,
-                0,
-                Effect.REPAIRED,
-            )
-            self.account.repaired(directive)
+        before = builder.said.get(found.attribute)
+        if before is not None:
+            text = f"`{found.name}` was said in line {before.line} already: the last one counts"
+            self._finding("duplicate-keyword", text, directive, 0, Effect.REPAIRED)
+            self.account.repaired(before)
         builder.values[found.attribute] = reading.value
-        builder.lines.setdefault(found.attribute, directive.line)
+        builder.said[found.attribute] = directive
         self._origin(builder, found, directive)
 
     def _repeated(self, builder: _Builder, found: Field, directive: Directive) -> None:
