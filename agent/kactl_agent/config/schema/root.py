@@ -16,10 +16,8 @@ from kactl_agent.config.schema.shapes import Block, Duration, Entries, Line, May
 from kactl_agent.config.schema.ssl import Ssl
 from kactl_agent.config.schema.static import GarpGroup, InterfaceDelays, LinkbeatInterface, TrackGroup
 from kactl_agent.config.schema.sync_group import SyncGroup
-from kactl_agent.config.schema.sync_group import SyncGroup
 from kactl_agent.config.schema.track import TrackedFile, TrackedProcess, VrrpScript
 from kactl_agent.config.schema.virtual_server import GroupMember, VirtualServer
-from kactl_agent.config.schema.vrrp import VrrpInstance
 from kactl_agent.config.schema.vrrp import VrrpInstance
 
 
@@ -177,16 +175,6 @@ class Config(BlockKeywords, frozen=True, kw_only=True):
             Named(BfdInstance, Text("name", maximum=31)),
             "BFD sessions that instances, groups and real servers track; a name has 31 characters at most",
             process="bfd",
-        ),
-    ] = UNSET
-    vrrp_sync_group: Annotated[
-        Maybe[dict[str, SyncGroup]],
-        Keyword(Named(SyncGroup), "Instances that change state together", process="vrrp"),
-    ] = UNSET
-    vrrp_instance: Annotated[
-        Maybe[dict[str, VrrpInstance]],
-        Keyword(
-            Named(VrrpInstance), "Virtual routers: one each for an interface, a family and a number", process="vrrp"
         ),
     ] = UNSET
     SSL: Annotated[
