@@ -157,7 +157,8 @@ class DefinitionTable:
     def expand_head(self, line: Line) -> ExpandedText | None:
         """Expand what a line starts with until it is a condition, a definition or a sequence; None if it never is.
 
-        What follows such a head is expanded in its turn: the text that a sequence repeats only once its variable is set.
+        What follows such a head is expanded in its turn: the text that a sequence repeats only once its variable is
+        set.
         """
         text, columns = line.text, line.columns
         following: list[Line] = []

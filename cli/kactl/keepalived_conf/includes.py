@@ -169,3 +169,20 @@ def unsuitable(mode: int) -> str:
     if mode & (stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH):
         return "is executable"
     return ""
+
+
+class UnsuitableFileError(Exception):
+    """A file that a pattern found is skipped: it is a directory, executable, or cannot be read."""
+
+
+def read_suitable(path: str, file_mode: Callable[[str], int], read: Callable[[str], bytes]) -> bytes:
+    """The bytes of an included file; raises `UnsuitableFileError` with the reason why it is skipped."""
+    try:
+        reason = unsuitable(file_mode(path))
+        data = b"" if reason else read(path)
+    except (OSError, ValueError) as error:
+        reason = f"cannot be read: {(error.strerror if isinstance(error, OSError) else None) or error}"
+        data = b""
+    if reason:
+        raise UnsuitableFileError(f"'{path}' {reason}")
+    return data

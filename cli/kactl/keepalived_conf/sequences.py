@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kactl.keepalived_conf.definitions import Definition, DefinitionTable, Line, plain_definition
 from kactl.keepalived_conf.lexer import BLANKS
 
 _HEAD = re.compile(r"~(SEQx?|LST)[ \t]*\(")
@@ -117,3 +118,31 @@ def _split_groups(parameters: str) -> Iterator[list[str]]:
         if comma < 0:
             return
         position = comma + 1
+
+
+def rows_of(head: SequenceHead, line: Line, definitions: DefinitionTable) -> tuple[list[str], Iterator[list[str]], int]:
+    """The variables of a line's sequence, the values they take together, and how many times.
+
+    Definitions in the parameters of `~SEQ` are expanded first (`RunawayExpansionError`); values of `~LST` where they
+    are used.
+    """
+    if head.kind == "LST":
+        return lists(head.parameters)
+    parameters = head.parameters
+    if "$" in parameters:
+        parameters = definitions.expand(Line(parameters, 1, line.file, line.line, None, line.chain)).text
+    name, values = numbers(head.kind, parameters)
+    return [name], ([render_number(head.kind, value)] for value in values), len(values)
+
+
+def repeat(line: Line, names: list[str], rows: Iterator[list[str]], definitions: DefinitionTable) -> Iterator[Line]:
+    """The line once for each row, with the variables set to it; the line's comment comes once."""
+    comment = line.comment
+    hidden: list[Definition | None] | None = None
+    for row in rows:
+        before = [definitions.bind(name, plain_definition(name, value)) for name, value in zip(names, row, strict=True)]
+        hidden = before if hidden is None else hidden
+        yield Line(line.text, line.columns, line.file, line.line, comment, line.chain)
+        comment = None
+    for name, definition in zip(names, hidden or [], strict=False):
+        definitions.bind(name, definition)
