@@ -172,7 +172,7 @@ class _Unusable(Exception):
 
 
 def read_secret_file(path: Path) -> str:
-    """The text of a secret's file, without its last newline. Raises OSError, or _Unusable for a file not fit for one."""
+    """The text of a secret's file, without its last newline. Raises OSError, or _Unusable for an unfit file."""
     # Not blocking: a FIFO or a device must not hold the agent up.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:

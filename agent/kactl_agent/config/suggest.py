@@ -9,7 +9,7 @@ from functools import cache
 from msgspec import Struct
 
 from kactl_agent.config.schema.keyword import Table, table_of
-from kactl_agent.config.schema.shapes import Block, Entries, Line, Named, Optional, Repeated, Shape
+from kactl_agent.config.schema.shapes import Block, Entries, Line, Named, NamedEntries, Optional, Repeated, Shape
 
 
 def explain_unknown(table: Table, word: str, block: str, *, root: type[Struct]) -> tuple[str, str]:
@@ -60,5 +60,5 @@ def structs_of(shape: Shape) -> Iterator[type[Struct]]:
     match shape:
         case Line(struct=struct) | Block(struct=struct) | Named(struct=struct):
             yield struct
-        case Optional(shape=inner) | Repeated(item=inner) | Entries(item=inner):
+        case Optional(shape=inner) | Repeated(item=inner) | Entries(item=inner) | NamedEntries(item=inner):
             yield from structs_of(inner)

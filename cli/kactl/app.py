@@ -1,0 +1,90 @@
+"""The kactl command: a click group whose commands are imported when they are chosen."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any
+
+import click
+from kactl_agent import __version__
+
+from kactl.environment import Environment
+from kactl.exit_codes import ExitCode
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "check": ("kactl.commands.check:check", "Say what is wrong with configurations, YAML or keepalived.conf."),
+    "convert": ("kactl.commands.convert:convert", "Convert keepalived.conf to YAML, and back, without loss."),
+    "schema": ("kactl.commands.schema:schema", "Print the JSON Schema of the YAML configuration."),
+}
+"""Command -> its click command as `module:attribute`, and its line in `kactl --help`, which imports none of them."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            meant = f" Did you mean {close[0]}?" if close else ""
+            ctx.fail(f"No such command {args[0]!r}.{meant}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: kactl convert /etc/keepalived/keepalived.conf -o agent.yaml",
+)
+@click.version_option(__version__, prog_name="kactl", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Migrate keepalived.conf to YAML, check configurations, and operate kactl agents."""
+
+
+def run(arguments: Sequence[str], environment: Environment | None = None) -> int:
+    """Run the command and return its exit code; nothing ends the process.
+
+    Commands return an ExitCode (or None for FINE) and find their Environment as the context's object.
+    """
+    environment = environment or Environment()
+    try:
+        # click's own help and version go to the environment's streams too
+        with redirect_stdout(environment.stdout), redirect_stderr(environment.stderr):
+            outcome: Any = cli.main(list(arguments), prog_name="kactl", standalone_mode=False, obj=environment)
+    except click.ClickException as fault:
+        _show(fault, environment)
+        return ExitCode.USAGE if isinstance(fault, click.UsageError) else ExitCode.FAILED
+    except (click.Abort, KeyboardInterrupt):
+        environment.say("interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return ExitCode.FAILED  # whoever read our output went away
+    return outcome if isinstance(outcome, int) else ExitCode.FINE
+
+
+def _show(fault: click.ClickException, environment: Environment) -> None:
+    if isinstance(fault, click.UsageError) and fault.ctx is not None:
+        environment.say(fault.ctx.get_usage())
+        if fault.ctx.command.get_help_option(fault.ctx) is not None:
+            environment.say(f"Try '{fault.ctx.command_path} --help'.")
+    environment.say(f"kactl: {fault.format_message()}")

@@ -1,0 +1,72 @@
+"""kactl check: all errors and warnings of all files at once."""
+
+from __future__ import annotations
+
+import click
+from kactl_agent.config.diagnostics import Diagnostic, Place
+from kactl_agent.config.document import Document, Origin
+from kactl_agent.config.load import load_bytes, read_file
+from kactl_agent.config.schema.root import Config
+
+from kactl.environment import Environment
+from kactl.exit_codes import ExitCode
+from kactl.ui.diagnostics import Counts, annotate, as_json, json_diagnostics, say_diagnostics
+
+
+@click.command(epilog="Example: kactl check /etc/kactl/agent.yaml /etc/keepalived/keepalived.conf")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--output", type=click.Choice(["text", "json", "github"]), default="text", help="Form of the findings.")
+@click.option("--strict", is_flag=True, help="Count warnings as errors.")
+@click.option(
+    "--secrets/--no-secrets", default=True, help="Fetch the secrets that YAML takes from files and variables."
+)
+@click.pass_obj
+def check(environment: Environment, files: tuple[str, ...], output: str, strict: bool, secrets: bool) -> int:
+    """Say everything that is wrong with configurations.
+
+    Each FILE is the YAML of an agent or a keepalived.conf, whichever its content is; `-` is standard input. Findings
+    show the line they are about. Exits with 3 when there is an error.
+    """
+    documents = [(name, _load(environment, name, secrets=secrets)) for name in files]
+    diagnostics = list(dict.fromkeys(d for _, document in documents for d in document.diagnostics))
+    counts = Counts.of(diagnostics)
+    invalid = bool(counts.errors or (strict and counts.warnings))
+    if output == "json":
+        environment.write(
+            as_json(
+                {
+                    "schema_version": 1,
+                    "valid": not invalid,
+                    "errors": counts.errors,
+                    "warnings": counts.warnings,
+                    "notes": counts.notes,
+                    "diagnostics": json_diagnostics(diagnostics),
+                }
+            )
+        )
+    elif output == "github":
+        annotate(environment, diagnostics)
+    else:
+        for name, document in documents:
+            say_diagnostics(environment, document)
+            found = Counts.of(document.diagnostics)
+            verdict = "invalid" if found.errors or (strict and found.warnings) else "valid"
+            environment.say(f"{name}: {verdict}{f' ({found.text()})' if found.text() else ''}")
+    return ExitCode.INVALID if invalid else ExitCode.FINE
+
+
+def _load(environment: Environment, name: str, *, secrets: bool) -> Document:
+    """The document of a file of either kind; what cannot be read is a diagnostic too."""
+    shown = "<stdin>" if name == "-" else name
+    try:
+        data = environment.stdin.read() if name == "-" else read_file(name)
+    except (OSError, ValueError) as fault:
+        message = f"cannot be read: {getattr(fault, 'strerror', None) or fault}"
+        return Document(Config(), Origin(shown), [Diagnostic("unreadable", message, Place(shown))])
+    from kactl.keepalived_conf.detect import looks_like_keepalived
+
+    if looks_like_keepalived(data.decode("utf-8", errors="replace")):
+        from kactl.keepalived_conf.load import load
+
+        return load(data, shown).document
+    return load_bytes(data, shown, environ=environment.variables, secrets=secrets)

@@ -1,0 +1,49 @@
+"""What a command sees of the machine: streams, variables, files. Tests give it their own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO, TextIO
+
+from kactl_agent.config.diagnostics import Paint, Severity
+
+
+@dataclass
+class Environment:
+    """Data goes to stdout, talk to stderr; `variables` are the process's environment."""
+
+    stdin: BinaryIO = field(default_factory=lambda: sys.stdin.buffer)
+    stdout: TextIO = field(default_factory=lambda: sys.stdout)
+    stderr: TextIO = field(default_factory=lambda: sys.stderr)
+    variables: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def write(self, text: str) -> None:
+        """A line of data."""
+        self.stdout.write(f"{text}\n")
+
+    def say(self, text: str) -> None:
+        """A line of talk."""
+        self.stderr.write(f"{text}\n")
+
+    def colour(self, stream: TextIO) -> bool:
+        """Whether colours are wanted there: a terminal, and no NO_COLOR (whatever it holds, unless empty)."""
+        return not self.variables.get("NO_COLOR") and self.variables.get("TERM") != "dumb" and stream.isatty()
+
+    def paint(self, stream: TextIO) -> Paint:
+        """How diagnostics are coloured there."""
+        if not self.colour(stream):
+            return lambda _role, text: text
+        return lambda role, text: f"\x1b[{_STYLES[role]}m{text}\x1b[0m"
+
+
+_STYLES = {
+    Severity.ERROR.value: "1;31",
+    Severity.WARNING.value: "1;33",
+    Severity.NOTE.value: "1;36",
+    "place": "1",
+    "caret": "1;32",
+    "hint": "36",
+}
