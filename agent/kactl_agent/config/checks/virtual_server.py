@@ -66,7 +66,7 @@ def _real_servers(sheet: Sheet, path: Path, name: str, server: Any) -> None:
         sheet.warning(path, "no-real-servers", f"virtual server {name} has no real servers and is left out")
     seen: dict[tuple[Any, Any], int] = {}
     for index, real in enumerate(real_servers):
-        key = (real.address, or_default(real.port, or_default(server.port, 0)))
+        key = _identity(server, real)
         if key in seen:
             sheet.error(
                 (*path, "real_server", index),
@@ -78,10 +78,18 @@ def _real_servers(sheet: Sheet, path: Path, name: str, server: Any) -> None:
         seen.setdefault(key, index)
 
 
+def _identity(server: Any, real: Any) -> tuple[Any, Any]:
+    """Address and port; a real server without a port has its virtual server's."""
+    return real.address, or_default(real.port, or_default(server.port, 0))
+
+
 def _quorum(sheet: Sheet, path: Path, name: str, server: Any) -> None:
     quorum = or_default(server.quorum, 1)
     default_weight = or_default(server.weight, 1)
-    total = sum(or_default(real.weight, default_weight) for real in or_default(server.real_server, ()))
+    weights: dict[tuple[Any, Any], int] = {}
+    for real in or_default(server.real_server, ()):
+        weights.setdefault(_identity(server, real), or_default(real.weight, default_weight))
+    total = sum(weights.values())
     if server.quorum is not UNSET and total and quorum > total:
         sheet.warning(
             (*path, "quorum"),

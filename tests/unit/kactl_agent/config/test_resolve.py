@@ -1,0 +1,163 @@
+"""What is in force, and where it came from: keepalived's defaults and inheritance, in the engines' integers."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from kactl_agent.config.bind import bind
+from kactl_agent.config.resolve import Resolution, resolve
+from kactl_agent.vrrp.settings import CENTISECOND, SECOND, ChecksumForm, Family, VrrpSettings
+
+HEAD = "interface: eth0, virtual_router_id: 51"
+V4 = "virtual_ipaddress: [192.0.2.10/24]"
+V6 = 'virtual_ipaddress: ["fe80::10/64"]'
+
+
+def resolution(text: str) -> Resolution:
+    document = bind(text, "agent.yaml")
+    assert document.diagnostics == []
+    return resolve(document)
+
+
+def instance(body: str, global_defs: str = "") -> VrrpSettings:
+    text = f"vrrp_instance:\n  VI_1: {{{HEAD}, {body}}}\n"
+    if global_defs:
+        text = f"global_defs: {{{global_defs}}}\n{text}"
+    (settings,) = resolution(text).settings.vrrp
+    return settings
+
+
+def test_defaults_are_keepaliveds() -> None:
+    settings = instance(V4)
+    assert (settings.priority, settings.version, settings.family) == (100, 2, Family.IPV4)
+    assert (settings.advert_interval, settings.down_timer_adverts, settings.preempt) == (SECOND, 3, True)
+    assert settings.multicast_group == socket.inet_aton("224.0.0.18")
+    assert (settings.gratuitous.repeat, settings.gratuitous.delay) == (5, 5 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("body", "priority", "start_as_master"),
+    [
+        (V4, 100, False),
+        (f"state: MASTER, {V4}", 255, True),
+        (f"state: MASTER, priority: 150, {V4}", 150, True),
+        (f"priority: 255, {V4}", 255, True),
+        (f"state: BACKUP, priority: 255, {V4}", 255, False),
+    ],
+)
+def test_priority_and_state_explain_each_other(body: str, priority: int, start_as_master: bool) -> None:
+    settings = instance(body)
+    assert (settings.priority, settings.start_as_master) == (priority, start_as_master)
+
+
+def test_ipv6_is_version_3_with_its_own_group() -> None:
+    settings = instance(V6)
+    assert (settings.version, settings.family) == (3, Family.IPV6)
+    assert settings.multicast_group == socket.inet_pton(socket.AF_INET6, "ff02::12")
+    assert settings.addresses[0].flags & 0x02  # IFA_F_NODAD: a virtual address cannot wait for DAD
+    assert instance('virtual_ipaddress: ["2001:db8::1"]').addresses[0].preferred_lifetime == 0
+    assert instance('virtual_ipaddress: ["2001:db8::1/64"]').addresses[0].preferred_lifetime is None
+
+
+def test_instance_wins_over_global_and_says_so() -> None:
+    text = (
+        "global_defs: {vrrp_version: 3, vrrp_garp_master_repeat: 3, vrrp_garp_master_delay: 2}\n"
+        f"vrrp_instance:\n  VI_1: {{{HEAD}, garp_master_repeat: 7, {V4}}}\n"
+    )
+    found = resolution(text)
+    (settings,) = found.settings.vrrp
+    assert settings.version == 3
+    assert (settings.gratuitous.repeat, settings.gratuitous.delay) == (7, 2 * SECOND)
+    sources = found.sources["VI_1"]
+    assert sources["version"] == "global_defs"
+    assert sources["garp_master_repeat"] == "vrrp_instance VI_1"
+    assert sources["priority"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("said", "version", "nanoseconds"),
+    [
+        ("1", 2, SECOND),
+        ("0.4", 2, SECOND),
+        ("1.5", 2, 2 * SECOND),
+        ("500ms", 3, 50 * CENTISECOND),
+        ("0.01", 3, CENTISECOND),
+        ("0.015", 3, 2 * CENTISECOND),
+        ("41", 3, 4095 * CENTISECOND),
+    ],
+)
+def test_advert_int_is_what_the_packet_can_say(said: str, version: int, nanoseconds: int) -> None:
+    assert instance(f"version: {version}, advert_int: {said}, {V4}").advert_interval == nanoseconds
+
+
+def test_min_garp_yields_to_what_is_said_explicitly() -> None:
+    least = instance(V4, "vrrp_min_garp: true").gratuitous
+    assert (least.repeat, least.delay, least.lower_priority_repeat) == (1, 0, 1)
+    mixed = instance(f"garp_master_repeat: 4, {V4}", "vrrp_min_garp: true").gratuitous
+    assert (mixed.repeat, mixed.delay) == (4, 0)
+
+
+def test_nopreempt_means_nothing_for_a_master() -> None:
+    assert instance(f"nopreempt: true, {V4}").preempt is False
+    assert instance(f"nopreempt: true, state: MASTER, priority: 150, {V4}").preempt is True
+    assert instance(f"nopreempt: true, priority: 255, {V4}").preempt is True
+    assert instance(f"preempt_delay: 2.5, {V4}").preempt_delay == 2_500_000_000
+    assert instance(f"preempt_delay: 2.5, state: MASTER, {V4}").preempt_delay == 0
+
+
+def test_addresses_carry_their_options() -> None:
+    entries = (
+        '{address: 192.0.2.10/24, dev: eth1, label: "eth1:1", scope: link, broadcast: +}, '
+        "{address: 192.0.2.11/24, broadcast: -, noprefixroute: true, no_track: true}, "
+        "{address: 192.0.2.12, peer: 198.51.100.1/30, preferred_lft: 0}"
+    )
+    first, second, third, excluded = instance(
+        f'virtual_ipaddress: [{entries}], virtual_ipaddress_excluded: ["2001:db8::1/64"]'
+    ).addresses
+    assert (first.interface, first.label, first.scope) == ("eth1", "eth1:1", 253)
+    assert first.broadcast == socket.inet_aton("192.0.2.255")
+    assert second.broadcast == socket.inet_aton("192.0.2.0")
+    assert (second.flags, second.tracked) == (0x200, False)
+    assert (third.peer, third.prefix_length) == (socket.inet_aton("198.51.100.1"), 30)
+    assert third.preferred_lifetime == 0
+    assert (excluded.advertised, len(excluded.address)) == (False, 16)
+
+
+def test_what_does_not_fit_an_advert_is_excluded() -> None:
+    addresses = ", ".join(f"10.0.{n // 250}.{n % 250 + 1}" for n in range(300))
+    settings = instance(f"virtual_ipaddress: [{addresses}]")
+    assert sum(a.advertised for a in settings.addresses) == 255
+    assert len(settings.addresses) == 300
+
+
+def test_checksum_form_and_election_options_are_inherited() -> None:
+    body = f"version: 3, {V4}"
+    assert instance(body).checksum_form is ChecksumForm.PSEUDO_HEADER
+    assert instance(body, "v3_checksum_as_v2: true").checksum_form is ChecksumForm.MESSAGE_ONLY
+    assert instance(f"v3_checksum_as_v2: false, {body}", "v3_checksum_as_v2: true").checksum_form is (
+        ChecksumForm.PSEUDO_HEADER
+    )
+    assert instance(body, "vrrp_lower_prio_no_advert: true").lower_prio_no_advert
+    assert instance(body, "vrrp_down_timer_adverts: 2").down_timer_adverts == 2
+
+
+def test_password_is_version_2s_alone() -> None:
+    auth = "authentication: {auth_type: PASS, auth_pass: abcdefgh}"
+    assert instance(f"{auth}, {V4}").auth_password == b"abcdefgh"
+    assert instance(f"version: 3, {auth}, {V4}").auth_password == b""
+
+
+@pytest.mark.parametrize("asked", ["authentication: {auth_type: AH, auth_pass: abc}", "auth_hmac: {active_key: 1}"])
+def test_authentication_it_cannot_do_is_refused(asked: str) -> None:
+    found = resolution(f"vrrp_instance:\n  VI_1: {{{HEAD}, {asked}, {V4}}}\n")
+    assert [(d.code, d.severity.value) for d in found.diagnostics] == [("not-served", "error")]
+
+
+def test_every_keyword_that_is_not_acted_on_is_said() -> None:
+    found = resolution(
+        "virtual_server:\n  - {fwmark: 1, real_server: [{address: 192.0.2.1}]}\n"
+        f"vrrp_instance:\n  VI_1: {{{HEAD}, use_vmac: {{}}, {V4}}}\n"
+    )
+    assert {(d.code, d.place.line) for d in found.diagnostics} == {("not-served", 1), ("not-served", 4)}
+    assert all(d.severity.value == "warning" for d in found.diagnostics)
