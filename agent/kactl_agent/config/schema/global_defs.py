@@ -93,8 +93,12 @@ class Fifo(Keywords, frozen=True, kw_only=True):
     """`PATH [USER [GROUP]]`: a named pipe and who owns it."""
 
     path: Annotated[Maybe[str], Keyword(Text("path"), "Path of the pipe", position=0, required=True)] = UNSET
-    user: Annotated[Maybe[str], Keyword(Text("user"), "Its owner", default="script_user", position=1)] = UNSET
-    group: Annotated[Maybe[str], Keyword(Text("group"), "Its group", default="the owner's group", position=2)] = UNSET
+    user: Annotated[Maybe[str], Keyword(Text("user"), "User that owns the pipe", default="script_user", position=1)] = (
+        UNSET
+    )
+    group: Annotated[
+        Maybe[str], Keyword(Text("group"), "Group that owns the pipe", default="the owner's group", position=2)
+    ] = UNSET
 
 
 class GarpExtraInterfaces(Keywords, frozen=True, kw_only=True):
@@ -201,7 +205,7 @@ class LvsSyncDaemon(Keywords, frozen=True, kw_only=True):
         Maybe[int],
         Keyword(Integer(1, 65507, unit="bytes"), "Longest message", default="as the MTU allows", process="checker"),
     ] = UNSET
-    port: Annotated[Maybe[int], Keyword(Port(), "UDP port", default="8848", process="checker")] = UNSET
+    port: Annotated[Maybe[int], Keyword(Port(), "UDP port of the messages", default="8848", process="checker")] = UNSET
     ttl: Annotated[Maybe[int], Keyword(Integer(1, 255), "TTL of the messages", default="1", process="checker")] = UNSET
     group: Annotated[
         Maybe[str],

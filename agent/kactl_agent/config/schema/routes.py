@@ -63,21 +63,25 @@ class LockableNumber(Keywords, frozen=True, kw_only=True):
     """`[lock] N`: a metric of a route."""
 
     lock: Annotated[Maybe[bool], Keyword(FLAG, _LOCK_DOC, default="off", leading=True, process="vrrp")] = UNSET
-    value: Annotated[Maybe[int], Keyword(U32, "The value", position=0, required=True, process="vrrp")] = UNSET
+    value: Annotated[Maybe[int], Keyword(U32, "Value of the metric", position=0, required=True, process="vrrp")] = UNSET
 
 
 class LockableTime(Keywords, frozen=True, kw_only=True):
     """`[lock] TIME`: a metric of a route that is a time."""
 
     lock: Annotated[Maybe[bool], Keyword(FLAG, _LOCK_DOC, default="off", leading=True, process="vrrp")] = UNSET
-    value: Annotated[Maybe[str], Keyword(RouteTime(), "The value", position=0, required=True, process="vrrp")] = UNSET
+    value: Annotated[
+        Maybe[str], Keyword(RouteTime(), "Value of the metric", position=0, required=True, process="vrrp")
+    ] = UNSET
 
 
 class LockableName(Keywords, frozen=True, kw_only=True):
     """`[lock] NAME`: a metric of a route that is a name."""
 
     lock: Annotated[Maybe[bool], Keyword(FLAG, _LOCK_DOC, default="off", leading=True, process="vrrp")] = UNSET
-    value: Annotated[Maybe[str], Keyword(Text("name"), "The name", position=0, required=True, process="vrrp")] = UNSET
+    value: Annotated[
+        Maybe[str], Keyword(Text("name"), "Name of the algorithm", position=0, required=True, process="vrrp")
+    ] = UNSET
 
 
 U8 = Integer(0, 255, any_base=True)
@@ -88,7 +92,9 @@ U64 = Integer(0, 2**64 - 1, any_base=True)
 class EncapIp(Keywords, frozen=True, kw_only=True):
     """Options of an IPv4 tunnel encapsulation."""
 
-    id_: Annotated[Maybe[int], Keyword(U64, "Tunnel key", default="0", name="id", process="vrrp")] = UNSET
+    id_: Annotated[Maybe[int], Keyword(U64, "Key that tells tunnels apart", default="0", name="id", process="vrrp")] = (
+        UNSET
+    )
     dst: Annotated[Maybe[str], Keyword(IpAddress(4), "Outer destination address", process="vrrp")] = UNSET
     src: Annotated[Maybe[str], Keyword(IpAddress(4), "Outer source address", process="vrrp")] = UNSET
     tos: Annotated[Maybe[str], Keyword(DSFIELD, "TOS of the outer header", process="vrrp")] = UNSET
@@ -99,7 +105,9 @@ class EncapIp(Keywords, frozen=True, kw_only=True):
 class EncapIp6(Keywords, frozen=True, kw_only=True):
     """Options of an IPv6 tunnel encapsulation."""
 
-    id_: Annotated[Maybe[int], Keyword(U64, "Tunnel key", default="0", name="id", process="vrrp")] = UNSET
+    id_: Annotated[Maybe[int], Keyword(U64, "Key that tells tunnels apart", default="0", name="id", process="vrrp")] = (
+        UNSET
+    )
     dst: Annotated[Maybe[str], Keyword(IpAddress(6), "Outer destination address", process="vrrp")] = UNSET
     src: Annotated[Maybe[str], Keyword(IpAddress(6), "Outer source address", process="vrrp")] = UNSET
     tc: Annotated[Maybe[str], Keyword(DSFIELD, "Traffic class of the outer header", process="vrrp")] = UNSET
