@@ -205,7 +205,7 @@ class VrrpInstance(StateMachine):
             return self._advance(Event.FAULT, Occasion(now), name, detail)
         if before and not faults:
             owner = self._owner and now >= self._listening_from
-            detail = f"no longer: {'; '.join(before.values())}"
+            detail = f"recovered; the last fault was: {'; '.join(before.values())}"
             event = Event.RECOVERY_OWNER if owner else Event.RECOVERY
             return self._advance(event, Occasion(now), "fault_cleared", detail)
         return []

@@ -36,6 +36,17 @@ def test_gratuitous_arp_frame() -> None:
     assert len(frame) == 42
 
 
+def test_frames_of_keepalived() -> None:
+    """What keepalived 2.2.7 sent for 192.0.2.100 and 2001:db8::100 from an interface that does not forward."""
+    arp = "ffffffffffff02000000000a0806000108000604000102000000000ac0000264ffffffffffffc0000264"
+    assert gratuitous_arp(packed("192.0.2.100"), HARDWARE).hex() == arp
+    header = (
+        "33330000000102000000000a86dd6000000000203aff20010db8000000000000000000000100ff020000000000000000000000000001"
+    )
+    message = "8800f7232000000020010db8000000000000000000000100020102000000000a"
+    assert neighbour_advertisement(packed("2001:db8::100"), HARDWARE, router=False).hex() == header + message
+
+
 @pytest.mark.parametrize("router", [False, True])
 def test_neighbour_advertisement_frame(router: bool) -> None:
     """RFC 9568 6.4.1, RFC 4861 7.2.6: R as told, S=0, O=1, target and its link-layer address, to all nodes."""

@@ -35,6 +35,24 @@ V2_VECTORS = [
 ]
 
 
+# What keepalived 2.2.7 sent from 192.0.2.1 and fe80::1, VRID 51, priority 200, and 0 when it was stopped.
+KEEPALIVED = [
+    (2, "2133c80100015465c00002640000000000000000", 200, ["192.0.2.100"], b""),
+    (2, "2133000100011c66c00002640000000000000000", 0, ["192.0.2.100"], b""),
+    (2, "2133c80201012c98c0000264c00002653132333400000000", 200, ["192.0.2.100", "192.0.2.101"], b"1234"),
+    (3, "3133c8010032a1a3c0000264", 200, ["192.0.2.100"], b""),
+    (3, "31330001003269a4c0000264", 0, ["192.0.2.100"], b""),
+    (
+        3,
+        "3133c8020032da2efe80000000000000000000000000010020010db8000000000000000000000100",
+        200,
+        ["fe80::100", "2001:db8::100"],
+        b"",
+    ),
+    (3, "3133c8010032d9c020010db8000000000000000000000100", 200, ["2001:db8::100"], b""),
+]
+
+
 def v2(data: bytes, **changes: Any) -> Advert:
     return decode(
         data, **({"version": 2, "family": Family.IPV4, "source": SOURCE, "destination": IPV4_GROUP} | changes)
@@ -64,6 +82,32 @@ def test_v2_messages_of_other_implementations(text: str, vrid: int, priority: in
     )
     assert v2(bytes.fromhex(text)) == expected
     assert encode(expected, SOURCE, IPV4_GROUP).hex() == text
+
+
+@pytest.mark.parametrize(("version", "text", "priority", "addresses", "password"), KEEPALIVED)
+def test_messages_of_keepalived(version: int, text: str, priority: int, addresses: list[str], password: bytes) -> None:
+    ipv6 = ":" in addresses[0]
+    source, destination = (packed("fe80::1"), IPV6_GROUP) if ipv6 else (packed("192.0.2.1"), IPV4_GROUP)
+    data = bytes.fromhex(text)
+    advert = decode(
+        data,
+        version=version,
+        family=Family.IPV6 if ipv6 else Family.IPV4,
+        source=source,
+        destination=destination,
+        virtual_router_id=51,
+    )
+    assert advert == Advert(
+        version=version,
+        virtual_router_id=51,
+        priority=priority,
+        advert_interval=SECOND if version == 2 else SECOND // 2,
+        addresses=tuple(packed(address) for address in addresses),
+        auth_type=1 if password else 0,
+        auth_data=password.ljust(8, b"\0"),
+        checksum_form=ChecksumForm.PSEUDO_HEADER if version == 3 and not ipv6 else None,
+    )
+    assert encode(advert, source, destination) == data
 
 
 def test_v2_simple_password() -> None:
