@@ -7,6 +7,7 @@ counted. State is coalesced: of each key the newest version is kept until it is 
 from __future__ import annotations
 
 import array
+import contextlib
 import os
 import socket
 from collections import deque
@@ -133,6 +134,11 @@ class Edge:
             self._states.pop(entry.key, None)
             _close_all(entry.descriptors)
         return True
+
+    def try_flush(self) -> None:
+        """`flush` for who learns of the other end's end by reading."""
+        with contextlib.suppress(EdgeClosed):
+            self.flush()
 
     def receive(self, limit: int = 256) -> list[tuple[AnyFrame, list[int]]]:
         """Up to `limit` frames that are waiting, each with its descriptors, which are the caller's.

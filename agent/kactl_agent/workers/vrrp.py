@@ -13,7 +13,7 @@ import msgspec
 from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.ports import Kernel
 from kactl_agent.runtime import frames, privileges, vrrp_machine
-from kactl_agent.runtime.configuration import AgentConfiguration, compare, load_sealed
+from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare, load_sealed
 from kactl_agent.runtime.driver import Engine
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.loop import LoopEdge, SocketWatcher, Timer, on_terminate, worker_loop
@@ -129,7 +129,7 @@ class VrrpWorker:
                 engines.append((settings, instance))
         return engines
 
-    def _apply(self, new: AgentConfiguration) -> frames.ConfigurationChanges:
+    def _apply(self, new: AgentConfiguration) -> ConfigurationChanges:
         """Stop what is gone or different, then start what is new or different; the others never notice."""
         changes = compare(self._configuration.vrrp, new.vrrp)
         gone = [*changes.removed, *changes.changed]
@@ -255,7 +255,7 @@ class VrrpWorker:
             os.close(descriptor)
 
     def _reload(self, serial: int, descriptor: int) -> frames.SettingsApplied:
-        nothing = frames.ConfigurationChanges((), (), (), ())
+        nothing = ConfigurationChanges((), (), (), ())
         try:
             new = load_sealed(descriptor)
         except ValueError as error:

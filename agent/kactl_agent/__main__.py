@@ -1,0 +1,28 @@
+"""kactl-agent: arguments, then the supervisor."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """The console script. Returns the exit code."""
+    if sys.argv[1:] == ["--version"]:  # monitoring asks often: nothing is imported for it
+        from kactl_agent import __version__
+
+        sys.stdout.write(f"kactl-agent {__version__}\n")
+        return 0
+    from kactl_agent.supervisor.options import parse
+
+    options = parse(sys.argv[1:])
+    if options.check:
+        from kactl_agent.supervisor.loading import check
+
+        return check(options)
+    from kactl_agent.supervisor.main import run
+
+    return run(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

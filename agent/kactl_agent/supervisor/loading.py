@@ -1,0 +1,125 @@
+"""From a configuration file to what the workers take.
+
+It happens in a short-lived process: no parser, however it fares with what it is given, runs in the supervisor, and none
+of its memory stays.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import msgspec
+
+from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.supervisor.children import exit_text
+from kactl_agent.supervisor.options import EXIT_CONFIGURATION, EXIT_FINE, Options
+
+
+class LoadOutcome(msgspec.Struct, frozen=True):
+    """A configuration, or why there is none. `report` is what there is to say about the file, a line each."""
+
+    configuration: AgentConfiguration | None
+    report: tuple[str, ...]
+    errors: int
+    warnings: int
+
+
+def load(options: Options) -> LoadOutcome:
+    """Read, validate and resolve the configuration file. Whatever is wrong with it is in the outcome."""
+    from kactl_agent.config.diagnostics import Severity
+    from kactl_agent.config.load import load_file
+    from kactl_agent.config.resolve import resolve
+
+    document = load_file(options.config)
+    diagnostics = list(document.diagnostics)
+    resolution = None
+    if not document.errors:
+        resolution = resolve(document)
+        diagnostics += [d for d in resolution.diagnostics if d not in diagnostics]
+    report = []
+    for diagnostic in diagnostics:
+        place = diagnostic.place
+        where = f"{place.file}:{place.line}:{place.column}" if place.line else place.file
+        hint = f" (hint: {diagnostic.hint})" if diagnostic.hint else ""
+        report.append(f"{where}: {diagnostic.severity.value}[{diagnostic.code}]: {diagnostic.message}{hint}")
+    errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
+    warnings = sum(diagnostic.severity is Severity.WARNING for diagnostic in diagnostics)
+    if errors or resolution is None:
+        return LoadOutcome(None, tuple(report), errors, warnings)
+    return LoadOutcome(_configuration(options, resolution.settings), tuple(report), errors, warnings)
+
+
+def _configuration(options: Options, settings: object) -> AgentConfiguration:
+    import hashlib
+
+    from kactl_agent.config.resolve import Settings
+
+    assert isinstance(settings, Settings)
+    vrrp = settings.vrrp if "vrrp" in options.only else ()
+    # what the workers take decides, so that a changed comment is no change
+    digest = hashlib.sha256(msgspec.msgpack.encode((settings.router_id, vrrp))).hexdigest()
+    return AgentConfiguration(
+        revision=digest[:12], file=str(options.config.absolute()), router_id=settings.router_id, vrrp=vrrp
+    )
+
+
+def check(options: Options) -> int:
+    """`--check`: the report on stderr, the exit code says the rest."""
+    outcome = load(options)
+    for line in outcome.report:
+        sys.stderr.write(line + "\n")
+    if outcome.configuration is None:
+        sys.stderr.write(f"{options.config}: invalid: {outcome.errors} error(s), {outcome.warnings} warning(s)\n")
+        return EXIT_CONFIGURATION
+    sys.stderr.write(f"{options.config}: valid, {outcome.warnings} warning(s)\n")
+    return EXIT_FINE
+
+
+class LoadingProcess:
+    """`load` in a process of its own; readable when it has ended."""
+
+    def __init__(self, options: Options) -> None:
+        self._memory = os.memfd_create("kactl-load", os.MFD_CLOEXEC)
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._child(options)
+        self._descriptor = os.pidfd_open(self.pid)
+
+    def _child(self, options: Options) -> None:
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+                signal.signal(number, signal.SIG_DFL)
+            data = msgspec.msgpack.encode(load(options))
+            with os.fdopen(self._memory, "wb", closefd=False) as file:
+                file.write(data)
+            code = 0
+        except BaseException:  # noqa: BLE001 - the child must never return into the code of its parent
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def kill(self) -> None:
+        signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
+
+    def outcome(self) -> LoadOutcome:
+        """Wait for the end; what came of it. A loader that crashed is a configuration that cannot be used."""
+        _pid, status = os.waitpid(self.pid, 0)
+        os.close(self._descriptor)
+        data = os.pread(self._memory, os.fstat(self._memory).st_size, 0)
+        os.close(self._memory)
+        if status != 0:
+            code = os.waitstatus_to_exitcode(status)
+            text = f"reading the configuration failed: {exit_text(code)}"
+            return LoadOutcome(None, (text,), 1, 0)
+        return msgspec.msgpack.decode(data, type=LoadOutcome)

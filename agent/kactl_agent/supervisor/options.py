@@ -1,0 +1,79 @@
+"""The command line of kactl-agent."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from kactl_agent import __version__
+
+EXIT_FINE = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_CONFIGURATION = 3
+EXIT_RUNNING = 4
+EXIT_PRIVILEGE = 5
+
+DEFAULT_RUN_DIR = Path("/run/kactl")
+SUBSYSTEMS = ("vrrp", "checkers", "bfd")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line said."""
+
+    config: Path
+    run_dir: Path = DEFAULT_RUN_DIR
+    log_level: str = "info"
+    log_detail: bool = False
+    log_format: str = "text"
+    check: bool = False
+    only: frozenset[str] = frozenset(SUBSYSTEMS)
+    config_id: str = ""
+    namespace: str = ""
+    keep_vips: bool = False
+    keep_ipvs: bool = False
+    respawn: bool = True
+    record: Path | None = None
+
+
+def _subsystems(text: str) -> frozenset[str]:
+    names = frozenset(name.strip() for name in text.split(",") if name.strip())
+    if not names or names - set(SUBSYSTEMS):
+        raise argparse.ArgumentTypeError(f"a comma-separated list of {', '.join(SUBSYSTEMS)}")
+    return names
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kactl-agent",
+        description="Run VRRP, IPVS with health checks, and BFD as the configuration says. Stays in the foreground.",
+        epilog="exit codes: 0 fine, 1 failure at run time, 2 usage, 3 configuration invalid, 4 already running, "
+        "5 missing privilege",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--config", required=True, type=Path, metavar="FILE", help="configuration in YAML")
+    add(
+        "--run-dir", type=Path, default=DEFAULT_RUN_DIR, metavar="DIR", help="pid file and control socket (%(default)s)"
+    )
+    add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="least level (%(default)s)")
+    add("--log-detail", action="store_true", help="codes and causes in text logs as well")
+    add("--log-format", choices=("text", "json", "journal"), default="text", help="of the log on stderr (%(default)s)")
+    add("--check", action="store_true", help="validate FILE and exit")
+    add("--only", type=_subsystems, default=frozenset(SUBSYSTEMS), metavar="LIST", help="run only these subsystems")
+    add("--config-id", default="", metavar="ID", help="name this node goes by in the configuration")
+    add("--namespace", default="", metavar="NAME", help="run in a named network namespace (ip-netns)")
+    add("--keep-vips", action="store_true", help="leave virtual addresses in place at the stop")
+    add("--keep-ipvs", action="store_true", help="leave IPVS entries in place at the stop")
+    add("--no-respawn", action="store_true", help="stop when a worker dies instead of restarting it")
+    add("--record", type=Path, metavar="DIR", help="record what every VRRP instance is told and does, to be replayed")
+    add("--version", action="version", version=f"kactl-agent {__version__}")
+    return parser
+
+
+def parse(arguments: list[str]) -> Options:
+    """Raises SystemExit: 0 for --help and --version, 2 for what is wrong."""
+    said = vars(_parser().parse_args(arguments))
+    return Options(respawn=not said.pop("no_respawn"), **said)

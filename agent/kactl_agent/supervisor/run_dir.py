@@ -1,0 +1,124 @@
+"""The run directory: pid file, lock, control socket, dump files."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from pathlib import Path
+
+from kactl_agent.control.protocol import SOCKET_NAME
+
+PID_FILE = "agent.pid"
+_ORPHAN_SECONDS = 8.0
+
+
+class AlreadyRunning(Exception):
+    """Another agent holds the lock of this run directory."""
+
+
+class RunDirectory:
+    """Ours from `claim` to `release`. A lock on the pid file decides, not that files exist."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = -1
+
+    def claim(self) -> None:
+        """Create the directory, take the lock and write the pid. Raises AlreadyRunning, OSError.
+
+        The VRRP worker shares the lock. When an agent was killed the lock is held until its workers, who then end
+        orderly, are gone: that is waited for, so that a new agent never meets an old master.
+        """
+        self.path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        deadline = time.monotonic() + _ORPHAN_SECONDS
+        while not self._try_lock():
+            pid = self._recorded_pid()
+            if pid is None or _alive(pid) or time.monotonic() > deadline:
+                who = f"process {pid}" if pid is not None else "another process"
+                raise AlreadyRunning(f"an agent is running already in {self.path} ({who})")
+            time.sleep(0.02)
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    def _try_lock(self) -> bool:
+        while True:
+            path = self.path / PID_FILE
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                return False
+            except OSError:
+                os.close(descriptor)
+                raise
+            # an agent that is just ending may have removed the file between open and lock
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    self._lock = descriptor
+                    return True
+            os.close(descriptor)
+
+    def _recorded_pid(self) -> int | None:
+        try:
+            return int((self.path / PID_FILE).read_text())
+        except (OSError, ValueError):
+            return None
+
+    @property
+    def lock(self) -> int:
+        """Descriptor of the lock: a child that keeps it keeps the lock."""
+        return self._lock
+
+    def listen(self) -> socket.socket:
+        """The control socket, for its owner only, in place of one that a killed agent left. Raises OSError."""
+        path = self.path / SOCKET_NAME
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        before = os.umask(0o177)
+        try:
+            # a path may be longer than a socket address: bind by way of the directory's descriptor
+            directory = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                listener.bind(f"/proc/self/fd/{directory}/{SOCKET_NAME}")
+            finally:
+                os.close(directory)
+        except OSError:
+            listener.close()
+            raise
+        finally:
+            os.umask(before)
+        listener.listen(64)
+        listener.setblocking(False)
+        return listener
+
+    def create(self, name: str) -> int:
+        """A new file for its owner only, instead of whatever stands there. Raises OSError."""
+        path = self.path / name
+        path.unlink(missing_ok=True)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    def replace(self, temporary: str, name: str) -> None:
+        (self.path / temporary).replace(self.path / name)
+
+    def release(self) -> None:
+        """Remove socket and pid file, then the lock. Only for the process that claimed."""
+        if self._lock >= 0:
+            for name in (SOCKET_NAME, PID_FILE):
+                with contextlib.suppress(OSError):
+                    (self.path / name).unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
