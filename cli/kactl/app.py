@@ -16,7 +16,10 @@ from kactl.exit_codes import ExitCode
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("kactl.commands.check:check", "Say what is wrong with configurations, YAML or keepalived.conf."),
     "convert": ("kactl.commands.convert:convert", "Convert keepalived.conf to YAML, and back, without loss."),
+    "events": ("kactl.commands.events:events", "Show what happened to an agent's virtual routers, and why."),
+    "reload": ("kactl.commands.reload:reload_command", "Make an agent read its configuration again."),
     "schema": ("kactl.commands.schema:schema", "Print the JSON Schema of the YAML configuration."),
+    "status": ("kactl.commands.status:status", "Show who is master, since when, and with what priority."),
 }
 """Command -> its click command as `module:attribute`, and its line in `kactl --help`, which imports none of them."""
 

@@ -1,0 +1,97 @@
+"""kactl status: who is master, since when, with what priority, and what is wrong."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from kactl.agent_connection import ask, output_option, reaches_agent, run_dir_option
+from kactl.environment import Environment
+from kactl.exit_codes import ExitCode
+from kactl.ui.diagnostics import as_json
+from kactl.ui.tables import table
+
+STALE_AFTER = 10.0
+"""Seconds without word from the VRRP worker after which its state is not to be trusted."""
+
+
+@click.command(epilog="Example: kactl status --output json | jq .vrrp.instances.VI_1.state")
+@run_dir_option
+@output_option
+@click.pass_obj
+@reaches_agent
+def status(environment: Environment, run_dir: str, output: str) -> int:
+    """Show what the agent does: virtual routers with state, priority and master, and how fresh that is."""
+    document = ask(run_dir, "status")
+    if output == "json":
+        environment.write(as_json(document))
+        return ExitCode.FINE
+    for line in render(document, datetime.now(UTC)):
+        environment.write(line)
+    return ExitCode.FINE
+
+
+def render(document: dict[str, Any], now: datetime) -> list[str]:
+    """The status as lines of text; `now` is compared with the times in it."""
+    agent = document["agent"]
+    age = (now - _time(document["as_of"])).total_seconds()
+    lines = [
+        f"agent {agent['version']}, pid {agent['pid']}, up {_span(agent['uptime_s'])}, {agent['config_file']} "
+        f"(revision {agent['config_revision'][:12]})"
+    ]
+    if age > STALE_AFTER:
+        lines.append(f"STALE: the VRRP worker was last heard of {_span(age)} ago; what follows may be wrong")
+    instances = document["vrrp"]["instances"]
+    if not instances:
+        lines.append("no virtual router is configured")
+        return lines
+    rows = [("INSTANCE", "STATE", "SINCE", "PRIORITY", "MASTER", "INTERFACE", "VRID", "ADDRESSES")]
+    for name, instance in instances.items():
+        since = "-" if instance["since"] is None else f"{_span((now - _time(instance['since'])).total_seconds())} ago"
+        rows.append(
+            (
+                name,
+                instance["state"],
+                since,
+                _priority(instance["priority"]),
+                instance["master"] or "-",
+                instance["interface"],
+                f"{instance['virtual_router_id']} v{instance['version']}",
+                _few(instance["virtual_ipaddress"]),
+            )
+        )
+    lines += ["", *table(rows)]
+    for name, instance in instances.items():
+        if instance.get("detail"):
+            lines.append(f"{name}: {instance['state']} because {instance['detail']}")
+        lines += [f"{name}: fault: {fault}" for fault in instance["faults"]]
+    return lines
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _span(seconds: float) -> str:
+    """A length of time in the two largest units that matter."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{max(0.0, seconds):.1f} s" if seconds < 10 else f"{whole} s"
+    for size, unit, below, part in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // below} {part}"
+    return f"{whole} s"
+
+
+def _priority(priority: dict[str, Any]) -> str:
+    if priority["effective"] == priority["configured"]:
+        return str(priority["effective"])
+    parts = "".join(f" {part['weight']:+d} {part['name']}" for part in priority["contributions"])
+    return f"{priority['effective']} ({priority['configured']}{parts})"
+
+
+def _few(addresses: list[str]) -> str:
+    shown = " ".join(addresses[:3])
+    return f"{shown} +{len(addresses) - 3} more" if len(addresses) > 3 else shown
