@@ -328,7 +328,7 @@ class DnsCheck(Connection, frozen=True, kw_only=True):
     ] = UNSET
     name: Annotated[
         Maybe[str],
-        Keyword(DomainName(), "Domain name asked for", default="`.`, the root", process="checker"),
+        Keyword(DomainName(), "Domain name asked for", default="`.`, the root", again="ignored", process="checker"),
     ] = UNSET
 
 
@@ -378,6 +378,9 @@ class MiscCheck(Checker, frozen=True, kw_only=True):
         "nb_get_retry": MISPLACED_RETRY,
         "connect_timeout": Legacy("Time a connection may take; a program makes its own connections", "misc_timeout"),
         "connect_port": Legacy("Port to check; the program decides itself what it checks"),
+        "inhibit_on_failure": Legacy(
+            "Weight 0 rather than removal; it belongs to the real server", "inhibit_on_failure of real_server"
+        ),
         "connect_ip": Legacy("Address to check; the program decides itself what it checks"),
     }
 
@@ -464,7 +467,7 @@ class BfdCheck(BlockKeywords, frozen=True, kw_only=True):
 
     name: Annotated[
         Maybe[str],
-        Keyword(Text("name"), "The bfd_instance to follow", required=True, process="checker"),
+        Keyword(Text("name"), "The bfd_instance to follow", required=True, again="ignored", process="checker"),
     ] = UNSET
     alpha: Annotated[
         Maybe[bool],

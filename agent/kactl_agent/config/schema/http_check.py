@@ -92,6 +92,7 @@ class HttpUrl(BlockKeywords, frozen=True, kw_only=True):
             Text("32 hexadecimal digits", pattern="[0-9a-fA-F]{32}"),
             "MD5 of the body, as `kactl genhash` computes it",
             default="none: any body",
+            again="ignored",
             process="checker",
         ),
     ] = UNSET

@@ -65,19 +65,19 @@ class Notified(BlockKeywords, frozen=True, kw_only=True):
     ] = UNSET
     notify_master: Annotated[
         Maybe[Script],
-        Keyword(Line(Script), "Command to run on the way to MASTER", default="none", process="vrrp"),
+        Keyword(Line(Script), "Command to run on the way to MASTER", default="none", again="ignored", process="vrrp"),
     ] = UNSET
     notify_backup: Annotated[
         Maybe[Script],
-        Keyword(Line(Script), "Command to run on the way to BACKUP", default="none", process="vrrp"),
+        Keyword(Line(Script), "Command to run on the way to BACKUP", default="none", again="ignored", process="vrrp"),
     ] = UNSET
     notify_fault: Annotated[
         Maybe[Script],
-        Keyword(Line(Script), "Command to run on the way to FAULT", default="none", process="vrrp"),
+        Keyword(Line(Script), "Command to run on the way to FAULT", default="none", again="ignored", process="vrrp"),
     ] = UNSET
     notify_stop: Annotated[
         Maybe[Script],
-        Keyword(Line(Script), "Command to run when the agent stops", default="none", process="vrrp"),
+        Keyword(Line(Script), "Command to run when the agent stops", default="none", again="ignored", process="vrrp"),
     ] = UNSET
     notify: Annotated[
         Maybe[Script],
@@ -85,6 +85,7 @@ class Notified(BlockKeywords, frozen=True, kw_only=True):
             Line(Script),
             "Command to run on every change of state, behind the one for that state",
             default="none",
+            again="ignored",
             process="vrrp",
         ),
     ] = UNSET

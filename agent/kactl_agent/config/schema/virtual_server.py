@@ -259,15 +259,39 @@ class Server(CheckTiming, frozen=True, kw_only=True):
 
 
 _SERVER_LEGACY: Mapping[str, Legacy] = {
-    "nat_mask": Legacy("Netmask of NAT services in kernels before 2.4; the kernel no longer has it"),
+    "nat_mask": Legacy("Netmask of a NAT service; the kernel has had none since Linux 2.4"),
     "nb_get_retry": Legacy("Number of tries of a check, in the words of HTTP_GET up to version 1.2", "retry"),
+}
+
+_REAL_SERVER_LEGACY: Mapping[str, Legacy] = {
+    **_SERVER_LEGACY,
+    "persistence_timeout": Legacy(
+        "Persistence of clients; it belongs to the virtual server", "persistence_timeout of virtual_server"
+    ),
+    "protocol": Legacy("Protocol of the service; it belongs to the virtual server", "protocol of virtual_server"),
+    "lb_algo": Legacy("Scheduler; it belongs to the virtual server", "lb_algo of virtual_server"),
+    "lb_kind": Legacy("How packets reach the server; in a real server it has one name only", "lvs_method"),
+    "quorum_weight": Legacy("Part of a real server in the quorum; its weight is what counts", "weight"),
+    "status_code": Legacy("Status codes that are success; they belong into a url block of HTTP_GET", "url"),
+    "connect_port": Legacy("Port to check; it belongs into a checker", "connect_port of the checker"),
+    "misc_path": Legacy("Program that checks; it belongs into a checker", "MISC_CHECK"),
+}
+
+_VIRTUAL_SERVER_LEGACY: Mapping[str, Legacy] = {
+    **_SERVER_LEGACY,
+    "timeout": Legacy("Time a connection may take", "connect_timeout"),
+    "syn_proxy": Legacy("SYN proxy of the Alibaba LVS kernel; no other kernel has it"),
+    "laddr_group_name": Legacy("Local addresses of full NAT, of the Alibaba LVS kernel; no other kernel has it"),
+    "establish_timeout": Legacy(
+        "Time an idle connection is kept, of the Alibaba LVS kernel", "lvs_timeouts in global_defs"
+    ),
 }
 
 
 class RealServer(Server, frozen=True, kw_only=True):
     """real_server: a member of the pool. `real_server ADDRESS [PORT] { ... }`"""
 
-    legacy: ClassVar[Mapping[str, Legacy]] = _SERVER_LEGACY
+    legacy: ClassVar[Mapping[str, Legacy]] = _REAL_SERVER_LEGACY
 
     address: Annotated[
         Maybe[str],
@@ -327,11 +351,11 @@ class RealServer(Server, frozen=True, kw_only=True):
     ] = UNSET
     notify_up: Annotated[
         Maybe[Script],
-        Keyword(Line(Script), "Command to run when it goes up", default="none", process="checker"),
+        Keyword(Line(Script), "Command to run when it goes up", default="none", again="ignored", process="checker"),
     ] = UNSET
     notify_down: Annotated[
         Maybe[Script],
-        Keyword(Line(Script), "Command to run when it goes down", default="none", process="checker"),
+        Keyword(Line(Script), "Command to run when it goes down", default="none", again="ignored", process="checker"),
     ] = UNSET
     http_get: Annotated[
         Maybe[tuple[HttpGet, ...]],
@@ -441,7 +465,7 @@ class VirtualServer(Server, frozen=True, kw_only=True):
     `virtual_server ADDRESS [PORT] { ... }`, `virtual_server fwmark MARK { ... }` or `virtual_server group NAME { ... }`.
     """
 
-    legacy: ClassVar[Mapping[str, Legacy]] = _SERVER_LEGACY
+    legacy: ClassVar[Mapping[str, Legacy]] = _VIRTUAL_SERVER_LEGACY
 
     address: Annotated[
         Maybe[str],
@@ -464,6 +488,7 @@ class VirtualServer(Server, frozen=True, kw_only=True):
         Keyword(
             Integer(0, MAX_UNSIGNED),
             "Firewall mark of the packets that are balanced, whatever their address",
+            default="none",
             header=True,
             process="checker",
         ),
@@ -654,11 +679,15 @@ class VirtualServer(Server, frozen=True, kw_only=True):
     ] = UNSET
     quorum_up: Annotated[
         Maybe[Script],
-        Keyword(Line(Script), "Command to run when the quorum is gained", default="none", process="checker"),
+        Keyword(
+            Line(Script), "Command to run when the quorum is gained", default="none", again="ignored", process="checker"
+        ),
     ] = UNSET
     quorum_down: Annotated[
         Maybe[Script],
-        Keyword(Line(Script), "Command to run when the quorum is lost", default="none", process="checker"),
+        Keyword(
+            Line(Script), "Command to run when the quorum is lost", default="none", again="ignored", process="checker"
+        ),
     ] = UNSET
     weight: Annotated[
         Maybe[int],

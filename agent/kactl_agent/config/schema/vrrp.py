@@ -880,6 +880,7 @@ class VrrpInstance(Notified, frozen=True, kw_only=True):
             Optional(Line(Script)),
             "Report DELETED, to the command given and to `notify`, when a reload takes the instance away",
             default="off: FAULT is reported",
+            again="ignored",
             process="vrrp",
         ),
     ] = UNSET
@@ -889,6 +890,7 @@ class VrrpInstance(Notified, frozen=True, kw_only=True):
             Line(Script),
             "Command to run when, as master, it hears an advertisement with a lower priority",
             default="none",
+            again="ignored",
             process="vrrp",
         ),
     ] = UNSET
