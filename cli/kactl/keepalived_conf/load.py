@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from kactl_agent.config import check
+from kactl_agent.config.checks.problem import Problem
 from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
 from kactl_agent.config.document import Document, Origin
 from kactl_agent.config.schema.keyword import table_of
@@ -58,7 +59,10 @@ def load(data: bytes, name: str, options: ExpandOptions | None = None) -> Loaded
 
 
 def _read(directives: list[Directive], at_end: list[str], sources: dict[str, str]) -> tuple[Reading, list[Diagnostic]]:
-    """Read, check, and read again with the parts carried that the checks say keepalived leaves out."""
+    """Read, check, and read again with the parts carried that keepalived leaves out, or the agent would refuse.
+
+    So whatever is converted can be loaded; what cannot be used as it stands is text, with a finding, until it is mended.
+    """
     ignored: frozenset[tuple[int, int | None]] = frozenset()
     kept: list[Diagnostic] = []
     rounds = _ROUNDS
@@ -67,26 +71,23 @@ def _read(directives: list[Directive], at_end: list[str], sources: dict[str, str
         problems = check.problems(reading.document)
         left_out: set[tuple[int, int | None]] = set()
         for problem in problems:
-            part = reading.parts.get(id(reading.document.origin.find(problem.path))) if problem.ignored else None
+            if not problem.ignored and problem.diagnostic.severity is not Severity.ERROR:
+                continue
+            part = reading.parts.get(id(reading.document.origin.find(problem.path)))
             if part is not None:
                 left_out.add((id(part.directive), part.word))
-                kept.append(_left_out(problem.diagnostic))
+                kept.append(_left_out(problem))
         rounds -= 1
         if not left_out or not rounds:
             return reading, kept + [p.diagnostic for p in problems]
         ignored |= left_out
 
 
-def _left_out(diagnostic: Diagnostic) -> Diagnostic:
-    """What the agent refuses in YAML is carried as text where keepalived itself merely leaves it out."""
-    return Diagnostic(
-        diagnostic.code,
-        f"{diagnostic.message}: keepalived leaves it out",
-        diagnostic.place,
-        Severity.WARNING,
-        diagnostic.hint,
-        Effect.CARRIED,
-    )
+def _left_out(problem: Problem) -> Diagnostic:
+    """The finding about a part that is carried for this problem."""
+    said = problem.diagnostic
+    why = "keepalived leaves it out" if problem.ignored else "it cannot be used like this, and is kept as text"
+    return Diagnostic(said.code, f"{said.message}: {why}", said.place, Severity.WARNING, said.hint, Effect.CARRIED)
 
 
 def _known(directives: list[Directive]) -> bool:

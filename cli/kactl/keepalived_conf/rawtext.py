@@ -17,7 +17,7 @@ def render_directive(directive: Directive, inside: Directive | None = None) -> s
     block an entry stands in: the text is then that block with this one entry, comments included.
     """
     if inside is not None:
-        lines = [f"{inside.keyword} {{", *_comment_lines(directive.above, INDENT)]
+        lines = [f"{protect(inside.raw)} {{", *_comment_lines(directive.above, INDENT)]
         behind = directive.behind
         lines.append(INDENT + protect(directive.raw) + (f" {comment(behind)}" if behind is not None else ""))
         return "\n".join([*lines, "}"])

@@ -141,17 +141,20 @@ class _Reader:
             return True
         word = directive.words[0]
         if blocks:
-            self._error(
-                "missing-brace",
-                f"`{word.text}` has no block",
-                directive,
-                0,
-                "its `{` stands at the end of the line or alone on the next one",
-            )
+            hint = "its `{` stands at the end of the line or alone on the next one"
+            self._error("missing-brace", f"`{word.text}` has no block", directive, 0, hint)
         else:
-            self._error("unexpected-block", f"`{word.text}` takes no block", directive, 0)
+            self._unexpected_block(directive)
         self.account.mark_all(directive, Outcome.REFUSED)
         return False
+
+    def _unexpected_block(self, directive: Directive) -> None:
+        hint = ""
+        if directive.raw.endswith("$"):
+            hint = (
+                "the `${...}` here is not defined, so its `{` begins a block: give it a value with --define NAME=VALUE"
+            )
+        self._error("unexpected-block", f"`{directive.keyword}` takes no block", directive, 0, hint)
 
     def _named(self, builder: _Builder, found: Field, directive: Directive) -> None:
         shape = found.keyword.shape
@@ -160,7 +163,6 @@ class _Reader:
         if name is None:
             return
         blocks: dict[str, Struct] = builder.values.setdefault(found.attribute, {})
-        self.account.mark(directive)
         origin = self._origin(builder, found, directive, name)
         struct = self._inner(builder, _Builder(table_of(shape.struct), origin), directive)
         if struct is not None:
@@ -177,16 +179,20 @@ class _Reader:
         if name is not None:
             items: list[Any] = []
             builder.values.setdefault(found.attribute, {})[name] = items
-            self.account.mark(directive)
             self._read_entries(
                 builder, Entries(shape.item), items, self._origin(builder, found, directive, name), directive
             )
 
     def _name(self, builder: _Builder, found: Field, directive: Directive, shape: Text) -> str | None:
-        """The name on a block's header line; None when the block was refused, or carried instead."""
-        reading = self._words(directive, shape)
-        if reading is None:
+        """The name on a block's header line; without one, or with one given before, the block is carried: None."""
+        try:
+            reading = read_value(shape, _texts(directive.words), 1)
+        except LineFault as fault:
+            self._finding("invalid-header", fault.message, directive, fault.word, Effect.CARRIED, fault.hint)
+            self._carry(builder, directive, said=True)
             return None
+        self.account.mark(directive)
+        self._report_repairs(reading, directive, directive.words)
         name = str(reading.value)
         if name not in builder.values.get(found.attribute, ()):
             return name
@@ -198,7 +204,7 @@ class _Reader:
     def _block(self, builder: _Builder, found: Field, directive: Directive) -> None:
         shape = found.keyword.shape
         assert isinstance(shape, Block)
-        header = self._header(shape.struct, directive)
+        header = self._header(builder, shape.struct, directive)
         if header is None:
             return
         table = table_of(shape.struct)
@@ -247,15 +253,15 @@ class _Reader:
         self._carry(outer, directive, said=True)
         return None
 
-    def _header(self, struct: type[Struct], directive: Directive) -> Struct | None:
-        """The words on a block's header line; None after an error."""
+    def _header(self, builder: _Builder, struct: type[Struct], directive: Directive) -> Struct | None:
+        """The words on a block's header line; without them keepalived leaves the block out: None, carried."""
         words = _texts(directive.words)
         try:
             value, at = read_line(struct, words, 1, header=True)
         except ValueFault as fault:
             at_word = fault.word if fault.word is not None else 0
-            self._error("invalid-header", fault.message, directive, at_word, fault.hint)
-            self.account.mark_all(directive, Outcome.REFUSED)
+            self._finding("invalid-header", fault.message, directive, at_word, Effect.CARRIED, fault.hint)
+            self._carry(builder, directive, said=True)
             return None
         self.account.mark(directive)
         if at < len(words):
@@ -312,7 +318,7 @@ class _Reader:
     ) -> None:
         for entry in block.children or []:
             if entry.children is not None:
-                self._error("unexpected-block", f"`{entry.keyword}` takes no block", entry, 0)
+                self._unexpected_block(entry)
                 self.account.mark_all(entry, Outcome.REFUSED)
             elif (id(entry), None) in self._ignored:
                 self._carry(builder, entry, inside=block)
@@ -348,7 +354,7 @@ class _Reader:
         directive: Directive,
         shape: Shape,
         *,
-        carrier: _Builder | None = None,
+        carrier: _Builder,
         first: int = 1,
         inside: Directive | None = None,
     ) -> LineReading | None:
@@ -359,22 +365,24 @@ class _Reader:
                 words = _split_quoted(directive)
             reading = read_value(shape, _texts(words), first)
         except LineFault as fault:
-            if fault.refused or carrier is None:
+            if fault.refused:
                 self._error(fault.code, fault.message, directive, fault.word, fault.hint, words)
                 self.account.mark_all(directive, Outcome.REFUSED)
             else:
                 self._finding(fault.code, fault.message, directive, fault.word, Effect.CARRIED, fault.hint, words)
                 self._carry(carrier, directive, inside=inside, said=True)
             return None
+        self.account.mark(directive)
+        self._report_repairs(reading, directive, words)
+        return reading
+
+    def _report_repairs(self, reading: LineReading, directive: Directive, words: list[Word]) -> None:
         for repair in reading.repairs:
             severity = Severity.NOTE if repair.effect is Effect.CONVERTED else Severity.WARNING
             place = _word_place(directive, words, repair.word, repair.count)
             self.findings.append(Diagnostic(repair.code, repair.message, place, severity, repair.hint, repair.effect))
-        if carrier is not None:
-            self.account.mark(directive)
-            if any(r.effect is Effect.REPAIRED for r in reading.repairs):
+            if repair.effect is Effect.REPAIRED:
                 self.account.repaired(directive)
-        return reading
 
     # -- what keepalived ignores ---------------------------------------------------------------------------------------
 
@@ -410,7 +418,8 @@ class _Reader:
         items: list[str] = builder.values.setdefault("x_keepalived", [])
         origin = _place(builder.origin.child(CARRIED), directive)
         item = _place(origin.child(len(items)), directive)
-        add_comments(item, directive, outside_only=True)
+        if inside is None:
+            add_comments(item, directive, outside_only=True)
         items.append(text)
         self.account.mark_all(directive, Outcome.CARRIED)
 
