@@ -45,8 +45,6 @@ def reaches_agent(
             return ExitCode.UNREACHABLE
         except ControlError as refusal:
             environment.say(f"kactl: {refusal.message}")
-            for line in refusal.data.get("report", ()):
-                environment.say(str(line))
             return ExitCode.FAILED
 
     return reached

@@ -18,10 +18,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kactl_agent.control.client import ControlClient, ControlError
+from kactl_agent.control.client import AgentNotReachable, ControlClient
+from kactl_agent.control.protocol import ControlError
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -93,8 +95,8 @@ class Node:
             raise RuntimeError(f"the agent on {self.name} ended by itself:\n{self.log.read_text()[-2000:]}")
         try:
             with ControlClient(self.run_dir, timeout=1.0) as client:
-                status = client.request("status")
-        except (OSError, ControlError):
+                status = client.call("status")
+        except (AgentNotReachable, ControlError):
             return {"state": "starting"}
         found = status["vrrp"]["instances"].get(INSTANCE)
         return found if found else {"state": "starting"}
@@ -106,8 +108,8 @@ class Node:
         """The journal's transitions, oldest first; empty when the agent is gone."""
         try:
             with ControlClient(self.run_dir, timeout=1.0) as client:
-                events = client.request("events")["events"]
-        except (OSError, ControlError):
+                events = client.call("events")["events"]
+        except (AgentNotReachable, ControlError):
             return []
         return [e for e in events if e.get("type") == "transition" and e.get("instance") == INSTANCE]
 
@@ -156,6 +158,10 @@ class Client:
         return time.time() - self.last_answer if self.last_answer else 0.0
 
 
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
 @dataclass
 class Story:
     """What happened, in order: wall time, who, what."""
@@ -169,7 +175,7 @@ class Story:
     def collect(self, node: Node) -> None:
         """The node's transitions, with the cause its agent gives; to be asked for before it loses its memory."""
         for event in node.transitions():
-            self.tell(node.name, f"{event['old']} -> {event['new']}: {event['detail']}", event["time"])
+            self.tell(node.name, f"{event['old']} -> {event['new']}: {event['detail']}", _seconds(event["time"]))
 
 
 class Stage:

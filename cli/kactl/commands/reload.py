@@ -24,7 +24,9 @@ def reload_command(environment: Environment, run_dir: str, output: str) -> int:
     if output == "json":
         environment.write(as_json(outcome))
         return ExitCode.FINE
-    for line in outcome.get("report", ()):
-        environment.say(str(line))
-    environment.write(f"reloaded: revision {outcome.get('revision', '?')[:12]}")
+    environment.write(f"reloaded: revision {outcome['revision'][:12]}")
+    changes = outcome["changes"] or {}
+    for what in ("removed", "changed", "added"):
+        if changes.get(what):
+            environment.write(f"{what}: {', '.join(changes[what])}")
     return ExitCode.FINE
