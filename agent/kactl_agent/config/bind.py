@@ -31,7 +31,7 @@ from kactl_agent.config.schema.shapes import (
     ValueFault,
     WordList,
 )
-from kactl_agent.config.suggest import explain_unknown
+from kactl_agent.config.suggest import NULL_HINTS, explain_kind, explain_unknown
 from kactl_agent.config.yaml_comments import Comments
 from kactl_agent.config.yaml_events import Event, Events, Stop, marks
 
@@ -107,25 +107,12 @@ class _Binder:
     def wrong_kind(self, what: str, expected: str, event: Event) -> None:
         """The wrong kind of node; passes over it."""
         if self.is_null(event):
-            hint = {
-                "list": "write its items below it, each beginning with `- `, or take it out",
-                "map": "write its keywords below it, indented, or `{}` for a block with nothing in it",
-            }.get(expected, "write a value, or take the keyword out; the word itself is written in quotes")
-            self.fault("null", f"{what} has no value", event, hint=hint)
+            self.fault("null", f"{what} has no value", event, hint=NULL_HINTS.get(expected, NULL_HINTS["value"]))
             return
-        got = (
-            "a list" if type(event) is SequenceStartEvent else "a map" if type(event) is MappingStartEvent else "a word"
-        )
-        hint = {
-            "list": "begin each item with `- `",
-            "map": "write `keyword: value` lines"
-            + (", without `- ` in front" if type(event) is SequenceStartEvent else ", indented below it"),
-            "name": "write each name as a key: `NAME:`, with its keywords indented below",
-            "value": "write one value behind the colon"
-            + ("; a value that begins with `{` or `[` must be quoted" if event.flow_style else ""),
-        }[expected]
-        expects = {"list": "a list", "map": "a map", "name": "names with blocks", "value": "one value"}[expected]
-        self.fault("wrong-kind", f"{what} takes {expects}, and this is {got}", event, hint=hint)
+        kind = _KINDS[type(event)]
+        quoted = kind != "word" and bool(event.flow_style)
+        message, hint = explain_kind(what, expected, kind, quoted=quoted)
+        self.fault("wrong-kind", message, event, hint=hint)
         self.events.skip(event)
 
     @staticmethod
@@ -398,6 +385,7 @@ def _inner(shape: Shape) -> Shape:
     return shape.shape if isinstance(shape, Optional) else shape
 
 
+_KINDS = {ScalarEvent: "word", SequenceStartEvent: "list", MappingStartEvent: "map"}
 _CORE_BOOLS = frozenset(("true", "True", "TRUE", "false", "False", "FALSE"))
 
 _READERS: dict[type[Shape], Callable[[_Binder, Any, Event, Origin], Any]] = {

@@ -1,4 +1,4 @@
-"""What somebody who wrote an unknown keyword probably meant."""
+"""What somebody probably meant who wrote an unknown keyword or the wrong kind of value."""
 
 from __future__ import annotations
 
@@ -34,6 +34,32 @@ def explain_unknown(table: Table, word: str, block: str, *, root: type[Struct]) 
         return message, f"it is one of {listed}: check the indentation"
     close = difflib.get_close_matches(word, spellings, n=1, cutoff=0.6)
     return message, f"did you mean `{spellings[close[0]]}`?" if close else ""
+
+
+NULL_HINTS = {
+    "list": "write its items below it, each beginning with `- `, or take it out",
+    "map": "write its keywords below it, indented, or `{}` for a block with nothing in it",
+    "name": "write its names below it, indented, or take it out",
+    "value": "write a value, or take the keyword out; the word itself is written in quotes",
+}
+"""By what is expected: what to do about a keyword with nothing behind it."""
+
+_EXPECTS = {"list": "a list", "map": "a map", "name": "names with blocks", "value": "one value"}
+
+
+def explain_kind(what: str, expected: str, kind: str, *, quoted: bool) -> tuple[str, str]:
+    """Message and hint for a wrong kind of node ("word", "list" or "map"); `quoted`: quotes may be what is missing."""
+    if expected == "list":
+        hint = "begin each item with `- `"
+    elif expected == "map":
+        hint = f"write `keyword: value` lines, {'without `- ` in front' if kind == 'list' else 'indented below it'}"
+    elif expected == "name":
+        hint = "write each name as a key: `NAME:`, with its keywords indented below"
+    else:
+        hint = "write one value behind the colon"
+        if quoted:
+            hint += "; a value that begins with `{` or `[` must be quoted"
+    return f"{what} takes {_EXPECTS[expected]}, and this is a {kind}", hint
 
 
 @cache

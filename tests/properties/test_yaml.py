@@ -1,0 +1,93 @@
+"""What emit writes, bind reads: the same model, the same comments, and the same text again."""
+
+from __future__ import annotations
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kactl_agent.config.bind import bind
+from kactl_agent.config.document import Document, Origin
+from kactl_agent.config.emit import emit
+from kactl_agent.config.schema.root import Config
+from kactl_agent.config.schema.track import VrrpScript
+from kactl_agent.config.yaml_scalars import quote
+from support.comments import comments, documents
+from support.schema_strategies import configs
+
+ANY_TEXT = st.text(max_size=30) | st.text(st.sampled_from("yno0127.:-+e#{}[], '\"\\|>&*!%@`~?=<\t\n\x85\u2028\ufeff"))
+
+
+@given(documents(configs(most=6)))
+@settings(max_examples=150)
+def test_what_is_emitted_is_bound_again(document: Document) -> None:
+    text = emit(document)
+    again = bind(text, "agent.yaml")
+    assert not again.errors
+    assert {d.code for d in again.diagnostics} <= {"deprecated-keyword"}
+    assert again.config == document.config
+    assert list(comments(again.origin)) == list(comments(document.origin))
+    assert emit(again) == text
+
+
+@given(ANY_TEXT, st.booleans())
+def test_a_quoted_text_is_the_same_text_to_every_reader(text: str, flow: bool) -> None:
+    """PyYAML's own loader, a reader of YAML 1.1, takes each for the text that it is."""
+    written = quote(text, flow=flow)
+    node = f"[{written}, {{{written}: {written}}}]" if flow else f"- {written}\n- {written}: {written}\n"
+    loaded = yaml.load(node, Loader=yaml.CSafeLoader)
+    assert loaded == [text, {text: text}]
+
+
+@given(st.dictionaries(ANY_TEXT.filter(bool), ANY_TEXT.filter(bool), min_size=1, max_size=3))
+def test_any_text_survives_as_name_and_as_value(scripts: dict[str, str]) -> None:
+    config = Config(vrrp_script={name: VrrpScript(script=text, x_keepalived=(text,)) for name, text in scripts.items()})
+    text = emit(Document(config, Origin()))
+    again = bind(text, "agent.yaml")
+    assert not again.diagnostics
+    assert again.config == config
+    assert emit(again) == text
+
+
+@given(st.text(st.sampled_from("abc:-[]{}#&*!|>'\"%@`,? \n\t\x00~<=.01\r\u2028") | st.characters(), max_size=60))
+@settings(max_examples=300)
+def test_no_text_raises(text: str) -> None:
+    document = bind(text, "agent.yaml")
+    assert document.diagnostics or text.strip()
+
+
+SNIPPETS = st.sampled_from(
+    [
+        "vrrp_script:",
+        "  a:",
+        "    script: x",
+        "  - b",
+        "# c",
+        "&a",
+        "*a",
+        "<<: *a",
+        "{",
+        "}",
+        "[",
+        "]",
+        "global_defs:",
+        "  router_id: 12:30",
+        "virtual_server:",
+        "  - address: ::1",
+        "!!str",
+        "---",
+        "...",
+        "null",
+        "include: x",
+        "x-a: &a",
+    ]
+)
+
+
+@given(st.lists(SNIPPETS, max_size=12), st.sampled_from(["\n", " ", "\r\n"]))
+@settings(max_examples=300)
+def test_no_jumble_of_yaml_raises(parts: list[str], between: str) -> None:
+    document = bind(between.join(parts), "agent.yaml")
+    if not document.errors:
+        again = bind(emit(document), "again.yaml")
+        assert not again.errors
+        assert again.config == document.config
