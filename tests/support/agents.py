@@ -1,0 +1,108 @@
+"""Real agents in the nodes of `support.netns`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kactl_agent.control.client import AgentNotReachable, ControlClient
+from support.netns import Node, wait_for
+
+SLACK = 3.0  # seconds a loaded machine with two cores may add to what the protocol takes
+VERSION2, VERSION3 = 2, 3
+
+
+def skew(version: int, priority: int, interval: float = 1.0) -> float:
+    """Skew_Time in seconds (RFC 3768 6.1, RFC 9568 6.1)."""
+    return (256 - priority) / 256 * (1.0 if version == VERSION2 else interval)
+
+
+def master_down(version: int, priority: int, interval: float = 1.0) -> float:
+    """Master_Down_Interval in seconds."""
+    return 3 * interval + skew(version, priority, interval)
+
+
+def instance(name: str = "VI_1", **keywords: Any) -> dict[str, Any]:
+    block = {"interface": "eth0", "virtual_router_id": 51, "priority": 100, "advert_int": 1} | keywords
+    return {"vrrp_instance": {name: block}}
+
+
+class Agent:
+    """One kactl-agent process in a node."""
+
+    def __init__(self, node: Node, directory: Path, configuration: dict[str, Any], *options: str) -> None:
+        self.node = node
+        self.run_dir = directory / "run"
+        self.config = directory / "agent.yaml"
+        self.log_path = directory / "agent.log"
+        directory.mkdir(parents=True, exist_ok=True)
+        self.configure(configuration)
+        with self.log_path.open("a") as log:
+            self.process = node.run(
+                sys.executable, "-m", "kactl_agent", "--config", str(self.config), "--run-dir", str(self.run_dir),
+                "--log-detail", *options, stderr=log, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+
+    def configure(self, configuration: dict[str, Any]) -> None:
+        self.config.write_text(json.dumps(configuration))  # JSON is YAML
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+    def status(self) -> dict[str, Any] | None:
+        try:
+            with ControlClient(self.run_dir, timeout=5) as client:
+                status: dict[str, Any] = client.call("status")
+                return status
+        except AgentNotReachable:
+            return None
+
+    def state(self, name: str = "VI_1") -> str:
+        status = self.status()
+        return status["vrrp"]["instances"].get(name, {}).get("state", "") if status else ""
+
+    def pid_of(self, process: str) -> int:
+        """Of a worker, 0 while it is not running."""
+        status = self.status()
+        return (status["agent"]["processes"].get(process, {}).get("pid") or 0) if status else 0
+
+    def wait_state(self, state: str, seconds: float, name: str = "VI_1") -> None:
+        wait_for(lambda: self.state(name) == state, seconds, f"{name} in state {state}; log:\n{self.log}")
+
+    def stop(self) -> int:
+        """SIGTERM and the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(15)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+
+
+@contextlib.contextmanager
+def agents(*started: Agent) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for agent in started:
+            agent.close()
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
