@@ -157,7 +157,7 @@ class _Line:
             name = alone.get(word)
             if name is not None:
                 if name in seen:
-                    raise LineFault("duplicate-option", f"`{name}` is said twice: keepalived ignores the line", word=at)
+                    raise LineFault("duplicate-option", f"`{name}` is said twice", word=at)
                 seen.add(name)
 
 

@@ -61,7 +61,7 @@ def load(data: bytes, name: str, options: ExpandOptions | None = None) -> Loaded
 def _read(directives: list[Directive], at_end: list[str], sources: dict[str, str]) -> tuple[Reading, list[Diagnostic]]:
     """Read, check, and read again with the parts carried that keepalived leaves out, or the agent would refuse.
 
-    So whatever is converted can be loaded; what cannot be used as it stands is text, with a finding, until it is mended.
+    So whatever is converted can be loaded; what cannot be used as it stands is text, with a finding, until mended.
     """
     ignored: frozenset[tuple[int, int | None]] = frozenset()
     kept: list[Diagnostic] = []

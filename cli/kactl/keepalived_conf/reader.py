@@ -369,7 +369,8 @@ class _Reader:
                 self._error(fault.code, fault.message, directive, fault.word, fault.hint, words)
                 self.account.mark_all(directive, Outcome.REFUSED)
             else:
-                self._finding(fault.code, fault.message, directive, fault.word, Effect.CARRIED, fault.hint, words)
+                text = f"{fault.message}: keepalived ignores the line"
+                self._finding(fault.code, text, directive, fault.word, Effect.CARRIED, fault.hint, words)
                 self._carry(carrier, directive, inside=inside, said=True)
             return None
         self.account.mark(directive)

@@ -1,0 +1,59 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+_NEW_FILE = 0o600  # a configuration may hold passwords
+
+
+def replace_file(path: str, text: str) -> None:
+    """Write a file; its old content stays until the new one is complete. Raises OSError: then it is untouched.
+
+    An existing file keeps its mode and owner, a symbolic link stays one, a new file is readable by its owner alone.
+    Devices and pipes are written to as they are.
+    """
+    target = os.path.realpath(path)
+    try:
+        existing: os.stat_result | None = os.stat(target)  # noqa: PTH116 - os.stat_result is what chown and chmod take
+    except FileNotFoundError:
+        existing = None
+    data = text.encode()
+    if existing is not None and not stat.S_ISREG(existing.st_mode):
+        _write(os.open(target, os.O_WRONLY), data)
+        return
+    temporary = f"{target}.{secrets.token_hex(4)}.new"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _NEW_FILE)
+    try:
+        if existing is not None:
+            with suppress(PermissionError):
+                os.fchown(descriptor, existing.st_uid, existing.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(existing.st_mode))
+        _write(descriptor, data, sync=True)
+        Path(temporary).replace(target)
+    except BaseException:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise
+    _sync_directory(str(Path(target).parent))
+
+
+def _write(descriptor: int, data: bytes, *, sync: bool = False) -> None:
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())
+
+
+def _sync_directory(path: str) -> None:
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
