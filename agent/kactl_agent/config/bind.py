@@ -38,7 +38,7 @@ from kactl_agent.config.yaml_events import Event, Events, Stop, marks
 NULL_WORDS = frozenset(("", "~", "null", "Null", "NULL"))
 INCLUDE = "include"
 MAX_DIAGNOSTICS = 200
-"""Faults of one file that are reported; a file with more is of another kind altogether."""
+"""Errors of one file that are reported; a file with more is of another kind altogether."""
 
 
 def bind(text: str, name: str) -> Document:
@@ -58,6 +58,7 @@ class _Binder:
         self.text = text
         self.name = name
         self.faults: list[Diagnostic] = []
+        self.errors = 0
         self.includes: list[Include] = []
         self.secrets: set[str] = set()
         self.where: list[str] = []  # blocks around, for messages
@@ -99,9 +100,10 @@ class _Binder:
     ) -> None:
         place = Origin(self.name, 1, 1).place if event is None else self.events.place(event)
         self.faults.append(Diagnostic(code, message, place, severity, hint))
-        if len(self.faults) >= MAX_DIAGNOSTICS:
+        self.errors += severity is Severity.ERROR
+        if self.errors >= MAX_DIAGNOSTICS:
             raise Stop(
-                Diagnostic("too-many", f"{MAX_DIAGNOSTICS} faults: the rest of the file is not looked at", place)
+                Diagnostic("too-many", f"{MAX_DIAGNOSTICS} errors: the rest of the file is not looked at", place)
             )
 
     def wrong_kind(self, what: str, expected: str, event: Event) -> None:
