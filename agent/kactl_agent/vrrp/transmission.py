@@ -23,7 +23,8 @@ class Transmission:
         group = settings.multicast_group or (IPV4_GROUP if settings.family is Family.IPV4 else IPV6_GROUP)
         self._destinations = settings.unicast_peers or (group,)
         self._addresses = tuple(a.address for a in settings.addresses if a.advertised)
-        self._encoded: dict[tuple[int, bytes], tuple[Action, ...]] = {}
+        self._source = b""
+        self._encoded: dict[int, tuple[Action, ...]] = {}  # by priority, from this source
 
     def advert(self, priority: int, source: bytes) -> tuple[Action, ...]:
         """One advert of `priority` from `source` to all destinations.
@@ -31,11 +32,12 @@ class Transmission:
         It is one action as far as the destinations get the same bytes: a checksum over a pseudo-header is different for
         each of them.
         """
-        actions = self._encoded.get((priority, source))
+        if source != self._source:
+            self._source = source
+            self._encoded.clear()
+        actions = self._encoded.get(priority)
         if actions is None:
-            if len(self._encoded) > 8:  # priorities come and go with the trackers
-                self._encoded.clear()
-            actions = self._encoded[priority, source] = self._encode(priority, source)
+            actions = self._encoded[priority] = self._encode(priority, source)
         return actions
 
     def _encode(self, priority: int, source: bytes) -> tuple[Action, ...]:

@@ -137,6 +137,14 @@ def test_a_late_timer_does_not_break_the_gap() -> None:
     assert (schedule.deadline() or 0) > 95 * MILLISECOND
 
 
+def test_the_gap_holds_between_bursts_too() -> None:
+    settings = GratuitousSettings(repeat=1, delay=0, lower_priority_repeat=1, arp_interval=10 * MILLISECOND)
+    schedule = GratuitousSchedule(settings, (VIP,))
+    schedule.start(0)
+    assert schedule.lower_priority(MILLISECOND) == []
+    assert schedule.deadline() == 10 * MILLISECOND
+
+
 def test_paced_bursts_do_not_pile_up() -> None:
     """A lower master that keeps sending makes us answer, not queue without end."""
     settings = GratuitousSettings(delay=0, lower_priority_repeat=5, lower_priority_delay=0, arp_interval=10 * SECOND)

@@ -163,6 +163,17 @@ def test_rfc9568_6_4_2_priority_zero_sets_skew_time() -> None:
     assert found.detail == "192.0.2.9 resigned with a priority 0 advert; waited 0.609 s (skew_time)"
 
 
+def test_the_cause_forgets_what_a_later_advert_has_overtaken() -> None:
+    """A resignation, or a lower master, is no cause any more once another master was accepted."""
+    for overtaken in (0, 50):
+        instance = started()
+        instance.receive(*advert(overtaken), SECOND // 10)
+        instance.receive(*advert(150, PEER_LOW), SECOND // 5)
+        found = transition(instance.handle_timer(due(instance)))
+        assert found.cause == "master_down_timer"
+        assert found.detail.startswith("no advert from 192.0.2.2 for 3.609 s")
+
+
 def test_rfc9568_6_4_2_priority_zero_does_not_teach_its_interval() -> None:
     instance = started()
     instance.receive(*advert(150, advert_interval=2 * SECOND), 0)
@@ -480,6 +491,13 @@ def test_a_new_primary_address_is_sent_from_at_once() -> None:
 
 
 # -- the rest of the interface ----------------------------------------------------------------------------------------
+
+
+def test_an_advert_is_encoded_once_while_nothing_in_it_changes() -> None:
+    instance, now = master()
+    (first,) = instance.handle_timer(now + SECOND)
+    (second,) = instance.handle_timer(now + 2 * SECOND)
+    assert first is second
 
 
 def test_statistics_count_what_happened() -> None:

@@ -170,6 +170,14 @@ def test_reports_come_once_until_the_state_or_the_master_changes() -> None:
     assert instance.snapshot().statistics["ttl"] == 6
 
 
+def test_a_transition_lets_reports_come_again() -> None:
+    instance = started()
+    assert len(instance.receive(*advert(150, ttl=1), 1)) == 1
+    instance.handle_timer(instance.deadline() or 0)
+    assert instance.state is State.MASTER
+    assert len(instance.receive(*advert(150, ttl=1), 2)) == 1
+
+
 def test_a_remark_that_comes_with_a_new_master_is_made_once() -> None:
     instance = started()
     odd = advert(150, form=ChecksumForm.MESSAGE_ONLY)
