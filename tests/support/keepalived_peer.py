@@ -1,9 +1,9 @@
 """Runs the installed keepalived on configurations, each in namespaces of its own, and brings back what it made of them.
 
 `observe(jobs)` gives one Observation a job: exit status and messages of `keepalived -t`, and, where the daemon starts,
-the state dumps that every process of it writes on SIGUSR1. The namespaces (network, mount, process, IPC, host name) hold
-the interfaces the job names and a file system that is read-only but for the job's own folder and /run: scripts that a
-configuration names can touch nothing.
+the state dumps that every process of it writes on SIGUSR1. The namespaces (network, mount, process, IPC, host name)
+hold the interfaces the job names and a file system that is read-only but for the job's own folder and /run: scripts
+that a configuration names can touch nothing.
 
 As a program (`python keepalived_peer.py JOBS RESULTS`, JSON) it does the same inside another kernel: see support.uml.
 """

@@ -18,12 +18,10 @@ from functools import cache
 from pathlib import Path
 
 MODULES = Path("/usr/lib/uml/modules")
+SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "sed", "nq", "fo", "ovf", "twos")
 LOADED = (
     *("ipv6", "dummy", "macvlan", "ipvlan", "veth", "vrf", "bridge", "nfnetlink", "nf_tables", "xt_mark", "ip_vs"),
-    *(
-        f"ip_vs_{scheduler}"
-        for scheduler in ["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "sed", "nq", "fo", "ovf", "twos"]
-    ),
+    *(f"ip_vs_{scheduler}" for scheduler in SCHEDULERS),
 )
 """Modules loaded before the command; those the kernel does not have are passed over."""
 
@@ -52,7 +50,7 @@ def why_not() -> str | None:
 def run(
     command: Sequence[str], *, memory: str = "512M", timeout: float = 300, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs one command as the guest's root; gives its exit status and output. Raises TimeoutError when it does not end."""
+    """Runs one command as the guest's root; gives exit status and output. Raises TimeoutError when it does not end."""
     with tempfile.TemporaryDirectory(prefix="kactl-uml-", dir="/var/tmp") as name:
         folder = Path(name)
         _lay_modules(folder / "root")
