@@ -148,6 +148,7 @@ esac; done < /proc/self/mountinfo
 ip link set lo up
 """
 
+# A name that no interface can have is passed over: the daemon says itself what it misses.
 # Arguments: the job's folder, the configuration, its id, further options. Reads names of signals and sends them to the
 # daemon; the end of its input ends this shell, and with it, the first process, everything in the namespace.
 _RUN = (
@@ -159,9 +160,9 @@ hostname kactl-peer
 for scope in all default; do echo 0 > /proc/sys/net/ipv6/conf/$scope/accept_dad 2>/dev/null || true; done
 mkdir -p /run/netns
 while read -r name; do
-  ip netns add "$name"; ip -n "$name" link set lo up; ip -n "$name" -batch "$folder/links"
+  ip netns add "$name"; ip -n "$name" link set lo up; ip -n "$name" -force -batch "$folder/links" || true
 done < "$folder/namespaces"
-ip -batch "$folder/links"
+ip -force -batch "$folder/links" || true
 set +e
 keepalived -t -f "$conf" -i "$id" "$@" > "$folder/test.out" 2>&1
 echo $? > "$folder/test.rc"
@@ -179,10 +180,10 @@ def _link_commands(interfaces: Sequence[str]) -> str:
     for number, name in enumerate(interfaces, 1):
         high, low = divmod(number, 256)
         lines += [
-            f"link add {name} address 02:00:5e:10:{high:02x}:{low:02x} type veth"
+            f"link add name {name} address 02:00:5e:10:{high:02x}:{low:02x} type veth"
             f" peer name kp{number} address 02:00:5e:20:{high:02x}:{low:02x}",
-            f"link set {name} up",
-            f"link set kp{number} up",
+            f"link set dev {name} up",
+            f"link set dev kp{number} up",
             f"address add 198.18.{number % 256}.{1 + high}/24 dev {name}",
         ]
     return "".join(line + "\n" for line in lines)
