@@ -28,25 +28,13 @@ from kactl_agent.config.schema.shapes import (
     Scalar,
     Text,
     ValueFault,
+    WholeSeconds,
 )
 
 MAX_UNSIGNED = 2**32 - 1
 MAX_SIGNED = 2**31 - 1
 
 # -- scalars ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class WholeSeconds(Duration):
-    """A time in whole seconds; keepalived ignores the line when there are decimals."""
-
-    decimals: int = 0
-
-    def parse(self, text: str) -> int:
-        try:
-            return super().parse(text)
-        except ValueFault as fault:
-            raise ValueFault(fault.message, fault.hint) from None
 
 
 @dataclass(frozen=True)
@@ -245,7 +233,7 @@ class Connection(Checker, frozen=True, kw_only=True):
     bind_if: Annotated[
         Maybe[str],
         Keyword(
-            InterfaceName(),
+            InterfaceName(cut=False),
             "Interface to check through; necessary when bindto is an IPv6 link-local address",
             default="chosen by the kernel",
             process="checker",
@@ -306,7 +294,7 @@ class SmtpCheck(Connection, frozen=True, kw_only=True):
         Maybe[tuple[SmtpHost, ...]],
         Keyword(
             Block(SmtpHost, many=True, single_form=True),
-            "A target to check. Settings in it take the place of those of SMTP_CHECK",
+            "A target to check. What it does not say is as in SMTP_CHECK",
             default="the real server",
             replaced_by="connect_ip, connect_port and the others, in SMTP_CHECK itself",
             process="checker",

@@ -11,7 +11,9 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kactl_agent.config.schema.shapes import Json, Scalar, ValueFault
+from msgspec import UNSET
+
+from kactl_agent.config.schema.shapes import Json, Scalar, ValueFault, parse_decimal
 
 
 def _canonical_address(text: str) -> tuple[str, int] | None:
@@ -49,8 +51,13 @@ class IpAddress(Scalar[str]):
             return text
         found = _canonical_address(text)
         if found is None:
-            hint = "a prefix length has no place here" if "/" in text else f"expected {self.describe()}"
-            raise ValueFault(f"`{text}` is not an IP address", hint)
+            host = _canonical_address(text.partition("/")[0])
+            if host is not None and self.family in (None, host[1]):
+                # keepalived drops what follows the slash.
+                raise ValueFault(
+                    f"`{text}` is more than an IP address", "a prefix length has no place here", taken=host[0]
+                )
+            raise ValueFault(f"`{text}` is not an IP address", f"expected {self.describe()}")
         address, family = found
         if self.family not in (None, family):
             raise ValueFault(f"`{text}` is an IPv{family} address", f"expected {self.describe()}")
@@ -72,6 +79,12 @@ class IpPrefix(Scalar[str]):
 
     family: int | None = None
     words: tuple[str, ...] = ()
+    filler: str = ""
+
+    def read(self, words: Sequence[str], at: int) -> tuple[str, int]:
+        if self.filler and words[at : at + 1] == [self.filler]:
+            at += 1
+        return super().read(words, at)
 
     def parse(self, text: str) -> str:
         if text in self.words:
@@ -87,7 +100,9 @@ class IpPrefix(Scalar[str]):
             return address
         longest = 32 if family == 4 else 128
         if not length.isascii() or not length.isdigit() or int(length) > longest:
-            raise ValueFault(f"`{length}` is not a prefix length", f"0..{longest} for IPv{family}")
+            # keepalived reads an empty length as 0, and takes the longest one for any other mistake.
+            taken = f"{address}/{longest if length else 0}"
+            raise ValueFault(f"`{length}` is not a prefix length", f"0..{longest} for IPv{family}", taken=taken)
         return f"{address}/{int(length)}"
 
     def describe(self) -> str:
@@ -104,13 +119,21 @@ IFNAMSIZ = 16
 
 @dataclass(frozen=True)
 class InterfaceName(Scalar[str]):
-    """A network interface: 1 to 15 bytes, no slash and no blank (dev_valid_name of Linux)."""
+    """A network interface: 1 to 15 bytes, no slash and no blank (dev_valid_name of Linux).
+
+    keepalived cuts a longer name, or (not `cut`) ignores it.
+    """
+
+    cut: bool = True
 
     def parse(self, text: str) -> str:
         if not text:
             raise ValueFault("an empty interface name")
         if len(text.encode()) >= IFNAMSIZ:
-            raise ValueFault(f"`{text}` is longer than an interface name can be ({IFNAMSIZ - 1} characters)")
+            raise ValueFault(
+                f"`{text}` is longer than an interface name can be ({IFNAMSIZ - 1} characters)",
+                taken=text.encode()[: IFNAMSIZ - 1].decode(errors="ignore") if self.cut else UNSET,
+            )
         if "/" in text or text in (".", "..") or any(c.isspace() for c in text):
             raise ValueFault(f"`{text}` is not an interface name")
         return text
@@ -229,7 +252,7 @@ class Realms(Scalar[str]):
 
 @dataclass(frozen=True)
 class MarkAndMask(Scalar[str]):
-    """`MARK[/MASK]`: a firewall mark, in any C notation; kept as written, for a mask is read in hexadecimal."""
+    """`MARK[/MASK]`: a firewall mark, both numbers in any C notation and kept as written."""
 
     def parse(self, text: str) -> str:
         pieces = text.split("/")
@@ -250,7 +273,7 @@ class MarkAndMask(Scalar[str]):
 
 @dataclass(frozen=True)
 class NumberRange(Scalar[str]):
-    """`LOW-HIGH`, both included. `single`: one number alone stands for the range of just it."""
+    """`LOW-HIGH`, both included. With `single` YAML may say one number alone; keepalived takes no such thing."""
 
     what: str
     maximum: int
@@ -258,20 +281,24 @@ class NumberRange(Scalar[str]):
     single: bool = False
 
     def parse(self, text: str) -> str:
-        match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", text)
-        if match is None or (match[2] is None and not self.single):
+        match = re.fullmatch(r"([0-9]+)-([0-9]+)", text)
+        if match is None:
             raise ValueFault(f"`{text}` is not a range of {self.what}s", f"expected {self.describe()}")
-        low = int(match[1])
-        high = low if match[2] is None else int(match[2])
+        low, high = int(match[1]), int(match[2])
         if not self.minimum <= low <= high <= self.maximum:
             raise ValueFault(f"`{text}` is not a range within {self.minimum}..{self.maximum}")
         return f"{low}-{high}"
+
+    def parse_yaml(self, text: str) -> str:
+        return self.parse(f"{text}-{text}" if self.single and "-" not in text else text)
 
     def describe(self) -> str:
         return f"<{self.what}>-<{self.what}>"
 
     def json_schema(self, refs: Mapping[type, str]) -> Json:
-        return {"type": "string"}
+        text: Json = {"type": "string"}
+        number: Json = {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
+        return {"anyOf": [text, number]} if self.single else text
 
 
 @dataclass(frozen=True)
@@ -281,10 +308,9 @@ class Lifetime(Scalar[str]):
     def parse(self, text: str) -> str:
         if text == "forever":
             return text
-        value = _whole(text)
-        if value is None or value >= 2**32 - 1:
+        if not re.fullmatch(r"[0-9]+", text) or int(text) >= 2**32:
             raise ValueFault(f"`{text}` is not a lifetime", f"expected {self.describe()}")
-        return str(value)
+        return str(int(text))
 
     def to_yaml(self, value: str) -> str | int | bool:
         return int(value) if value.isdigit() else value
@@ -293,7 +319,7 @@ class Lifetime(Scalar[str]):
         return "<seconds>|forever"
 
     def json_schema(self, refs: Mapping[type, str]) -> Json:
-        return {"anyOf": [{"const": "forever"}, {"type": "integer", "minimum": 0, "maximum": 2**32 - 2}]}
+        return {"anyOf": [{"const": "forever"}, {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}]}
 
 
 @dataclass(frozen=True)
@@ -302,7 +328,11 @@ class RouteTime(Scalar[str]):
 
     def parse(self, text: str) -> str:
         if not re.fullmatch(r"[0-9]+|([0-9]+(\.[0-9]*)?|\.[0-9]+)(s|ms)", text):
-            raise ValueFault(f"`{text}` is not a time", f"expected {self.describe()}")
+            try:
+                rounded, _ = parse_decimal(text, 0)
+            except ValueError:
+                raise ValueFault(f"`{text}` is not a time", f"expected {self.describe()}") from None
+            raise ValueFault(f"`{text}` has decimals", "add s or ms", taken=str(rounded))
         return text
 
     def to_yaml(self, value: str) -> str | int | bool:

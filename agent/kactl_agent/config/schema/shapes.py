@@ -134,6 +134,10 @@ class Bool(Scalar[bool]):
         )
         raise ValueFault(f"`{text}` is neither on nor off", hint)
 
+    def parse_yaml(self, text: str) -> bool:
+        # YAML's own capitalised forms, which other tools write
+        return self.parse(text.lower() if text in ("True", "TRUE", "False", "FALSE") else text)
+
     def render(self, value: bool) -> str:
         return "on" if value else "off"
 
@@ -320,6 +324,21 @@ class Duration(Scalar[int]):
         if self.maximum is not None:
             number["maximum"] = self.maximum / scale if self.maximum % scale else self.maximum // scale
         return {"anyOf": [number, {"type": "string", "pattern": r"^[0-9.]+ *(us|ms|s|m|h)$"}]}
+
+
+@dataclass(frozen=True)
+class WholeSeconds(Duration):
+    """A time in whole seconds; keepalived ignores the line when there are decimals, rather than rounding them."""
+
+    decimals: int = 0
+
+    def parse(self, text: str) -> int:
+        try:
+            return super().parse(text)
+        except ValueFault as fault:
+            if "." in text:
+                raise ValueFault(fault.message, fault.hint) from None
+            raise
 
 
 class Number(str):

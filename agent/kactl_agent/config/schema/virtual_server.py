@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from kactl_agent.config.schema.checkers import (
     CONNECT_TIMEOUT,
@@ -31,7 +32,6 @@ from kactl_agent.config.schema.script import Script
 from kactl_agent.config.schema.shapes import (
     Block,
     Choice,
-    Duration,
     Integer,
     Json,
     Line,
@@ -40,6 +40,7 @@ from kactl_agent.config.schema.shapes import (
     Scalar,
     Text,
     ValueFault,
+    WholeSeconds,
 )
 
 # -- scalars ----------------------------------------------------------------------------------------------------------
@@ -91,7 +92,10 @@ class AddressRange(Scalar[str]):
 
 @dataclass(frozen=True)
 class Granularity(Scalar[str]):
-    """An IPv4 netmask in dotted form, or the length of an IPv6 prefix. Value: canonical text."""
+    """An IPv4 netmask in dotted form, or the length of an IPv6 prefix. Value: canonical text.
+
+    keepalived reads any number of up to four parts as an IPv4 address (inet_aton(3)): 255.255.255 is 255.255.0.255.
+    """
 
     def parse(self, text: str) -> str:
         if re.fullmatch(r"[0-9]{1,3}", text) and 1 <= int(text) <= 128:
@@ -99,7 +103,15 @@ class Granularity(Scalar[str]):
         try:
             return str(ipaddress.IPv4Address(text))
         except ValueError:
-            raise ValueFault(f"`{text}` is no netmask or prefix length", f"expected {self.describe()}") from None
+            raise ValueFault(
+                f"`{text}` is no netmask or prefix length", f"expected {self.describe()}", taken=self._loose(text)
+            ) from None
+
+    def _loose(self, text: str) -> str | UnsetType:
+        try:
+            return socket.inet_ntoa(socket.inet_aton(text)) if re.fullmatch(r"[0-9.]+", text) else UNSET
+        except OSError:
+            return UNSET
 
     def to_yaml(self, value: str) -> str | int | bool:
         return int(value) if value.isdigit() else value
@@ -613,7 +625,7 @@ class VirtualServer(Server, frozen=True, kw_only=True):
     persistence_timeout: Annotated[
         Maybe[bool | int],
         Keyword(
-            Optional(Duration(decimals=0, minimum=1_000_000, maximum=2_678_400_000_000)),
+            Optional(WholeSeconds(minimum=1_000_000, maximum=2_678_400_000_000)),
             "Keep a client at its real server until it has been silent for so many seconds; without a value, 360",
             default="off",
             process="checker",

@@ -32,14 +32,30 @@ from kactl_agent.config.schema.shapes import (
     SecretSource,
     Text,
     ValueFault,
+    WholeSeconds,
 )
 from kactl_agent.config.schema.sync_group import Notified
 
 MAX_UNSIGNED = 2**32 - 1
-_SECONDS = Duration(decimals=0, maximum=MAX_UNSIGNED * 1_000_000)
-_REPEAT = Integer(1, MAX_UNSIGNED, low=1)
+_SECONDS = WholeSeconds(maximum=MAX_UNSIGNED * 1_000_000)
 
 # -- scalars ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Repeats(Integer):
+    """How often something is sent, at least once: keepalived takes 0 for 1."""
+
+    minimum: int | None = 1
+    maximum: int | None = MAX_UNSIGNED
+
+    def parse(self, text: str) -> int:
+        try:
+            return super().parse(text)
+        except ValueFault as fault:
+            fault.taken = 1 if re.fullmatch("0+", text) else UNSET
+            raise
+
 
 _IPVLAN_MODES = ("bridge", "private", "vepa")
 
@@ -50,6 +66,8 @@ class OwnInterfaceName(InterfaceName):
 
     keepalived since 2.3.0 takes the word `name` before it.
     """
+
+    cut: bool = False
 
     def read(self, words: Sequence[str], at: int) -> tuple[str, int]:
         return super().read(words, at + 1 if words[at] == "name" and at + 1 < len(words) else at)
@@ -261,12 +279,12 @@ class UnicastPeer(Keywords, frozen=True, kw_only=True):
 
 
 class GarpExtraIf(Keywords, frozen=True, kw_only=True):
-    """`[all] SECONDS` of garp_extra_if."""
+    """`SECONDS [all]` of garp_extra_if; keepalived takes the words in either order."""
 
     interval: Annotated[
         Maybe[int],
         Keyword(
-            Duration(decimals=0, maximum=86_400_000_000),
+            WholeSeconds(maximum=86_400_000_000),
             "Time from one announcement to the next, in whole seconds; 0: none",
             position=0,
             required=True,
@@ -275,7 +293,7 @@ class GarpExtraIf(Keywords, frozen=True, kw_only=True):
     ] = UNSET
     all: Annotated[
         Maybe[bool],
-        Keyword(FLAG, "On all those interfaces, not on VMACs alone", default="off", leading=True, process="vrrp"),
+        Keyword(FLAG, "On all those interfaces, not on VMACs alone", default="off", process="vrrp"),
     ] = UNSET
 
 
@@ -350,7 +368,7 @@ class AuthHmac(BlockKeywords, frozen=True, kw_only=True):
     time_window: Annotated[
         Maybe[int],
         Keyword(
-            Duration(decimals=0, minimum=1_000_000, maximum=300_000_000),
+            WholeSeconds(minimum=1_000_000, maximum=300_000_000),
             "How far the clock of the sender may be off, in whole seconds (anti_replay time)",
             default="three advertisement intervals, at least 5 and at most 300",
             since="2.4.0",
@@ -408,7 +426,7 @@ class VrrpInstance(Notified, frozen=True, kw_only=True):
     interface: Annotated[
         Maybe[str],
         Keyword(
-            InterfaceName(),
+            InterfaceName(cut=False),
             "Interface of the advertisements, and of the addresses that name no other. Only unicast instances can do without",
             default="default_interface of global_defs",
             process="vrrp",
@@ -763,7 +781,7 @@ class VrrpInstance(Notified, frozen=True, kw_only=True):
     garp_master_repeat: Annotated[
         Maybe[int],
         Keyword(
-            _REPEAT,
+            Repeats(),
             "Gratuitous ARPs for each address in a burst",
             default="vrrp_garp_master_repeat of global_defs; 5",
             process="vrrp",
@@ -799,7 +817,7 @@ class VrrpInstance(Notified, frozen=True, kw_only=True):
     garp_master_refresh_repeat: Annotated[
         Maybe[int],
         Keyword(
-            _REPEAT,
+            Repeats(),
             "Gratuitous ARPs for each address in a refreshing burst",
             default="vrrp_garp_master_refresh_repeat of global_defs; 1",
             process="vrrp",
