@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
-from kactl_agent.config.schema import checkers, global_defs, network, routes, virtual_server, vrrp
+from kactl_agent.config.schema import checkers, global_defs, network, routes, track, virtual_server, vrrp
 from kactl_agent.config.schema.keyword import Field, table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import (
@@ -53,7 +53,10 @@ AT_LEAST_ONE: Mapping[type[Struct], tuple[str, ...]] = {
     routes.NextHop: ("via", "dev"),
 }
 
+_TRACKERS = (track.TrackInterface, track.TrackScript, track.TrackFile, track.TrackProcess, track.TrackBfd)
+
 NEEDS: Mapping[tuple[type[Struct], str], str] = {
+    **{(line, word): "weight" for line in _TRACKERS for word in ("reverse", "noreverse")},
     (virtual_server.GroupMember, "port"): "address",
     (virtual_server.GroupMember, "family"): "fwmark",
     (virtual_server.VirtualServer, "port"): "address",
@@ -315,6 +318,7 @@ def instances(draw: st.DrawFn, struct: type[Struct], most: int = MOST_OPTIONS) -
     if others:
         picked = draw(st.lists(st.sampled_from(others), unique=True, max_size=most))
         chosen.update(picked)
+        chosen.difference_update({a for a in chosen if NEEDS.get((struct, a), a) not in chosen})
     _fill_positions(struct, chosen)
     return struct(**{f.attribute: draw(values(f.keyword.shape)) for f in table if f.attribute in chosen})
 
@@ -324,7 +328,7 @@ def _may_choose(struct: type[Struct], field: Field, chosen: set[str]) -> bool:
     if attribute in chosen or attribute == "x_keepalived" or attribute in EXACTLY_ONE.get(struct, ()):
         return False
     needed = NEEDS.get((struct, attribute))
-    return needed is None or needed in chosen
+    return needed is None or needed in chosen or needed not in EXACTLY_ONE.get(struct, ())
 
 
 def _fill_positions(struct: type[Struct], chosen: set[str]) -> None:

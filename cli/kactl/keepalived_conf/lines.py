@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from kactl_agent.config.diagnostics import Effect
-from kactl_agent.config.schema.keyword import Keywords, table_of
+from kactl_agent.config.schema.keyword import Keyword, Keywords, table_of
 from kactl_agent.config.schema.shapes import Line, MissingWord, Optional, Scalar, Shape, Text, ValueFault
 from msgspec import UNSET, Struct
 
@@ -105,11 +105,17 @@ class _Line:
             self.repairs.append(Repair("repaired-value", text, self._at(word), hint=fault.hint))
             return
         option = self._option(word - 1)
-        if option is None or self._whole_line or option.drops_line:
+        if option is None or self._costs_the_line(option):
             raise self._fault("invalid-value", fault)
         text = f"{fault.message}: keepalived ignores `{self._words[word - 1]}`"
         self.repairs.append(Repair("ignored-option", text, self._at(word - 1), 2, fault.hint))
         self._leave_out(word - 1, 2)
+
+    def _costs_the_line(self, option: Keyword) -> bool:
+        """Whether keepalived ignores the whole line for a bad value of the option."""
+        if option.bad_value is not None:
+            return option.bad_value == "line"
+        return option.drops_line or self._whole_line
 
     @property
     def _whole_line(self) -> bool:

@@ -31,6 +31,7 @@ class _Address(Keywords, frozen=True, kw_only=True):
             InterfaceName(),
             "Interface that carries the address",
             default="the instance's interface; default_interface for static addresses",
+            drops_line=True,
             process="vrrp",
         ),
     ] = UNSET
@@ -47,9 +48,10 @@ class _Address(Keywords, frozen=True, kw_only=True):
         Maybe[str],
         Keyword(
             IpAddress(4, words=("+", "-")),
-            "Broadcast address; `+` sets all host bits, `-` clears them. IPv4 with a length of at most 30",
+            "Broadcast address; `+` sets all host bits, `-` clears them. IPv4 only, and of no effect with a length above 30",
             default="none",
             synonyms=("brd",),
+            bad_value="line",
             process="vrrp",
         ),
     ] = UNSET
@@ -59,6 +61,7 @@ class _Address(Keywords, frozen=True, kw_only=True):
             Text("label", maximum=15),
             "Label of the address, such as `eth0:1`; at most 15 characters. IPv4 only",
             default="none",
+            bad_value="line",
             process="vrrp",
         ),
     ] = UNSET

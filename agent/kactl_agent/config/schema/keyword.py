@@ -18,6 +18,7 @@ from kactl_agent.config.schema.shapes import Block, Bool, Maybe, Repeated, Shape
 Process = Literal["global", "vrrp", "checker", "bfd"]
 Again = Literal["replaces", "ignored"]
 """Of two lines of one keyword keepalived takes the last one (replaces) or stays with the first (ignored)."""
+BadValue = Literal["option", "line"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Keyword:
     word that stands before the positional words, and is none behind them (`lock` in `mtu lock 1400`). named: a positional
     word that may be, and on the way back is, written with its name before it (`[inst] NAME` of lvs_sync_daemon). again: what
     keepalived does with a second line of the keyword. drops_line: a bad value of this option, or saying it twice, makes
-    keepalived ignore the whole line.
+    keepalived ignore the whole line. bad_value: what a bad value of this option makes keepalived ignore, where its line as
+    a whole does otherwise.
     """
 
     shape: Shape
@@ -54,6 +56,7 @@ class Keyword:
     named: bool = False
     again: Again = "replaces"
     drops_line: bool = False
+    bad_value: BadValue | None = None
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,14 @@ class Keywords(Struct, frozen=True, kw_only=True):
     """Base of every block and line of the schema.
 
     `fillers` are words of a line that may be left out and mean nothing. `whole_line`: an unknown word or a bad option makes
-    keepalived ignore the whole line; otherwise it ignores that word or option alone.
+    keepalived ignore the whole line; otherwise it ignores that word or option alone. `first_option`: options are taken only
+    behind this one; another word in its place makes keepalived ignore the whole line.
     """
 
     legacy: ClassVar[Mapping[str, Legacy]] = {}
     fillers: ClassVar[tuple[str, ...]] = ()
     whole_line: ClassVar[bool] = False
+    first_option: ClassVar[str] = ""
 
 
 class BlockKeywords(Keywords, frozen=True, kw_only=True):
@@ -148,7 +153,7 @@ def table_of(struct: type[Struct]) -> Table:
     """The keyword table of a struct of the schema. Raises TypeError for a field without a Keyword."""
     fields = []
     for attribute, hint in get_type_hints(struct, include_extras=True).items():
-        if attribute in ("legacy", "fillers", "whole_line"):
+        if attribute in ("legacy", "fillers", "whole_line", "first_option"):
             continue
         keyword = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Keyword)), None)
         if keyword is None:

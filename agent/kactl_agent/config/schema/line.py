@@ -30,8 +30,9 @@ def read_line(struct: type[S], words: Sequence[str], at: int, *, header: bool = 
     leading = True
     while at < len(words):
         word = words[at]
-        option = table.by_word.get(word)
+        option = None if _must_be_positional(table, values) else table.by_word.get(word)
         if option is not None and _is_option(option, header) and (leading or not option.keyword.leading):
+            _check_order(struct, option, values, at)
             value, at = _read_option(option, words, at, values)
             values[option.attribute] = value
             continue
@@ -43,6 +44,7 @@ def read_line(struct: type[S], words: Sequence[str], at: int, *, header: bool = 
             values[bare.attribute], at = bare.keyword.shape.read(words, at)
             continue
         if not waiting:
+            _check_first(struct, word, values, at)
             break
         waiting = [f for f in waiting if f.attribute not in values]
         taken = _read_positional(waiting, words, at)
@@ -56,6 +58,26 @@ def read_line(struct: type[S], words: Sequence[str], at: int, *, header: bool = 
         if field.keyword.required and on_line and field.attribute not in values:
             raise MissingWord(f"`{field.name}` is missing: {field.keyword.shape.describe()}", word=at - 1)
     return struct(**values), at
+
+
+def _must_be_positional(table: Table, values: dict[str, Any]) -> bool:
+    """Whether the line still waits for its first word, which is a value whatever it says (a script may be called `weight`)."""
+    first = table.positional[0] if table.positional else None
+    if first is None or not first.keyword.required or first.attribute in values or table.fillers:
+        return False
+    return not any(f.keyword.leading for f in table)
+
+
+def _check_order(struct: type[Struct], option: Field, values: dict[str, Any], at: int) -> None:
+    first = getattr(struct, "first_option", "")
+    if first and option.name != first and table_of(struct).by_name[first].attribute not in values:
+        raise ValueFault(f"`{option.name}` stands without `{first}` before it", f"write `{first}` first", word=at)
+
+
+def _check_first(struct: type[Struct], word: str, values: dict[str, Any], at: int) -> None:
+    first = getattr(struct, "first_option", "")
+    if first and table_of(struct).by_name[first].attribute not in values:
+        raise ValueFault(f"`{word}` stands where only `{first}` can", word=at)
 
 
 def _is_option(field: Field, header: bool) -> bool:

@@ -20,7 +20,7 @@ from kactl_agent.config.schema.network import (
 )
 from kactl_agent.config.schema.shapes import Choice, Integer, Line, Maybe, Repeated, Text
 
-U32 = Integer(0, 2**32 - 1, any_base=True)
+U32 = Integer(0, 2**32 - 1)
 ROUTE_TYPES = (
     "unicast",
     "local",
@@ -84,9 +84,9 @@ class LockableName(Keywords, frozen=True, kw_only=True):
     ] = UNSET
 
 
-U8 = Integer(0, 255, any_base=True)
-U16 = Integer(0, 65535, any_base=True)
-U64 = Integer(0, 2**64 - 1, any_base=True)
+U8 = Integer(0, 255)
+U16 = Integer(0, 65535)
+U64 = Integer(0, 2**64 - 1)
 
 
 class EncapIp(Keywords, frozen=True, kw_only=True):
@@ -149,7 +149,7 @@ class NextHop(Keywords, frozen=True, kw_only=True):
     weight: Annotated[
         Maybe[int],
         Keyword(
-            Integer(1, 256, any_base=True),
+            Integer(1, 256),
             "Share of the traffic, relative to the other hops",
             default="1",
             process="vrrp",
@@ -181,7 +181,7 @@ class NextHop(Keywords, frozen=True, kw_only=True):
 class RouteEntry(Keywords, frozen=True, kw_only=True):
     """A route of a VRRP instance: in the kernel while the instance is MASTER."""
 
-    fillers: ClassVar[tuple[str, ...]] = ("to",)
+    whole_line: ClassVar[bool] = True
 
     type_: Annotated[
         Maybe[str],
@@ -198,18 +198,12 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
     destination: Annotated[
         Maybe[str],
         Keyword(
-            IpPrefix(words=("default", "default6")),
-            "Destination network or address; `default` is 0.0.0.0/0 (::/0 with inet6), `default6` is ::/0",
+            IpPrefix(words=("default", "default6", "any", "all"), filler="to"),
+            "Destination network or address; `default`, as `any` and `all`, is 0.0.0.0/0 (::/0 with inet6), `default6` is ::/0",
             position=0,
             required=True,
             process="vrrp",
         ),
-    ] = UNSET
-    inet: Annotated[
-        Maybe[bool], Keyword(FLAG, "Force the family to IPv4", default="that of the addresses", process="vrrp")
-    ] = UNSET
-    inet6: Annotated[
-        Maybe[bool], Keyword(FLAG, "Force the family to IPv6", default="that of the addresses", process="vrrp")
     ] = UNSET
     src: Annotated[
         Maybe[str],
@@ -314,7 +308,7 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
     expires: Annotated[
         Maybe[int],
         Keyword(
-            Integer(0, 2**32 - 1, unit="seconds", any_base=True),
+            Integer(0, 2**32 - 1, unit="seconds"),
             "Remove the route after this many seconds. IPv6 only",
             default="never",
             process="vrrp",
@@ -398,12 +392,13 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
             Choice(("ecn",)),
             "Features of the path: `ecn` asks for explicit congestion notification",
             default="none",
+            bad_value="option",
             process="vrrp",
         ),
     ] = UNSET
     quickack: Annotated[
         Maybe[int],
-        Keyword(Integer(0, 1, any_base=True), "1: acknowledge at once on this route", default="0", process="vrrp"),
+        Keyword(Integer(0, 1), "1: acknowledge at once on this route", default="0", process="vrrp"),
     ] = UNSET
     congctl: Annotated[
         Maybe[LockableName],
@@ -412,7 +407,7 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
     pref: Annotated[
         Maybe[str],
         Keyword(
-            Choice(("low", "medium", "high")),
+            Choice(("low", "medium", "high"), {"0": "medium", "1": "high", "3": "low"}),
             "Router preference (RFC 4191). IPv6 only",
             default="medium",
             process="vrrp",
@@ -421,7 +416,7 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
     ttl_propagate: Annotated[
         Maybe[str],
         Keyword(
-            Choice(("enabled", "disabled")),
+            Choice(("enabled", "disabled"), otherwise="disabled"),
             "Whether an MPLS tunnel copies the TTL to the outer header",
             default="the kernel's",
             name="ttl-propagate",
@@ -430,7 +425,7 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
     ] = UNSET
     fastopen_no_cookie: Annotated[
         Maybe[int],
-        Keyword(Integer(0, 1, any_base=True), "1: TCP Fast Open without a cookie", default="0", process="vrrp"),
+        Keyword(Integer(0, 1), "1: TCP Fast Open without a cookie", default="0", process="vrrp"),
     ] = UNSET
     add: Annotated[
         Maybe[bool],
@@ -468,6 +463,13 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
     or_: Annotated[
         Maybe[str],
         Keyword(IpAddress(), "A second gateway", name="or", replaced_by="nexthop", process="vrrp"),
+    ] = UNSET
+    # keepalived swallows the word behind these two, so they come last.
+    inet: Annotated[
+        Maybe[bool], Keyword(FLAG, "Force the family to IPv4", default="that of the addresses", process="vrrp")
+    ] = UNSET
+    inet6: Annotated[
+        Maybe[bool], Keyword(FLAG, "Force the family to IPv6", default="that of the addresses", process="vrrp")
     ] = UNSET
     nexthop: Annotated[
         Maybe[tuple[NextHop, ...]],

@@ -27,18 +27,11 @@ class RuleEntry(Keywords, frozen=True, kw_only=True):
     """A policy rule of a VRRP instance: in the kernel while the instance is MASTER."""
 
     fillers: ClassVar[tuple[str, ...]] = ("type",)
+    whole_line: ClassVar[bool] = True
 
     not_: Annotated[
         Maybe[bool],
         Keyword(FLAG, "Invert the match", default="off", name="not", process="vrrp"),
-    ] = UNSET
-    inet: Annotated[
-        Maybe[bool],
-        Keyword(FLAG, "Force the family to IPv4", default="that of the addresses, else IPv4", process="vrrp"),
-    ] = UNSET
-    inet6: Annotated[
-        Maybe[bool],
-        Keyword(FLAG, "Force the family to IPv6", default="that of the addresses, else IPv4", process="vrrp"),
     ] = UNSET
     from_: Annotated[
         Maybe[str],
@@ -93,7 +86,7 @@ class RuleEntry(Keywords, frozen=True, kw_only=True):
     tunnel_id: Annotated[
         Maybe[int],
         Keyword(
-            Integer(0, 2**64 - 1, any_base=True),
+            Integer(0, 2**64 - 1),
             "Match the tunnel key",
             default="any",
             name="tunnel-id",
@@ -109,16 +102,32 @@ class RuleEntry(Keywords, frozen=True, kw_only=True):
     ipproto: Annotated[
         Maybe[str],
         Keyword(
-            IP_PROTOCOL, "Match the IP protocol: a name of /etc/protocols or a number", default="any", process="vrrp"
+            IP_PROTOCOL,
+            "Match the IP protocol: a name of /etc/protocols or a number",
+            default="any",
+            bad_value="option",
+            process="vrrp",
         ),
     ] = UNSET
     sport: Annotated[
         Maybe[str],
-        Keyword(NumberRange("port", 65535, 1), "Match the source port", default="any", process="vrrp"),
+        Keyword(
+            NumberRange("port", 65535, single=True),
+            "Match the source port",
+            default="any",
+            bad_value="option",
+            process="vrrp",
+        ),
     ] = UNSET
     dport: Annotated[
         Maybe[str],
-        Keyword(NumberRange("port", 65535, 1), "Match the destination port", default="any", process="vrrp"),
+        Keyword(
+            NumberRange("port", 65535, single=True),
+            "Match the destination port",
+            default="any",
+            bad_value="option",
+            process="vrrp",
+        ),
     ] = UNSET
     table: Annotated[
         Maybe[str],
@@ -136,7 +145,7 @@ class RuleEntry(Keywords, frozen=True, kw_only=True):
     suppress_prefixlength: Annotated[
         Maybe[int],
         Keyword(
-            Integer(0, 2**31 - 1, any_base=True),
+            Integer(0, 2**31 - 1),
             "Reject the table's answer when its prefix has this length or less: 0 leaves default routes out",
             default="none",
             synonyms=("sup_pl",),
@@ -165,7 +174,9 @@ class RuleEntry(Keywords, frozen=True, kw_only=True):
     goto: Annotated[
         Maybe[int],
         Keyword(
-            U32, "Go on with the rule of this preference, which must be higher than the rule's own", process="vrrp"
+            Integer(0, 2**32 - 1),
+            "Go on with the rule of this preference, which must be higher than the rule's own",
+            process="vrrp",
         ),
     ] = UNSET
     nop: Annotated[
@@ -181,14 +192,24 @@ class RuleEntry(Keywords, frozen=True, kw_only=True):
     protocol: Annotated[
         Maybe[int],
         Keyword(
-            Integer(0, 255, any_base=True),
+            Integer(0, 255),
             "Origin the rule is marked with, a number. A tracked rule needs the default",
             default="18 (keepalived)",
+            bad_value="option",
             process="vrrp",
         ),
     ] = UNSET
     no_track: Annotated[
         Maybe[bool], Keyword(FLAG, "No FAULT when the rule is deleted", default="off", process="vrrp")
+    ] = UNSET
+    # keepalived swallows the word behind these two, so they come last.
+    inet: Annotated[
+        Maybe[bool],
+        Keyword(FLAG, "Force the family to IPv4", default="that of the addresses, else IPv4", process="vrrp"),
+    ] = UNSET
+    inet6: Annotated[
+        Maybe[bool],
+        Keyword(FLAG, "Force the family to IPv6", default="that of the addresses, else IPv4", process="vrrp"),
     ] = UNSET
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import UNSET
 
@@ -67,7 +67,7 @@ class VrrpScript(BlockKeywords, frozen=True, kw_only=True):
     interval: Annotated[
         Maybe[int],
         Keyword(
-            Duration(decimals=3, minimum=1_000),
+            Duration(decimals=3, minimum=1_000, maximum=4_294_000_000, low=1_000_000),
             "Time from one start of the command to the next; keepalived before 2.3.2 takes whole seconds only",
             default="1",
             process="vrrp",
@@ -76,17 +76,19 @@ class VrrpScript(BlockKeywords, frozen=True, kw_only=True):
     timeout: Annotated[
         Maybe[int],
         Keyword(
-            Duration(decimals=3),
+            Duration(decimals=3, minimum=1_000, maximum=4_294_000_000, low=1_000_000),
             "Kill a run after this long and count it as failed; keepalived before 2.3.2 takes whole seconds only",
             default="the interval",
             process="vrrp",
         ),
     ] = UNSET
     rise: Annotated[
-        Maybe[int], Keyword(Integer(1, INT_MAX), "Consecutive successes to become up", default="1", process="vrrp")
+        Maybe[int],
+        Keyword(Integer(1, INT_MAX, otherwise=1), "Consecutive successes to become up", default="1", process="vrrp"),
     ] = UNSET
     fall: Annotated[
-        Maybe[int], Keyword(Integer(1, INT_MAX), "Consecutive failures to become down", default="1", process="vrrp")
+        Maybe[int],
+        Keyword(Integer(1, INT_MAX, otherwise=1), "Consecutive failures to become down", default="1", process="vrrp"),
     ] = UNSET
     weight: Annotated[
         Maybe[ScriptWeight],
@@ -226,6 +228,8 @@ class TrackedProcess(BlockKeywords, frozen=True, kw_only=True):
 class TrackInterface(Keywords, frozen=True, kw_only=True):
     """An entry of track_interface: `INTERFACE [weight WEIGHT [reverse]]`."""
 
+    first_option: ClassVar[str] = "weight"
+
     name: Annotated[
         Maybe[str],
         Keyword(InterfaceName(), "Interface whose state counts", position=0, required=True, process="vrrp"),
@@ -245,6 +249,8 @@ class TrackInterface(Keywords, frozen=True, kw_only=True):
 class TrackScript(Keywords, frozen=True, kw_only=True):
     """An entry of track_script: `NAME [weight WEIGHT [reverse|noreverse]]`."""
 
+    first_option: ClassVar[str] = "weight"
+
     name: Annotated[Maybe[str], Keyword(NAME, "Name of a vrrp_script", position=0, required=True, process="vrrp")] = (
         UNSET
     )
@@ -259,6 +265,9 @@ class TrackScript(Keywords, frozen=True, kw_only=True):
 class TrackFile(Keywords, frozen=True, kw_only=True):
     """An entry of track_file: `NAME [weight WEIGHT [reverse|noreverse]]`."""
 
+    first_option: ClassVar[str] = "weight"
+    whole_line: ClassVar[bool] = True
+
     name: Annotated[Maybe[str], Keyword(NAME, "Name of a track_file", position=0, required=True, process="vrrp")] = (
         UNSET
     )
@@ -268,6 +277,7 @@ class TrackFile(Keywords, frozen=True, kw_only=True):
             FILE_WEIGHT,
             "Factor for the number in the file, instead of the track_file's",
             default="the track_file's weight",
+            bad_value="option",
             process="vrrp",
         ),
     ] = UNSET
@@ -277,6 +287,8 @@ class TrackFile(Keywords, frozen=True, kw_only=True):
 
 class TrackProcess(Keywords, frozen=True, kw_only=True):
     """An entry of track_process: `NAME [weight WEIGHT [reverse|noreverse]]`."""
+
+    first_option: ClassVar[str] = "weight"
 
     name: Annotated[
         Maybe[str], Keyword(NAME, "Name of a vrrp_track_process", position=0, required=True, process="vrrp")
@@ -298,6 +310,8 @@ class TrackProcess(Keywords, frozen=True, kw_only=True):
 
 class TrackBfd(Keywords, frozen=True, kw_only=True):
     """An entry of track_bfd: `NAME [weight WEIGHT [reverse|noreverse]]`."""
+
+    first_option: ClassVar[str] = "weight"
 
     name: Annotated[Maybe[str], Keyword(NAME, "Name of a bfd_instance", position=0, required=True, process="vrrp")] = (
         UNSET
