@@ -148,6 +148,28 @@ def test_a_thousand_virtual_hours(seed: int) -> None:
     assert world.rivalry <= interval + world.max_delay + 2 * world.lateness
 
 
+def test_a_partition_makes_two_masters_and_its_end_leaves_one() -> None:
+    """The rules above are not kept idly: here the two masters are seen, and for how long."""
+    nodes = [
+        Node(make_settings(priority=priority), packed(f"192.0.2.{index}"))
+        for index, priority in enumerate((150, 100), 1)
+    ]
+    world = World(3, nodes, max_delay=MILLISECOND)
+    for node in nodes:
+        world.start(node)
+    world.run(10 * SECOND)
+    nodes[1].segment = 1
+    world.disturbed()
+    world.run(10 * SECOND)
+    assert world.masters() == nodes
+    assert world.rivalry == 0  # on two LANs they are no rivals
+    nodes[1].segment = 0
+    world.disturbed()
+    world.run(2 * SECOND)
+    assert world.masters() == nodes[:1]
+    assert 0 < world.rivalry <= SECOND + MILLISECOND
+
+
 @pytest.mark.parametrize("orderly", [False, True])
 @pytest.mark.parametrize("version", [2, 3])
 def test_failover_time(version: int, orderly: bool) -> None:

@@ -45,6 +45,7 @@ class Step(Enum):
     REMOVE_ADDRESSES = "remove_addresses"
     ANNOUNCE = "announce"
     ANNOUNCE_AGAIN = "announce_again"  # garp_lower_prio_repeat
+    ANNOUNCE_SOURCE = "announce_source"  # of a unicast instance over IPv4
     CANCEL_ANNOUNCEMENTS = "cancel_announcements"
     START_ADVER_TIMER = "start_adver_timer"
     CONTINUE_ADVER_TIMER = "continue_adver_timer"  # from when it was due, so that lateness does not add up
@@ -210,9 +211,15 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_FAULT, Event.ADVERT_LOWER_NOT_PREEMPTED): Row(_FAULT, (), _FAULT_IS_DEAF),
     (_FAULT, Event.FAULT): Row(_FAULT, (), "keepalived FAULT: reasons are counted one by one"),
     (_FAULT, Event.RECOVERY): Row(
-        _BACKUP, (*_STAND_BY, Step.START_DOWN_TIMER), "keepalived: BACKUP with a full Master_Down_Interval"
+        _BACKUP,
+        (*_STAND_BY, Step.ANNOUNCE_SOURCE, Step.START_DOWN_TIMER),
+        "keepalived: BACKUP with a full Master_Down_Interval",
     ),
-    (_FAULT, Event.RECOVERY_OWNER): Row(_MASTER, _BECOME_MASTER, "RFC 9568 6.4.1 (110); keepalived: at once"),
+    (_FAULT, Event.RECOVERY_OWNER): Row(
+        _MASTER,
+        (Step.ANNOUNCE_SOURCE, *_BECOME_MASTER),
+        "RFC 9568 6.4.1 (110), as after Startup; keepalived 2.2.7 waits",
+    ),
     (_FAULT, Event.ADDRESS_LOST): Row(_FAULT, (), "no address is held in FAULT"),
     (_FAULT, Event.PRIORITY_CHANGED): Row(_FAULT, (), "remembered for the recovery"),
 }

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from kactl_agent.vrrp.actions import (
     Action,
     AddAddresses,
+    Announce,
     InterfaceState,
     RemoveAddresses,
     Report,
@@ -21,7 +22,7 @@ from kactl_agent.vrrp.fsm import TABLE, Event, Step
 from kactl_agent.vrrp.gratuitous import GratuitousSchedule
 from kactl_agent.vrrp.packet import Advert, Reason, text_of
 from kactl_agent.vrrp.priority import OWNER, RESIGNING
-from kactl_agent.vrrp.settings import VrrpSettings
+from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
 from kactl_agent.vrrp.timers import master_down_interval, skew_time
 from kactl_agent.vrrp.transmission import Transmission
 
@@ -164,6 +165,12 @@ class StateMachine:
 
     def _announce_again(self, occasion: Occasion) -> list[Action]:
         return list(self._gratuitous.lower_priority(occasion.now))
+
+    def _announce_source(self, _: Occasion) -> list[Action]:
+        """keepalived: the peers of a unicast instance may have lost its address with the interface."""
+        if not self._settings.unicast_peers or self._settings.family is not Family.IPV4:
+            return []
+        return [Announce((VirtualAddress(self._source, 32, self._settings.interface),), 1)]
 
     def _cancel_announcements(self, _: Occasion) -> None:
         self._gratuitous.stop()

@@ -3,7 +3,8 @@
 The order is that of RFC 9568 7.1 (RFC 3768 7.1 for VRRPv2). Where keepalived takes what the RFC discards, so do we and
 say so in a remark, because a router that discards its master's adverts becomes a second master; `strict_mode` follows
 the RFC. Differences from keepalived: the order itself (it has the length first and the checksum late), and a VRRPv3
-message without an address or with an interval of zero is discarded (errata 8299, 8301).
+message without an address or with an interval of zero is discarded (errata 8299, 8301). An owner takes adverts as
+erratum 8298 wants it, in version 2 as well, where RFC 3768 discards them.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import msgspec
 from kactl_agent.vrrp.actions import Action, AnyAction, AnyInput, Input, PacketMeta, State
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.settings import VrrpSettings
+from kactl_agent.vrrp.snapshot import InstanceSnapshot
 
 FORMAT = "kactl-vrrp-recording"
 VERSION = 1
@@ -97,6 +98,9 @@ class Recorder:
 
     def deadline(self) -> int | None:
         return self.instance.deadline()
+
+    def snapshot(self) -> InstanceSnapshot:
+        return self.instance.snapshot()
 
     def _record(self, now: int, stimulus: Told, actions: list[Action]) -> list[Action]:
         entry = _entry(now, stimulus, actions, self.instance)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from kactl_agent.vrrp.actions import (
+    AddAddresses,
+    Announce,
     InterfaceState,
     PriorityContribution,
     RemoveAddresses,
@@ -16,10 +18,12 @@ from kactl_agent.vrrp.actions import (
     Transition,
 )
 from kactl_agent.vrrp.instance import VrrpInstance
-from kactl_agent.vrrp.settings import SECOND
+from kactl_agent.vrrp.settings import SECOND, Family, VirtualAddress
 from support.vrrp import (
     LOCAL,
+    LOCAL6,
     PEER,
+    PEER6,
     VIP,
     advert,
     due,
@@ -119,6 +123,21 @@ def test_the_owner_returns_from_fault_at_once() -> None:
     instance.handle_event(DOWN, now + 1)
     actions = instance.handle_event(interface(), now + 2)
     assert (transition(actions).new, sent(actions)) == (State.MASTER, [255])
+
+
+@pytest.mark.parametrize("priority", [100, 255])
+def test_a_unicast_instance_announces_its_own_address_on_recovery(priority: int) -> None:
+    """keepalived. The address is not one of the virtual ones: it is announced once, and stays what it is."""
+    for peers in ((), (PEER,)):
+        instance = started(priority=priority, unicast_peers=peers)
+        instance.handle_event(DOWN, SECOND)
+        actions = instance.handle_event(interface(), 2 * SECOND)
+        own = Announce((VirtualAddress(LOCAL, 32, "eth0"),), 1)
+        assert actions.count(own) == len(peers)
+        assert all(a.address != LOCAL for action in of(AddAddresses, actions) for a in action.addresses)
+    instance = started(family=Family.IPV6, unicast_peers=(PEER6,))
+    instance.handle_event(DOWN, SECOND)
+    assert of(Announce, instance.handle_event(interface(LOCAL6), 2 * SECOND)) == []
 
 
 def test_recovery_within_startup_delay_waits_for_its_end() -> None:

@@ -23,6 +23,7 @@ def recording() -> list[bytes]:
 
 def test_a_recording_holds_header_calls_and_outcome() -> None:
     lines = recording()
+    assert Recorder(make_settings(), lines.count).snapshot().state is State.INIT
     assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in lines)
     header, entries = read(lines)
     assert header.settings == make_settings()
