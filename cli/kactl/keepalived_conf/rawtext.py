@@ -26,6 +26,23 @@ def render_directive(directive: Directive, inside: Directive | None = None) -> s
     return "\n".join(_block_lines(directive, ""))
 
 
+def render_together(directives: list[Directive]) -> str:
+    """The text of statements that make sense only together; comments above the first are not part of it."""
+    lines: list[str] = []
+    for directive in directives:
+        if lines:
+            lines += _comment_lines(directive.above, "")
+        lines += _statement_lines(directive, "")
+    return "\n".join(lines)
+
+
+def _statement_lines(directive: Directive, indent: str) -> list[str]:
+    if directive.children is not None:
+        return _block_lines(directive, indent)
+    tail = f" {comment(directive.behind)}" if directive.behind is not None else ""
+    return [f"{indent}{protect(directive.raw)}{tail}"]
+
+
 def _block_lines(directive: Directive, indent: str) -> list[str]:
     behind = directive.behind if directive.behind is not None else directive.behind_open
     header = f"{indent}{protect(directive.raw)} {{" + (f" {comment(behind)}" if behind is not None else "")
@@ -35,11 +52,7 @@ def _block_lines(directive: Directive, indent: str) -> list[str]:
     inner = indent + INDENT
     for child in directive.children or ():
         lines += _comment_lines(child.above, inner)
-        if child.children is not None:
-            lines += _block_lines(child, inner)
-        else:
-            tail = f" {comment(child.behind)}" if child.behind is not None else ""
-            lines.append(f"{inner}{protect(child.raw)}{tail}")
+        lines += _statement_lines(child, inner)
     lines += _comment_lines(directive.at_end, inner)
     close = directive.behind_close
     lines.append(f"{indent}}}" + (f" {comment(close)}" if close is not None else ""))

@@ -32,11 +32,12 @@ from msgspec import Struct
 from kactl.keepalived_conf.account import Account, Outcome
 from kactl.keepalived_conf.lines import LineFault, LineReading, read_value
 from kactl.keepalived_conf.quoting import QuoteError, split_quoted
-from kactl.keepalived_conf.rawtext import render_directive
+from kactl.keepalived_conf.rawtext import render_directive, render_together
 from kactl.keepalived_conf.spelling import elsewhere, nearest
 from kactl.keepalived_conf.tree import Directive, Word
 
 CARRIED = "x-keepalived"
+_BRACE_HINT = "its `{` stands at the end of the line or alone on the next one"
 
 
 @dataclass
@@ -84,7 +85,7 @@ def read_directives(
 ) -> Reading:
     """The document that directives say.
 
-    `ignored` are parts (id() of the directive, word) that keepalived leaves out: they are carried.
+    `ignored` are parts (id() of the directive, word) to be carried; their findings are the caller's.
     The document's diagnostics are the findings of this reading alone.
     """
     reader = _Reader(ignored)
@@ -120,12 +121,18 @@ class _Reader:
     def block(self, builder: _Builder, directives: list[Directive]) -> None:
         """Read the directives of a block into it."""
         by_word = builder.table.by_word
-        for directive in directives:
+        swallowed = 0
+        for index, directive in enumerate(directives):
+            if swallowed:
+                swallowed -= 1
+                continue
             found = by_word.get(directive.words[0].text)
             if found is None or found.keyword.extension or found.keyword.position is not None or found.keyword.header:
                 self._unknown(builder, directive)
             elif (id(directive), None) in self._ignored:
                 self._carry(builder, directive)
+            elif directive.children is None and isinstance(found.keyword.shape, Entries):
+                swallowed = self._swallow(builder, directives[index:])
             elif self._takes_block(found, directive):
                 self._spelling(found, directive)
                 self._by_shape.get(type(found.keyword.shape), self._line)(builder, found, directive)
@@ -141,12 +148,31 @@ class _Reader:
             return True
         word = directive.words[0]
         if blocks:
-            hint = "its `{` stands at the end of the line or alone on the next one"
-            self._error("missing-brace", f"`{word.text}` has no block", directive, 0, hint)
+            self._error("missing-brace", f"`{word.text}` has no block", directive, 0, _BRACE_HINT)
         else:
             self._unexpected_block(directive)
         self.account.mark_all(directive, Outcome.REFUSED)
         return False
+
+    def _swallow(self, builder: _Builder, directives: list[Directive]) -> int:
+        """A value block without its `{`: keepalived takes what follows for its entries, up to the next `}`.
+
+        Where that ends the block of a later statement, all of it is carried; otherwise it would end the block that this
+        one stands in, and is refused. Returns how many of the following directives were taken.
+        """
+        first = directives[0]
+        text = f"`{first.keyword}` has no `{{`"
+        last = next((n for n, d in enumerate(directives) if d.children is not None), 0)
+        if not last or any(child.children is not None for child in directives[last].children or ()):
+            self._error("missing-brace", text, first, 0, _BRACE_HINT)
+            self.account.mark_all(first, Outcome.REFUSED)
+            return 0
+        text += f": keepalived takes the lines up to the }} of `{directives[last].keyword}` for its entries"
+        self._finding("missing-brace", text, first, 0, Effect.CARRIED, _BRACE_HINT)
+        self._carry(builder, first, text=render_together(directives[: last + 1]))
+        for directive in directives[1 : last + 1]:
+            self.account.mark_all(directive, Outcome.CARRIED)
+        return last
 
     def _unexpected_block(self, directive: Directive) -> None:
         hint = ""
@@ -189,7 +215,7 @@ class _Reader:
             reading = read_value(shape, _texts(directive.words), 1)
         except LineFault as fault:
             self._finding("invalid-header", fault.message, directive, fault.word, Effect.CARRIED, fault.hint)
-            self._carry(builder, directive, said=True)
+            self._carry(builder, directive)
             return None
         self.account.mark(directive)
         self._report_repairs(reading, directive, directive.words)
@@ -198,7 +224,7 @@ class _Reader:
             return name
         text = f"a second `{directive.keyword} {name}`: keepalived stays with the first"
         self._finding("duplicate-name", text, directive, 1, Effect.CARRIED)
-        self._carry(builder, directive, said=True)
+        self._carry(builder, directive)
         return None
 
     def _block(self, builder: _Builder, found: Field, directive: Directive) -> None:
@@ -250,7 +276,7 @@ class _Reader:
             0,
             Effect.CARRIED,
         )
-        self._carry(outer, directive, said=True)
+        self._carry(outer, directive)
         return None
 
     def _header(self, builder: _Builder, struct: type[Struct], directive: Directive) -> Struct | None:
@@ -261,7 +287,7 @@ class _Reader:
         except ValueFault as fault:
             at_word = fault.word if fault.word is not None else 0
             self._finding("invalid-header", fault.message, directive, at_word, Effect.CARRIED, fault.hint)
-            self._carry(builder, directive, said=True)
+            self._carry(builder, directive)
             return None
         self.account.mark(directive)
         if at < len(words):
@@ -371,7 +397,7 @@ class _Reader:
             else:
                 text = f"{fault.message}: keepalived ignores the line"
                 self._finding(fault.code, text, directive, fault.word, Effect.CARRIED, fault.hint, words)
-                self._carry(carrier, directive, inside=inside, said=True)
+                self._carry(carrier, directive, inside=inside)
             return None
         self.account.mark(directive)
         self._report_repairs(reading, directive, words)
@@ -400,28 +426,29 @@ class _Reader:
             if directive.children is not None:
                 text += ", and its block"
             self._finding("unknown-keyword", text, directive, 0, Effect.CARRIED, hint)
-        self._carry(builder, directive, said=True)
+        self._carry(builder, directive)
 
     def _second_ignored(self, builder: _Builder, found: Field, directive: Directive) -> None:
         text = f"a second `{found.name}`: keepalived stays with the first"
         self._finding("duplicate-keyword", text, directive, 0, Effect.CARRIED)
-        self._carry(builder, directive, said=True)
+        self._carry(builder, directive)
 
     def _carry(
-        self, builder: _Builder, directive: Directive, *, inside: Directive | None = None, said: bool = False
+        self,
+        builder: _Builder,
+        directive: Directive,
+        *,
+        inside: Directive | None = None,
+        text: str | None = None,
     ) -> None:
-        """Keep a directive as text, an entry in a block of its own. `said`: it has its finding already."""
-        if not said:
-            text = f"keepalived leaves `{directive.keyword}` out"
-            self._finding("left-out", text, directive, 0, Effect.CARRIED)
+        """Keep a directive as text, an entry in a block of its own; the finding about it has been made."""
         assert issubclass(builder.table.struct, BlockKeywords)
-        text = render_directive(directive, inside)
         items: list[str] = builder.values.setdefault("x_keepalived", [])
         origin = _place(builder.origin.child(CARRIED), directive)
         item = _place(origin.child(len(items)), directive)
         if inside is None:
-            add_comments(item, directive, outside_only=True)
-        items.append(text)
+            add_comments(item, directive, outside_only=text is not None or directive.children is not None)
+        items.append(render_directive(directive, inside) if text is None else text)
         self.account.mark_all(directive, Outcome.CARRIED)
 
     # -- origins and findings ------------------------------------------------------------------------------------------
@@ -489,11 +516,11 @@ class _Reader:
 def add_comments(origin: Origin, directive: Directive, *, outside_only: bool = False) -> None:
     """Put a directive's comments at an origin; what has its place taken already goes above.
 
-    `outside_only` leaves out those that stand within the text of a carried block.
+    `outside_only` leaves out those that stand within the text of what is carried.
     """
     if directive.above:
         origin.above = [*(origin.above or ()), *directive.above]
-    if outside_only and directive.children is not None:
+    if outside_only:
         return
     for comment in (directive.behind, directive.behind_open):
         if comment is None:
