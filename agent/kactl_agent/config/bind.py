@@ -37,8 +37,6 @@ from kactl_agent.config.yaml_events import Event, Events, Stop, marks
 
 NULL_WORDS = frozenset(("", "~", "null", "Null", "NULL"))
 INCLUDE = "include"
-MAX_DIAGNOSTICS = 200
-"""Errors of one file that are reported; a file with more is of another kind altogether."""
 
 
 def bind(text: str, name: str) -> Document:
@@ -58,7 +56,6 @@ class _Binder:
         self.text = text
         self.name = name
         self.faults: list[Diagnostic] = []
-        self.errors = 0
         self.includes: list[Include] = []
         self.secrets: set[str] = set()
         self.where: list[str] = []  # blocks around, for messages
@@ -99,12 +96,7 @@ class _Binder:
         self, code: str, message: str, event: Event | None, *, hint: str = "", severity: Severity = Severity.ERROR
     ) -> None:
         place = Origin(self.name, 1, 1).place if event is None else self.events.place(event)
-        self.faults.append(Diagnostic(code, message, place, severity, hint))
-        self.errors += severity is Severity.ERROR
-        if self.errors >= MAX_DIAGNOSTICS:
-            raise Stop(
-                Diagnostic("too-many", f"{MAX_DIAGNOSTICS} errors: the rest of the file is not looked at", place)
-            )
+        self.events.report(Diagnostic(code, message, place, severity, hint))
 
     def wrong_kind(self, what: str, expected: str, event: Event) -> None:
         """The wrong kind of node; passes over it."""

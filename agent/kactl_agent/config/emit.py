@@ -272,11 +272,16 @@ def _short_block(value: Struct, origin: Origin, room: int) -> str | None:
     """A block of a few plain values as one flow map."""
     if origin is not _NOTHING and _has_comments_below(origin):
         return None
-    if not all(isinstance(field.keyword.shape, Scalar) for field, _ in table_of(type(value)).set_fields(value)):
+    if not all(_on_a_line(field.keyword.shape) for field, _ in table_of(type(value)).set_fields(value)):
         return None
     parts = _flow_fields(value, origin)
     text = f"{{{', '.join(parts)}}}"
     return text if len(text) <= room else None
+
+
+def _on_a_line(shape: Shape) -> bool:
+    inner = shape.shape if isinstance(shape, Optional) else shape
+    return isinstance(inner, Scalar | Line | WordList)
 
 
 def _flow(shape: Shape, value: Any, *, inside: bool) -> str:

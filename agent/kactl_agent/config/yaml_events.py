@@ -21,11 +21,14 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from kactl_agent.config.diagnostics import Diagnostic, Place
+from kactl_agent.config.diagnostics import Diagnostic, Place, Severity
 
 MAX_DEPTH = 64
 MAX_ALIAS_EVENTS = 200_000
 """How many events aliases may add in all: far more than a configuration needs, far less than a bomb makes."""
+
+MAX_ERRORS = 200
+"""Errors of one file that are reported; a file with more is of another kind altogether."""
 
 _CORE_TAGS = frozenset(f"tag:yaml.org,2002:{t}" for t in ("str", "int", "float", "bool", "null", "seq", "map")) | {"!"}
 
@@ -61,14 +64,25 @@ class Events:
         self.name = name
         self.spans: list[tuple[int, int]] = []
         self.diagnostics: list[Diagnostic] = []
+        self._errors = 0
         self._pending: list[Event] = []  # replayed before the parser goes on; last first
         self._anchors: dict[str, list[Event]] = {}
         self._budget = MAX_ALIAS_EVENTS
         self._depth = 0
         try:
             self._parser = CParser(text)
+        except UnicodeEncodeError as fault:  # half of a surrogate pair
+            raise Stop(_forbidden(text, fault.start, name)) from None
         except YAMLError as fault:
             raise Stop(_unreadable(fault, text, name)) from None
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Add a diagnostic. Raises Stop at the one error too many."""
+        self.diagnostics.append(diagnostic)
+        self._errors += diagnostic.severity is Severity.ERROR
+        if self._errors >= MAX_ERRORS:
+            message = f"{MAX_ERRORS} errors: the rest of the file is not looked at"
+            raise Stop(Diagnostic("too-many", message, diagnostic.place))
 
     def place(self, event: Event) -> Place:
         """Where an event stands; a collection is underlined at its first character only."""
@@ -107,7 +121,7 @@ class Events:
             if event.anchor is not None:
                 self._remember(event)
             if event.tag is not None and event.tag not in _CORE_TAGS:
-                self.diagnostics.append(
+                self.report(
                     Diagnostic(
                         "tag",
                         f"the tag `{event.tag}` means nothing here",
@@ -214,7 +228,7 @@ class Events:
             if word in seen:
                 if not merging or word in own:
                     first = self.place(seen[word])
-                    self.diagnostics.append(
+                    self.report(
                         Diagnostic(
                             "duplicate-key",
                             f"`{word}` stands here a second time",
@@ -233,7 +247,7 @@ class Events:
         maps = [value] if type(value) is not SequenceStartEvent else self.items(value)
         for event in maps:
             if type(event) is not MappingStartEvent:
-                self.diagnostics.append(
+                self.report(
                     Diagnostic(
                         "wrong-kind", "`<<` takes a map, or a list of maps", self.place(key), hint="such as `<<: *name`"
                     )
@@ -243,7 +257,7 @@ class Events:
             merged.append([event, *self.rest()])
 
     def _complex_key(self, key: Event) -> None:
-        self.diagnostics.append(
+        self.report(
             Diagnostic(
                 "wrong-kind",
                 "a keyword or a name is expected here, not a list or a map",
@@ -307,12 +321,19 @@ _PROBLEM_HINTS = (
         "this line does not belong to the list above it",
         "items of one list begin with `- ` in the same column",
     ),
-    ("found unexpected end of stream", "a quote is not closed", "the quote opens here"),
-    ("did not find expected ',' or ']'", "a `,` or `]` is missing", "the list opens with `[`"),
-    ("did not find expected ',' or '}'", "a `,` or `}` is missing", "the map opens with `{`"),
+    (
+        "did not find expected <document start>",
+        "the configuration ends above, and this follows it",
+        "take the `...` out, or use `include:` with several files",
+    ),
+    ("found unexpected end of stream", "a quote is not closed", ""),
+    ("did not find expected ',' or ']'", "a `,` or `]` is missing", "the list opens with `[` and ends with `]`"),
+    ("did not find expected ',' or '}'", "a `,` or `}` is missing", "the map opens with `{` and ends with `}`"),
     ("unknown escape character", "no such escape in double quotes", "double the backslash, or use single quotes"),
     ("block sequence entries are not allowed", "a list cannot begin here", "put the `- ` on a line of its own"),
 )
+
+_PROBLEM_CODES = {"tab character": "tab", "did not find expected <document start>": "several-documents"}
 
 
 def _unreadable(fault: YAMLError, text: str, name: str) -> Diagnostic:
@@ -321,8 +342,8 @@ def _unreadable(fault: YAMLError, text: str, name: str) -> Diagnostic:
         return _bad_character(fault, text, name)
     problem = str(fault.problem or fault.context or "not YAML")
     mark = fault.problem_mark or fault.context_mark
-    if problem == "found unexpected end of stream" and fault.context_mark is not None:
-        mark = fault.context_mark
+    if mark is not None and fault.context_mark is not None and mark.index >= len(text.rstrip()):
+        mark = fault.context_mark  # where that began which does not end
     if mark is None:
         return Diagnostic("syntax", problem, Place(name))
     place = Place(name, mark.line + 1, mark.column + 1)
@@ -332,7 +353,7 @@ def _unreadable(fault: YAMLError, text: str, name: str) -> Diagnostic:
         return Diagnostic(code, message, place, hint=hint)
     for part, message, hint in _PROBLEM_HINTS:
         if part in problem:
-            return Diagnostic("tab" if "tab" in part else "syntax", message, place, hint=hint)
+            return Diagnostic(_PROBLEM_CODES.get(part, "syntax"), message, place, hint=hint)
     context = f" {fault.context}" if fault.context else ""
     return Diagnostic("syntax", f"{problem}{context}", place)
 
@@ -343,9 +364,12 @@ def _bad_character(fault: YAMLError, text: str, name: str) -> Diagnostic:
         return Diagnostic("syntax", str(fault), Place(name))
     # libyaml counts bytes; the first character of that kind is the one.
     code = getattr(fault, "character", 0)
-    character = chr(code) if isinstance(code, int) else ""
-    at = max(text.find(character), 0) if character else 0
+    return _forbidden(text, max(text.find(chr(code)), 0), name)
+
+
+def _forbidden(text: str, at: int, name: str) -> Diagnostic:
     line = text.count("\n", 0, at) + 1
-    column = at - (text.rfind("\n", 0, at) + 1) + 1
-    what = "a NUL byte" if code == 0 else f"the control character U+{ord(character or ' '):04X}"
+    column = at - text.rfind("\n", 0, at)
+    code = ord(text[at])
+    what = "a NUL byte" if code == 0 else f"the character U+{code:04X}"
     return Diagnostic("control-characters", f"{what} cannot stand in a configuration", Place(name, line, column))
