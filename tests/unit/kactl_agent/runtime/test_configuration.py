@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import os
+
+import msgspec
+import pytest
+from kactl_agent.runtime.configuration import (
+    AgentConfiguration,
+    compare,
+    dump_sealed,
+    load_sealed,
+    without_secrets,
+)
+from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
+
+
+def instance(name: str, **more: object) -> VrrpSettings:
+    values: dict[str, object] = {
+        "interface": "eth0",
+        "virtual_router_id": 1,
+        "version": 2,
+        "family": Family.IPV4,
+        "priority": 100,
+    }
+    return VrrpSettings(name=name, **(values | more))
+
+
+CONFIGURATION = AgentConfiguration(
+    revision="r1",
+    file="/etc/kactl/agent.yaml",
+    vrrp=(instance("A", auth_password=b"secret", addresses=(VirtualAddress(b"\1\2\3\4", 24, "eth0"),)),),
+)
+
+
+def test_a_sealed_configuration_travels() -> None:
+    assert load_sealed(dump_sealed(CONFIGURATION)) == CONFIGURATION
+
+
+def test_a_sealed_configuration_cannot_be_changed() -> None:
+    descriptor = dump_sealed(CONFIGURATION)
+    with pytest.raises(OSError):
+        os.pwrite(descriptor, b"x", 0)
+    with pytest.raises(OSError):
+        os.ftruncate(descriptor, 0)
+    os.close(descriptor)
+
+
+def test_what_is_not_sealed_or_not_ours_is_refused() -> None:
+    descriptor = os.memfd_create("x", os.MFD_ALLOW_SEALING)
+    os.write(descriptor, msgspec.msgpack.encode(CONFIGURATION))
+    with pytest.raises(ValueError, match="not sealed"):
+        load_sealed(descriptor)
+    readable, writable = os.pipe()
+    with pytest.raises(ValueError, match="cannot be read"):
+        load_sealed(readable)
+    os.close(writable)
+
+
+def test_secrets_stay_with_who_needs_them() -> None:
+    assert without_secrets(CONFIGURATION).vrrp[0].auth_password == b""
+    assert b"secret" not in msgspec.msgpack.encode(without_secrets(CONFIGURATION))
+
+
+def test_compare_by_name() -> None:
+    old = (instance("A"), instance("B"), instance("C"))
+    new = (instance("D"), instance("C"), instance("B", priority=7))
+    changes = compare(old, new)
+    assert (changes.removed, changes.changed, changes.added, changes.unchanged) == (("A",), ("B",), ("D",), ("C",))

@@ -1,0 +1,345 @@
+"""The VRRP machine with the real engine over the fake kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from kactl_agent.kernel.fake import FakeKernel, FakeLan
+from kactl_agent.kernel.ports import VrrpSocket
+from kactl_agent.runtime.vrrp_machine import VrrpMachine, reclaim
+from kactl_agent.vrrp.actions import Report, State, Transition
+from kactl_agent.vrrp.instance import VrrpInstance
+from kactl_agent.vrrp.settings import SECOND, Family, GratuitousSettings, VirtualAddress, VrrpSettings
+
+VIP = VirtualAddress(bytes((192, 0, 2, 100)), 24, "eth0")
+VIP6 = VirtualAddress(bytes.fromhex("20010db8" + "0" * 22 + "64"), 64, "eth0")
+LINK_LOCAL = bytes.fromhex("fe80" + "0" * 27 + "1")
+
+
+class Machine:
+    """A node: kernel, machine, a clock the test moves."""
+
+    def __init__(self, lan: FakeLan | None = None, host: int = 1) -> None:
+        self.kernel = FakeKernel(lan)
+        self.kernel.links.add_link("eth0", bytes((2, 0, 0, 0, 0, host)))
+        self.kernel.links.add_address("eth0", bytes((192, 0, 2, host)), 24)
+        self.now = SECOND
+        self.armed: int | None = None
+        self.transitions: list[tuple[str, Transition]] = []
+        self.reports: list[tuple[str, Report]] = []
+        self.watched: dict[VrrpSocket, Callable[[], None]] = {}
+        self.machine = VrrpMachine(self.kernel, self, self, lambda: self.now, self._arm, lambda _name, _now: None)
+        self.instances: dict[str, VrrpInstance] = {}
+
+    def _arm(self, deadline: int | None) -> None:
+        self.armed = deadline
+
+    def watch(self, sock: VrrpSocket, readable: Callable[[], None]) -> None:
+        self.watched[sock] = readable
+
+    def unwatch(self, sock: VrrpSocket) -> None:
+        del self.watched[sock]
+
+    def transition(self, name: str, transition: Transition, now: int) -> None:
+        self.transitions.append((name, transition))
+
+    def report(self, name: str, report: Report) -> None:
+        self.reports.append((name, report))
+
+    def start(self, *settings: VrrpSettings) -> None:
+        engines = []
+        for each in settings:
+            instance = self.instances[each.name] = VrrpInstance(each)
+            engines.append((each, instance))
+        self.machine.start(engines)
+
+    def read(self) -> None:
+        for readable in tuple(self.watched.values()):
+            readable()
+
+    def advance(self, nanoseconds: int) -> None:
+        end = self.now + nanoseconds
+        while self.armed is not None and self.armed <= end:
+            self.now = self.armed
+            self.machine.driver.run_due()
+        self.now = end
+
+    def state(self, name: str = "VI") -> State:
+        return self.instances[name].state
+
+    def has(self, address: VirtualAddress = VIP) -> bool:
+        return self.kernel.links.has(address)
+
+
+def settings(name: str = "VI", vrid: int = 51, **more: Any) -> VrrpSettings:
+    values: dict[str, Any] = {
+        "version": 3, "family": Family.IPV4, "priority": 100, "addresses": (VIP,), "interface": "eth0",
+        "gratuitous": GratuitousSettings(repeat=2, delay=0),
+    } | more  # fmt: skip
+    return VrrpSettings(name=name, virtual_router_id=vrid, **values)
+
+
+def master(**more: Any) -> Machine:
+    node = Machine()
+    node.start(settings(**more))
+    node.advance(4 * SECOND)
+    assert node.state() is State.MASTER
+    return node
+
+
+def test_going_master_sends_the_advert_then_the_addresses_then_the_announcements() -> None:
+    node = master()
+    kinds = [kind for kind, _interface, _data in node.kernel.log]
+    assert kinds[:4] == ["send", "add", "frame", "frame"]
+    assert node.has()
+    frame = node.kernel.log[2][2]
+    assert frame[:6] == b"\xff" * 6
+    assert frame[6:12] == bytes((2, 0, 0, 0, 0, 1))
+    assert VIP.address in frame
+
+
+def test_stop_sends_priority_zero_and_removes_the_addresses() -> None:
+    node = master()
+    node.kernel.log.clear()
+    node.machine.stop(["VI"])
+    assert [kind for kind, _interface, _data in node.kernel.log] == ["send", "remove"]
+    assert node.kernel.log[0][2][2] == 0
+    assert not node.has()
+    assert node.armed is None
+    assert node.watched == {}
+    assert node.kernel.vrrp_sockets.opened[0].closed
+
+
+def test_keep_addresses() -> None:
+    node = master()
+    node.machine.actions.keep_addresses = True
+    node.machine.stop(["VI"])
+    assert node.has()
+
+
+def test_two_machines_agree() -> None:
+    lan = FakeLan()
+    one, two = Machine(lan, 1), Machine(lan, 2)
+    one.start(settings(priority=200))
+    two.start(settings(priority=100))
+    for _ in range(60):
+        for node in (one, two):
+            node.advance(SECOND // 10)
+            node.read()
+    assert (one.state(), two.state()) == (State.MASTER, State.BACKUP)
+    assert (one.has(), two.has()) == (True, False)
+    one.machine.stop(["VI"])
+    two.read()
+    two.advance(SECOND)
+    assert two.state() is State.MASTER
+    assert two.has()
+
+
+def test_packets_reach_the_instance_of_their_virtual_router_only() -> None:
+    lan = FakeLan()
+    one, two = Machine(lan, 1), Machine(lan, 2)
+    one.start(settings("A", 1, priority=255), settings("B", 2))
+    two.start(settings("A", 1), settings("B", 2))
+    two.read()
+    received = {name: instance.snapshot().statistics["adverts_received"] for name, instance in two.instances.items()}
+    assert received == {"A": 0, "B": 0}
+    one.advance(SECOND)
+    two.read()
+    received = {name: instance.snapshot().statistics["adverts_received"] for name, instance in two.instances.items()}
+    assert received["A"] == 1
+    assert received["B"] == 0
+
+
+def test_a_flood_does_not_starve_the_timers() -> None:
+    lan = FakeLan()
+    node, other = Machine(lan, 1), Machine(lan, 2)
+    node.start(settings())
+    other.start(settings(priority=255))
+    sock = node.kernel.vrrp_sockets.opened[0]
+    other.advance(SECOND)
+    packet = sock.queue[0]
+    sock.queue.extend([packet] * 10_000)
+    before = len(sock.queue)
+    node.read()
+    assert before - len(sock.queue) == 64
+
+
+@pytest.mark.parametrize("data", [b"", b"\x31"])
+def test_a_message_too_short_to_name_its_virtual_router_is_nobodys(data: bytes) -> None:
+    node = Machine()
+    node.start(settings())
+    sock = node.kernel.vrrp_sockets.opened[0]
+    from kactl_agent.vrrp.actions import PacketMeta
+
+    sock.queue.append((data, PacketMeta(b"\1" * 4, b"\2" * 4, 255, "eth0")))
+    node.read()
+    assert node.instances["VI"].snapshot().statistics["adverts_received"] == 0
+
+
+def test_leftovers_are_removed_before_anything_else() -> None:
+    node = Machine()
+    node.kernel.links.add_address("eth0", VIP.address, 24)
+    node.start(settings(priority=255))
+    assert node.kernel.log[0] == ("remove", "eth0", VIP.address)
+    assert node.has(), "the owner is master at once and puts it back"
+
+
+def test_a_virtual_address_is_no_source() -> None:
+    node = Machine()
+    node.kernel.links.on_link["eth0"].clear()
+    other = VirtualAddress(bytes((203, 0, 113, 1)), 24, "eth0")
+    node.kernel.links.add_address("eth0", other.address, 24)
+    node.start(settings("A", 1, addresses=(VIP,)), settings("B", 2, addresses=(other,)))
+    assert node.state("A") is State.FAULT
+    node.kernel.links.add_address("eth0", bytes((192, 0, 2, 1)), 24)
+    node.machine.settle()
+    assert node.state("A") is State.BACKUP
+    assert node.instances["A"].snapshot().source_address == bytes((192, 0, 2, 1))
+
+
+def test_ipv6_sends_from_a_usable_link_local_address() -> None:
+    node = Machine()
+    node.kernel.links.add_address("eth0", bytes.fromhex("20010db8" + "0" * 23 + "1"), 64)
+    node.kernel.links.add_address("eth0", LINK_LOCAL, 64, flags=0x40)
+    node.start(settings(family=Family.IPV6, addresses=(VIP6,)))
+    assert node.state() is State.FAULT, "a tentative address is no source"
+    node.kernel.links.remove_address("eth0", LINK_LOCAL)
+    node.kernel.links.add_address("eth0", LINK_LOCAL, 64)
+    node.machine.settle()
+    assert node.state() is State.BACKUP
+    assert node.instances["VI"].snapshot().source_address == LINK_LOCAL
+    node.kernel.links.routers.add("eth0")
+    node.advance(4 * SECOND)
+    frames = [data for kind, _interface, data in node.kernel.log if kind == "frame"]
+    assert frames[0][:6] == bytes.fromhex("333300000001")
+    assert frames[0][58] & 0x80, "the router flag, since the interface forwards"
+
+
+def test_interface_down_and_up() -> None:
+    node = master()
+    node.kernel.links.set_up("eth0", False)
+    node.machine.settle()
+    assert node.state() is State.FAULT
+    assert not node.has()
+    node.kernel.links.set_up("eth0", True)
+    node.machine.settle()
+    assert node.state() is State.BACKUP
+
+
+def test_interface_that_comes_later_gets_its_socket() -> None:
+    node = Machine()
+    address = VirtualAddress(VIP.address, 24, "eth1")
+    node.start(settings(interface="eth1", addresses=(address,)))
+    assert node.state() is State.FAULT
+    assert node.watched == {}
+    node.kernel.links.add_link("eth1")
+    node.kernel.links.add_address("eth1", bytes((192, 0, 2, 7)), 24)
+    node.machine.settle()
+    assert node.state() is State.BACKUP
+    assert len(node.watched) == 1
+
+
+def test_recreated_interface_gets_a_new_socket() -> None:
+    node = master()
+    node.kernel.links.remove_link("eth0")
+    node.machine.settle()
+    assert node.state() is State.FAULT
+    node.kernel.links.add_link("dummy")
+    node.kernel.links.add_link("eth0")
+    node.kernel.links.add_address("eth0", bytes((192, 0, 2, 1)), 24)
+    node.machine.settle()
+    first, second = node.kernel.vrrp_sockets.opened
+    assert first.closed
+    assert not second.closed
+    assert node.state() is State.BACKUP
+
+
+def test_an_instance_that_cannot_listen_never_becomes_master() -> None:
+    node = Machine()
+    node.kernel.failing = {"open"}
+    node.start(settings())
+    node.advance(20 * SECOND)
+    assert node.state() is State.FAULT
+    assert [report.code for _name, report in node.reports if report.code == "socket_failed"] == ["socket_failed"]
+    node.machine.retry()
+    assert [report.code for _name, report in node.reports if report.code == "socket_failed"] == ["socket_failed"]
+    node.kernel.failing = set()
+    node.machine.retry()
+    assert node.state() is State.BACKUP
+
+
+def test_a_lost_address_is_noticed() -> None:
+    node = master()
+    node.kernel.links.remove_address("eth0", VIP.address)
+    node.machine.settle()
+    assert node.transitions[-1][1].cause == "address_lost"
+    node.advance(SECOND)
+    assert node.state() is State.MASTER
+    assert node.has()
+
+
+def test_an_untracked_address_that_is_lost_is_told_once() -> None:
+    free = VirtualAddress(bytes((192, 0, 2, 101)), 24, "eth0", tracked=False)
+    node = master(addresses=(VIP, free))
+    node.kernel.links.remove_address("eth0", free.address)
+    for _ in range(3):
+        node.machine.settle()
+    assert node.state() is State.MASTER
+    assert node.machine.actions.held["VI"] == (VIP,)
+
+
+def test_own_additions_are_not_taken_for_losses() -> None:
+    node = master()
+    for _ in range(3):
+        node.machine.settle()
+    assert [transition.cause for _name, transition in node.transitions] == ["startup", "master_down_timer"]
+
+
+def test_an_address_two_instances_hold_stays_until_the_last_one_gives_it_up() -> None:
+    node = Machine()
+    node.start(settings("A", 1), settings("B", 2))
+    node.advance(4 * SECOND)
+    node.machine.stop(["A"])
+    assert node.has()
+    node.machine.stop(["B"])
+    assert not node.has()
+
+
+@pytest.mark.parametrize(
+    ("operation", "action"), [("send", "SendAdvert"), ("add", "AddAddresses"), ("frames", "Announce")]
+)
+def test_failures_reach_the_engine_and_are_reported(operation: str, action: str) -> None:
+    node = Machine()
+    node.kernel.failing = {operation}
+    node.start(settings())
+    node.advance(4 * SECOND)
+    assert node.state() is State.MASTER
+    assert f"action_failed_{action}" in [report.code for _name, report in node.reports]
+
+
+def test_an_address_that_could_not_be_added_is_no_loss() -> None:
+    node = Machine()
+    node.kernel.failing = {"add"}
+    node.start(settings())
+    node.advance(4 * SECOND)
+    node.machine.settle()
+    assert node.state() is State.MASTER
+    assert [transition.cause for _name, transition in node.transitions] == ["startup", "master_down_timer"]
+
+
+def test_unicast_joins_no_group() -> None:
+    node = Machine()
+    node.start(settings(unicast_peers=(bytes((192, 0, 2, 2)),)))
+    assert node.kernel.vrrp_sockets.opened[0].groups == frozenset()
+    node.start(settings("M", 52, addresses=()))
+    assert node.kernel.vrrp_sockets.opened[-1].groups == {bytes((224, 0, 0, 18))}
+    assert node.kernel.vrrp_sockets.opened[0].closed
+
+
+def test_reclaim() -> None:
+    node = Machine()
+    node.kernel.links.add_address("eth0", VIP.address, 24)
+    assert reclaim(node.kernel, [VIP]) == []
+    assert not node.has()
