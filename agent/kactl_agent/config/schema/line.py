@@ -108,13 +108,16 @@ def _bare_word(table: Table, word: str, values: dict[str, Any], leading: bool) -
 
 def _read_positional(waiting: list[Field], words: Sequence[str], at: int) -> tuple[Field, Any, int] | None:
     """The first waiting positional field that takes the word; optional ones that do not are passed over."""
+    first: ValueFault | None = None
     while waiting:
         field = waiting.pop(0)
         try:
             value, behind = field.keyword.shape.read(words, at)
-        except ValueFault:
+        except ValueFault as fault:
+            # When none takes the word, what is wrong with it as the first is what to say.
+            first = first or fault
             if field.keyword.required or not waiting:
-                raise
+                raise first from None
             continue
         return field, value, behind
     return None

@@ -279,7 +279,7 @@ class UnicastPeer(Keywords, frozen=True, kw_only=True):
 
 
 class GarpExtraIf(Keywords, frozen=True, kw_only=True):
-    """`SECONDS [all]` of garp_extra_if; keepalived takes the words in either order."""
+    """`[all] SECONDS` of garp_extra_if."""
 
     interval: Annotated[
         Maybe[int],
@@ -293,7 +293,7 @@ class GarpExtraIf(Keywords, frozen=True, kw_only=True):
     ] = UNSET
     all: Annotated[
         Maybe[bool],
-        Keyword(FLAG, "On all those interfaces, not on VMACs alone", default="off", process="vrrp"),
+        Keyword(FLAG, "On all those interfaces, not on VMACs alone", default="off", leading=True, process="vrrp"),
     ] = UNSET
 
 
