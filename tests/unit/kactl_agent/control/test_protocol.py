@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kactl_agent.control import protocol
+from kactl_agent.control.protocol import ControlError
+
+
+def test_a_request() -> None:
+    request = protocol.decode_request(b'{"id": 1, "method": "status", "params": {"x": 1}}')
+    assert (request.id, request.method, request.params) == (1, "status", {"x": 1})
+    assert protocol.decode_request(b'{"id": "a", "method": "m"}').params == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"", b"{", b"[]", b"1", b"null", b"\xff\xfe", b'{"id": 1}', b'{"id": 1, "method": 7}', 
+        b'{"id": [], "method": "m"}', b'{"id": true, "method": "m"}', b'{"id": 1, "method": "m", "params": []}', b"[" * 100_000,
+    ],
+)  # fmt: skip
+def test_bad_requests(line: bytes) -> None:
+    with pytest.raises(ControlError) as caught:
+        protocol.decode_request(line)
+    assert caught.value.code == protocol.BAD_REQUEST
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_become_a_request_or_an_error(line: bytes) -> None:
+    with contextlib.suppress(ControlError):
+        assert isinstance(protocol.decode_request(line).method, str)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda v: st.lists(v) | st.dictionaries(st.text(), v),
+    max_leaves=8,
+)
+
+
+@given(st.integers() | st.text() | st.none(), json_values)
+def test_answers_are_one_line_each(identity: int | str | None, result: object) -> None:
+    line = protocol.encode_result(identity, result)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+
+
+def test_shapes() -> None:
+    error = ControlError("c", "m", {"k": 1})
+    assert json.loads(protocol.encode_error(3, error)) == {
+        "id": 3,
+        "error": {"code": "c", "message": "m", "data": {"k": 1}},
+    }
+    assert json.loads(protocol.encode_event({"cursor": "x"})) == {"event": {"cursor": "x"}}

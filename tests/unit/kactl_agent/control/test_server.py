@@ -1,0 +1,237 @@
+"""The control server over a real socket, with clients that behave and clients that do not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kactl_agent.control import protocol
+from kactl_agent.control.client import AgentNotReachable, ControlClient
+from kactl_agent.control.protocol import ControlError
+from kactl_agent.control.server import ControlServer
+from kactl_agent.observe.journal import Journal
+from support.netns import wait_for
+
+
+class Service:
+    def __init__(self) -> None:
+        self.journal = Journal(identity="j")
+        self.outcome: dict[str, Any] | ControlError = {"revision": "r2"}
+        self.padding = ""
+
+    def status(self) -> dict[str, Any]:
+        return {"schema_version": 1, "padding": self.padding}
+
+    def events_since(self, cursor: str, limit: int) -> tuple[list[dict[str, Any]], bool]:
+        return self.journal.since(cursor, limit)
+
+    def end_of_events(self) -> str:
+        return self.journal.cursor
+
+    def follow(self, listener: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
+        return self.journal.follow(listener)
+
+    def reload(self, answer: Callable[[dict[str, Any] | ControlError], None]) -> None:
+        asyncio.get_running_loop().call_later(0.05, answer, self.outcome)
+
+
+class Running:
+    """The server in a thread, as the observer's process has it."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self.service = Service()
+        self.loop = asyncio.new_event_loop()
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(run_dir / protocol.SOCKET_NAME))
+        listener.listen(128)
+        listener.setblocking(False)
+        self.server = ControlServer(self.loop, listener, self.service)
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self) -> None:
+        self.loop.run_until_complete(self.server.start())
+        self.loop.run_forever()
+        self.server.close()
+        self.loop.run_until_complete(asyncio.sleep(0.05))
+        self.loop.close()
+
+    def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
+        """Run in the loop's thread and wait."""
+        done = threading.Event()
+        self.loop.call_soon_threadsafe(lambda: (function(*arguments, **named), done.set()))
+        assert done.wait(5)
+
+    def raw(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(self.run_dir / protocol.SOCKET_NAME))
+        sock.settimeout(5)
+        return sock
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(5)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    made = Running(tmp_path)
+    yield made
+    made.close()
+
+
+def lines(sock: socket.socket, count: int) -> list[Any]:
+    data = b""
+    while data.count(b"\n") < count:
+        part = sock.recv(65536)
+        if not part:
+            break
+        data += part
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def test_methods(running: Running) -> None:
+    with ControlClient(running.run_dir) as client:
+        assert client.call("status")["schema_version"] == 1
+        assert client.call("ping") == "pong"
+        assert client.call("version")["protocol"] == protocol.PROTOCOL_VERSION
+        assert client.call("reload") == {"revision": "r2"}
+        with pytest.raises(ControlError) as caught:
+            client.call("frobnicate")
+        assert caught.value.code == protocol.UNKNOWN_METHOD
+        running.service.outcome = ControlError(protocol.RELOAD_FAILED, "no", {"revision": "r1"})
+        with pytest.raises(ControlError) as caught:
+            client.call("reload")
+        assert (caught.value.code, caught.value.data) == (protocol.RELOAD_FAILED, {"revision": "r1"})
+
+
+def test_requests_in_pieces_and_in_bunches(running: Running) -> None:
+    sock = running.raw()
+    request = b'{"id": %d, "method": "ping"}\n'
+    for byte in request % 1:
+        sock.send(bytes((byte,)))
+    sock.sendall(b"\n" + request % 2 + request % 3)
+    assert [answer["id"] for answer in lines(sock, 3)] == [1, 2, 3]
+    sock.close()
+
+
+def test_an_error_names_the_request(running: Running) -> None:
+    sock = running.raw()
+    sock.sendall(b'{"id": 5}\nnonsense\n{"id": 6, "method": "events", "params": {"limit": 0}}\n')
+    answers = lines(sock, 3)
+    assert [(answer["id"], answer["error"]["code"]) for answer in answers] == [
+        (5, protocol.BAD_REQUEST), (None, protocol.BAD_REQUEST), (6, protocol.BAD_PARAMS),
+    ]  # fmt: skip
+    sock.close()
+
+
+@pytest.mark.parametrize("ended", [b"", b"\n"])
+def test_a_request_without_end_is_refused(running: Running, ended: bytes) -> None:
+    sock = running.raw()
+    sock.sendall(b"x" * protocol.LARGEST_REQUEST + ended)
+    (answer,) = lines(sock, 1)
+    assert answer["error"]["code"] == protocol.TOO_LARGE
+    assert sock.recv(1) == b""
+    sock.close()
+
+
+def test_events_page_by_cursor(running: Running) -> None:
+    for number in range(5):
+        running.call(running.service.journal.append, "x", 0, number=number)
+    with ControlClient(running.run_dir) as client:
+        first = client.call("events", {"limit": 3})
+        assert [event["number"] for event in first["events"]] == [0, 1, 2]
+        rest = client.call("events", {"cursor": first["cursor"]})
+        assert [event["number"] for event in rest["events"]] == [3, 4]
+        assert client.call("events", {"cursor": rest["cursor"]}) == {
+            "events": [],
+            "cursor": rest["cursor"],
+            "gap": False,
+        }
+        with pytest.raises(ControlError) as caught:
+            client.call("events", {"cursor": "nonsense"})
+        assert caught.value.code == protocol.BAD_PARAMS
+
+
+def test_subscribers_hear_what_happens_and_can_resume(running: Running) -> None:
+    append = running.service.journal.append
+    running.call(append, "x", 0, number=0)
+    with ControlClient(running.run_dir) as client:
+        events = client.events(timeout=5)
+        started = threading.Timer(0.1, lambda: running.call(append, "x", 0, number=1))
+        started.start()
+        event = next(events)
+        assert event["number"] == 1
+        started.join()
+    running.call(append, "x", 0, number=2)
+    with ControlClient(running.run_dir) as client:
+        assert next(client.events(cursor=event["cursor"], timeout=5))["number"] == 2
+        with pytest.raises(ControlError):
+            client.call("subscribe")
+    wait_for(lambda: not running.service.journal._listeners, 5, "subscriptions end with their clients")
+
+
+def test_a_subscriber_that_does_not_read_is_let_go_and_disturbs_nobody(running: Running) -> None:
+    sock = running.raw()
+    sock.sendall(b'{"id": 1, "method": "subscribe"}\n')
+    lines(sock, 1)
+    for _ in range(12):
+        running.call(running.service.journal.append, "x", 0, text="y" * 500_000)
+    wait_for(lambda: not running.server.clients, 5, "the slow client is gone")
+    with ControlClient(running.run_dir) as client:
+        assert client.call("ping") == "pong"
+    sock.close()
+
+
+def test_a_client_that_asks_without_reading_is_let_go(running: Running) -> None:
+    running.service.padding = "x" * 100_000
+    sock = running.raw()
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        while True:
+            sock.sendall(b'{"id": 1, "method": "status"}\n' * 20)
+    sock.close()
+
+
+def test_the_number_of_clients_is_limited(running: Running) -> None:
+    socks = [running.raw() for _ in range(protocol.MOST_CLIENTS)]
+    wait_for(lambda: len(running.server.clients) == protocol.MOST_CLIENTS, 5, "all are connected")
+    with ControlClient(running.run_dir) as client, pytest.raises((ControlError, AgentNotReachable)):
+        client.call("ping")
+    socks.pop().close()
+    wait_for(lambda: len(running.server.clients) < protocol.MOST_CLIENTS, 5, "a place is free")
+    with ControlClient(running.run_dir) as client:
+        assert client.call("ping") == "pong"
+    for sock in socks:
+        sock.close()
+
+
+def test_no_agent(tmp_path: Path) -> None:
+    with pytest.raises(AgentNotReachable, match=r"agent\.sock"):
+        ControlClient(tmp_path)
+
+
+def test_something_else_answers(tmp_path: Path) -> None:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / protocol.SOCKET_NAME))
+    listener.listen()
+
+    def answer(data: bytes) -> None:
+        sock, _address = listener.accept()
+        sock.recv(1000)
+        sock.sendall(data)
+        sock.close()
+
+    for data in (b"HTTP/1.1 400 Bad Request\r\n", b"[]\n", b""):
+        thread = threading.Thread(target=answer, args=(data,))
+        thread.start()
+        with ControlClient(tmp_path) as client, pytest.raises(AgentNotReachable):
+            client.call("ping")
+        thread.join()
+    listener.close()

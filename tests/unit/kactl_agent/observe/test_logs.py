@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from kactl_agent.observe.logs import LogFormat, LogWriter
+from kactl_agent.runtime.frames import LogRecord
+
+RECORD = LogRecord(1_767_225_600_000_000_000, "warning", "vrrp", "VI_1: hello", {"code": "x y", "n": 3})
+
+
+def lines(form: LogFormat, record: LogRecord = RECORD, level: str = "info", detail: bool = False) -> str:
+    stream = io.StringIO()
+    LogWriter(form, level, detail, stream).write(record)
+    return stream.getvalue()
+
+
+def test_text() -> None:
+    assert lines(LogFormat.TEXT) == "2026-01-01T00:00:00.000Z warning vrrp: VI_1: hello\n"
+    assert lines(LogFormat.TEXT, detail=True).endswith('VI_1: hello code="x y" n=3\n')
+
+
+def test_journal_has_the_priority_of_sd_daemon() -> None:
+    assert lines(LogFormat.JOURNAL) == "<4>vrrp: VI_1: hello\n"
+
+
+def test_json_is_one_object_a_line() -> None:
+    text = lines(LogFormat.JSON, LogRecord(0, "info", "vrrp", "two\nlines\0", {"code": "c"}))
+    assert text.count("\n") == 1
+    assert json.loads(text) == {
+        "time": "1970-01-01T00:00:00.000Z", "level": "info", "process": "vrrp", "message": "two\nlines\0", "code": "c",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("form", [LogFormat.TEXT, LogFormat.JOURNAL])
+def test_nothing_forges_a_second_line(form: LogFormat) -> None:
+    text = lines(form, LogRecord(0, "info", "vrrp", "a\n<0>b\x1b[31m\x85", {"k": "v\nw"}), detail=True)
+    assert text.count("\n") == 1
+    assert text.splitlines() == [text[:-1]]
+    assert "\x1b" not in text
+
+
+def test_levels() -> None:
+    assert lines(LogFormat.TEXT, level="error") == ""
+    assert lines(LogFormat.TEXT, level="warning") != ""
+
+
+def test_a_closed_stream_is_no_failure() -> None:
+    stream = io.StringIO()
+    stream.close()
+    LogWriter(LogFormat.TEXT, "info", False, stream).write(RECORD)

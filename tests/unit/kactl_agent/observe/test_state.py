@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+
+from kactl_agent.observe.dumps import render_json, render_text
+from kactl_agent.observe.state import AgentState
+from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.runtime.frames import Heartbeat, ProcessState, Snapshot
+from kactl_agent.vrrp.actions import InterfaceState, Startup
+from kactl_agent.vrrp.instance import VrrpInstance
+from kactl_agent.vrrp.settings import SECOND, Family, VirtualAddress, VrrpSettings
+
+SETTINGS = VrrpSettings(
+    name="VI_1", interface="eth0", virtual_router_id=51, version=2, family=Family.IPV4, priority=150,
+    addresses=(VirtualAddress(bytes((192, 0, 2, 10)), 24, "eth0"),), auth_password=b"secret77",
+)  # fmt: skip
+WALL = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
+BOOT = 5_000 * SECOND  # the engine's clock at that moment
+
+
+def snapshot(instance: VrrpInstance, seconds: int) -> Snapshot:
+    return Snapshot(BOOT + seconds * SECOND, WALL + seconds * SECOND, instance.snapshot())
+
+
+def master() -> VrrpInstance:
+    instance = VrrpInstance(SETTINGS)
+    up = InterfaceState(True, True, bytes((192, 0, 2, 1)), b"\2\0\0\0\0\1", 1500)
+    instance.handle_event(up, BOOT)
+    instance.handle_event(Startup(), BOOT)
+    deadline = instance.deadline()
+    assert deadline is not None
+    instance.handle_timer(deadline)
+    return instance
+
+
+def state() -> AgentState:
+    configuration = AgentConfiguration(revision="r7", file="/etc/kactl/agent.yaml", router_id="lb1", vrrp=(SETTINGS,))
+    return AgentState(
+        configuration, 4711, lambda: WALL + 60 * SECOND, lambda: BOOT + 60 * SECOND, started=BOOT - 2 * SECOND
+    )
+
+
+def test_the_document_of_a_master() -> None:
+    known = state()
+    known.take_snapshot(snapshot(master(), 10))
+    known.take_process(ProcessState("vrrp", 99, 2, "killed by SIGKILL"))
+    document = known.status()
+    assert json.loads(json.dumps(document)) == document
+    assert document["schema_version"] == 1
+    assert document["agent"]["pid"] == 4711
+    assert document["agent"]["uptime_s"] == 62.0
+    assert document["agent"]["config_revision"] == "r7"
+    assert document["agent"]["processes"]["vrrp"] == {"pid": 99, "restarts": 2, "last_exit": "killed by SIGKILL"}
+    instance = document["vrrp"]["instances"]["VI_1"]
+    assert instance["state"] == "MASTER"
+    assert instance["since"] == "2026-01-01T00:00:03.414Z", "3 adverts and a skew of 106/256 s after the start"
+    assert instance["priority"] == {"configured": 150, "effective": 150, "contributions": []}
+    assert instance["master"] == "192.0.2.1"
+    assert instance["virtual_ipaddress"] == ["192.0.2.10/24"]
+    assert instance["statistics"]["became_master"] == 1
+    assert "secret77" not in json.dumps(document)
+    for key in ("ipvs", "bfd"):
+        assert key in document
+
+
+def test_as_of_is_when_the_worker_was_last_heard_of() -> None:
+    known = state()
+    known.take_snapshot(snapshot(master(), 10))
+    assert known.status()["as_of"] == "2026-01-01T00:00:10.000Z"
+    known.take_heartbeat(Heartbeat(BOOT + 12 * SECOND, WALL + 12 * SECOND, 5, 1_500_000, 1, 3))
+    document = known.status()
+    assert document["as_of"] == "2026-01-01T00:00:12.000Z"
+    assert document["agent"]["timers"] == {"handled": 5, "latest_ms": 1.5, "later_than_10ms": 1}
+    assert document["agent"]["dropped_records"] == 3
+
+
+def test_since_does_not_move_when_the_clock_is_set() -> None:
+    known = state()
+    instance = master()
+    known.take_snapshot(snapshot(instance, 10))
+    before = known.status()["vrrp"]["instances"]["VI_1"]["since"]
+    frame = snapshot(instance, 20)
+    known.take_snapshot(Snapshot(frame.now, frame.at + 3600 * SECOND, frame.snapshot))
+    assert known.status()["vrrp"]["instances"]["VI_1"]["since"] == before
+
+
+def test_nothing_is_made_up_while_the_worker_is_away() -> None:
+    known = state()
+    known.take_snapshot(snapshot(master(), 10))
+    known.forget_instances()
+    instance = known.status()["vrrp"]["instances"]["VI_1"]
+    assert (instance["state"], instance["since"], instance["master"]) == ("INIT", None, None)
+    assert instance["virtual_ipaddress"] == ["192.0.2.10/24"]
+
+
+def test_dumps() -> None:
+    known = state()
+    known.take_snapshot(snapshot(master(), 10))
+    document = known.status()
+    assert json.loads(render_json(document)) == document
+    text = render_text(document)
+    assert text.startswith("as of: 2026-01-01T00:00:10.000Z\nagent:\n  version: ")
+    assert "\nvrrp_instance VI_1:\n  state: MASTER\n" in text
+    assert "  priority:\n    configured: 150\n    effective: 150\n    contributions: none\n" in text
+    assert "  virtual_ipaddress: 192.0.2.10/24\n" in text

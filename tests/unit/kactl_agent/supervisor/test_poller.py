@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+from kactl_agent.runtime import frames
+from kactl_agent.runtime.ipc import Edge, socket_pair
+from kactl_agent.supervisor.poller import Poller
+
+
+@pytest.fixture
+def poller() -> Iterator[Poller]:
+    made = Poller()
+    before = signal.getsignal(signal.SIGUSR1)
+    yield made
+    made.after_fork()
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_timers_fire_in_order_and_cancelled_ones_never(poller: Poller) -> None:
+    fired: list[str] = []
+    poller.call_later(0.03, lambda: fired.append("b"))
+    poller.call_later(0.01, lambda: fired.append("a"))
+    poller.call_later(0.02, lambda: fired.append("never")).cancel()
+    poller.call_later(0.04, poller.stop)
+    poller.run()
+    assert fired == ["a", "b"]
+
+
+def test_readers(poller: Poller) -> None:
+    readable, writable = os.pipe()
+    poller.add_reader(readable, lambda: (os.read(readable, 1), poller.stop()))
+    poller.call_later(0.01, lambda: os.write(writable, b"x"))
+    poller.run()
+    poller.remove_reader(readable)
+    os.close(readable)
+    os.close(writable)
+
+
+def test_what_is_queued_on_an_edge_is_sent(poller: Poller) -> None:
+    ours, theirs = (Edge(sock) for sock in socket_pair())
+    poller.add_edge(ours, lambda: None)
+    ours.post(frames.WorkerStarted("x"))
+    poller.run_once()
+    assert theirs.receive() == [(frames.WorkerStarted("x"), [])]
+    ended: list[bool] = []
+    poller.add_edge(ours, lambda: (ended.append(True), poller.remove_edge(ours)))
+    theirs.close()
+    poller.run_once()
+    assert ended
+    ours.close()
+
+
+def test_signals_are_handled_in_the_loop(poller: Poller) -> None:
+    heard: list[str] = []
+    poller.on_signals({signal.SIGUSR1: lambda: heard.append("usr1")})
+    os.kill(os.getpid(), signal.SIGUSR1)
+    deadline = time.monotonic() + 5
+    while not heard and time.monotonic() < deadline:
+        poller.run_once()
+    assert heard == ["usr1"]
