@@ -1,8 +1,8 @@
 """Convert every keepalived.conf of a folder to YAML and back, and again: `make corpus CORPUS=dir`.
 
-Prints a table: lossless (keepalived.conf -> YAML -> keepalived.conf -> YAML gives the same YAML), refused with a reason, and
-faults: an exception, YAML or keepalived.conf of our own making that is not read back, YAML that differs. Exit status 1 with
-any fault. `--index FILE` (tab-separated with columns file, stratum, quality) splits the table.
+Prints a table: lossless (keepalived.conf -> YAML -> keepalived.conf -> YAML gives the same YAML), refused with a
+reason, and faults: an exception, YAML or keepalived.conf of our own making that is not read back, YAML that differs.
+Exit status 1 with any fault. `--index FILE` (tab-separated with columns file, stratum, quality) splits the table.
 """
 
 from __future__ import annotations
@@ -121,7 +121,9 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--index", type=Path, help="table of strata and qualities")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--list", action="append", default=[], metavar="WORD", help="list files of this outcome or finding")
+    parser.add_argument(
+        "--list", action="append", default=[], metavar="WORD", help="list files of this outcome or finding"
+    )
     options = parser.parse_args()
     files = sorted(p for p in options.folder.rglob("*") if p.is_file())
     with ProcessPoolExecutor(options.jobs) as pool:

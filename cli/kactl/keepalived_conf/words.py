@@ -51,7 +51,7 @@ def _render(word: str, *, quoted: bool) -> str:
         return word
     if quoted and not isinstance(word, Environment):
         return quote(word)
-    plain = not isinstance(word, Quoted) and word and not re.search(r'[\s"#!{}\\]', word)
+    plain = not isinstance(word, Quoted) and word and not re.search(r'[\s"#!{}]', word)
     return word if plain else f'"{word}"'
 
 

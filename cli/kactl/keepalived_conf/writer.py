@@ -120,7 +120,7 @@ class _Writer:
             if found.keyword.position is not None or found.keyword.header:
                 above += _all_comments(_child(origin, found.name))
         self.comments(indent, above)
-        words = header + write_line(self._with_secrets(block, origin), header=True)
+        words = header + write_line(block, header=True)
         self._add(indent, words, origin, origin.behind, opens_block=True)
         self.fields(block, origin, indent + INDENT)
         self._close(origin, indent)

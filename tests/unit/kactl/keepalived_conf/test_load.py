@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+from kactl.keepalived_conf.load import load
+from kactl.keepalived_conf.preprocess import ExpandOptions
+from support.conversion import assert_stable, codes, document_of
+
+INSTANCE = (
+    "vrrp_instance {} {{\n interface eth0\n virtual_router_id {}\n virtual_ipaddress {{\n 10.0.0.{}\n }}\n{}\n}}\n"
+)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# only a comment\n", "foo bar\n", "hello {\n world\n}\n", "$A=1\n"])
+def test_a_file_without_any_known_keyword_is_refused(text: str):
+    assert codes(document_of(text).errors)[-1] == ("no-known-keyword", 0, "refused")
+
+
+def test_a_file_with_one_known_keyword_is_taken():
+    assert document_of("foo bar\nglobal_defs {\n}\n").errors == []
+
+
+def test_an_unknown_tracker_is_carried():
+    document = document_of(INSTANCE.format("V", 1, 1, " track_script {\n nosuch\n }"))
+    assert not document.errors
+    assert document.config.vrrp_instance["V"].track_script == ()
+    assert document.config.vrrp_instance["V"].x_keepalived == ("track_script {\n  nosuch\n}",)
+    assert ("unknown-reference", 8, "carried") in codes(document.diagnostics)
+
+
+def test_a_member_that_does_not_exist_is_carried_alone():
+    document = document_of(INSTANCE.format("V", 1, 1, "") + "vrrp_sync_group G {\n group {\n V nosuch\n }\n}\n")
+    group = document.config.vrrp_sync_group["G"]
+    assert (group.group, group.x_keepalived) == (("V",), ("group {\n  nosuch\n}",))
+
+
+def test_what_the_agent_would_refuse_is_carried():
+    text = INSTANCE.format("V", 1, 1, "") + "vrrp_instance W {\n virtual_router_id 2\n priority 5\n}\n"
+    document = document_of(text)
+    assert not document.errors
+    assert list(document.config.vrrp_instance) == ["V"]
+    assert "vrrp_instance W {" in document.config.x_keepalived[0]
+    assert_stable(text)
+
+
+def test_leaving_one_thing_out_can_leave_another_incomplete():
+    text = (
+        "virtual_server 10.0.0.1 80 {\n protocol TCP\n lb_algo rr\n lb_kind NAT\n real_server 10.0.0.2 80 {\n"
+        "  BFD_CHECK {\n   name nosuch\n  }\n }\n}\n"
+    )
+    document = document_of(text)
+    assert not document.errors
+    (server,) = document.config.virtual_server[0].real_server
+    assert server.x_keepalived == ("BFD_CHECK {\n  name nosuch\n}",)
+    assert_stable(text)
+
+
+def test_included_files_are_sources_and_have_their_own_places():
+    files = {"/etc/a.conf": b"global_defs {\n bogus 1\n}\n"}
+    options = ExpandOptions(
+        read_file=files.__getitem__, glob=lambda pattern: [pattern], file_mode=lambda path: 0o100644
+    )
+    document = load(b"include /etc/a.conf\n", "/etc/main.conf", options).document
+    assert not document.errors
+    assert list(document.sources) == ["/etc/main.conf", "/etc/a.conf"]
+    (unknown,) = [d for d in document.diagnostics if d.code == "unknown-keyword"]
+    assert (unknown.place.file, unknown.place.line) == ("/etc/a.conf", 2)
+
+
+def test_config_id_and_definitions_choose():
+    text = "$NAME=file\nglobal_defs {\n@a router_id $NAME\n@^a router_id other\n}\n"
+    assert document_of(text, config_id="a").config.global_defs.router_id == "file"
+    assert document_of(text, config_id="b").config.global_defs.router_id == "other"
+    assert document_of(text, config_id="a", defines={"NAME": "mine"}).config.global_defs.router_id == "mine"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "vrrp_script s {\n script \"/x 'a b'\" # c\n bogus \\# x\n}\n",
+        "vrrp_script s {\n script /x\n}\nvrrp_script s {\n script /y # z\n}\n",
+        INSTANCE.format("V", 1, 300, " virtual_ipaddress {\n # a\n x.x.x.x # b\n }"),
+        "virtual_server_group g {\n 10.0.0.1 80\n bad\n}\nvirtual_server group g {\n protocol TCP\n}\n",
+        INSTANCE.format("V", 1, 1, " track_interface eth0\n authentication {\n auth_type PASS # x\n } # y"),
+        "global_defs {\n # only comments\n}\nvrrp_sync_group G {\n group {\n }\n}\n",
+        "static_routes {\n 10.0.0.0/8 via 10.0.0.1 dev eth0\n 10.0.0.0/8 via 10.0.0.1 bogus\n}\n",
+    ],
+)
+def test_there_back_and_there_again_is_the_same(text: str):
+    assert_stable(text)
+
+
+def test_outcomes_count_every_statement():
+    loaded = load(b"vrrp_script s {\n script /x\n interval 2 3\n bogus\n}\n", "f")
+    assert {outcome.value: count for outcome, count in loaded.outcomes.items()} == {
+        "converted": 2,
+        "repaired": 1,
+        "carried": 1,
+    }
