@@ -226,7 +226,7 @@ class _Binder:
             message, hint = fault.message, fault.hint
             if secret and text:
                 message, hint = message.replace(f"`{text}`", "the text"), hint.replace(text, "...")
-            self.fault("bad-value", message, event, hint=hint)
+            self.fault("bad-value", f"{self.here}: {message}", event, hint=hint)
             return UNSET
 
     def secret(self, start: Event) -> Any:

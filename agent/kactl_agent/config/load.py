@@ -141,7 +141,7 @@ class _Loader:
         return document
 
     def include(self, document: Document, include: Include, name: str) -> None:
-        pattern = os.path.join(os.path.dirname(name), include.pattern)  # noqa: PTH118, PTH120 - "-" and "" stay as they are
+        pattern = os.path.normpath(Path(name).parent / include.pattern)
         if globbing.has_magic(include.pattern):
             paths = self.glob(pattern)
             if not paths:
