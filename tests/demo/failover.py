@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import re
 import signal
@@ -122,7 +123,8 @@ class Client:
     def __init__(self, folder: Path) -> None:
         self.log = folder / "ping.log"
         self._read_to = 0
-        self.sent = 0
+        self.first = 0  # what was sent before the first answer is not lost: nobody held the address yet
+        self.latest = 0
         self.answered = 0
         self.last_answer = 0.0
         self.gaps: list[tuple[float, float]] = []
@@ -151,7 +153,16 @@ class Client:
                 self.gaps.append((self.last_answer, at))
             self.last_answer = at
             self.answered += 1
-            self.sent = max(self.sent, sequence)
+            self.first = self.first or sequence
+            self.latest = max(self.latest, sequence)
+
+    @property
+    def sent(self) -> int:
+        return self.latest - self.first + 1 if self.first else 0
+
+    @property
+    def lost(self) -> int:
+        return max(0, self.sent - self.answered)
 
     @property
     def silent_for(self) -> float:
@@ -187,6 +198,8 @@ class Stage:
         self.client = client
         self.story = story
         self.caption = ""
+        self.keep_screens = False
+        self.screens: list[Panel] = []
         self._said: dict[str, str] = {}
         self._live: Live | None = None
 
@@ -214,8 +227,7 @@ class Stage:
 
     def _client_line(self) -> Text:
         self.client.read()
-        lost = max(0, self.client.sent - self.client.answered)
-        line = Text(f"client: {self.client.answered} pings answered, {lost} lost   ")
+        line = Text(f"client: {self.client.answered} pings answered, {self.client.lost} lost   ")
         if self.client.silent_for > 4 * PING_INTERVAL:
             line.append(f"no answer for {self.client.silent_for:.1f} s", "bold red")
         elif self.client.last_answer:
@@ -245,6 +257,8 @@ class Stage:
             self.refresh()
             time.sleep(0.05)
         self.refresh()
+        if self.keep_screens:
+            self.screens.append(self.screen())
 
 
 def build_network(nodes: list[Node]) -> None:
@@ -265,7 +279,7 @@ def convert(console: Console, folder: Path) -> list[Path]:
     """One keepalived.conf becomes one agent.yaml for each router: the config id chooses its lines."""
     source = HERE / "keepalived.conf"
     console.rule("a keepalived.conf for both routers")
-    console.print(source.read_text(encoding="utf-8"), markup=False, highlight=False)
+    console.print(source.read_text(encoding="utf-8"), markup=False, highlight=False, soft_wrap=True)
     results = []
     for name in ("lb1", "lb2"):
         target = folder / f"{name}.yaml"
@@ -275,7 +289,7 @@ def convert(console: Console, folder: Path) -> list[Path]:
             raise RuntimeError(f"kactl convert failed:\n{done.stderr}")
         results.append(target)
     console.rule("kactl convert keepalived.conf --id lb1")
-    console.print(results[0].read_text(encoding="utf-8"), markup=False, highlight=False)
+    console.print(results[0].read_text(encoding="utf-8"), markup=False, highlight=False, soft_wrap=True)
     return results
 
 
@@ -306,9 +320,6 @@ def play(stage: Stage, story: Story, lb1: Node, lb2: Node) -> None:
 
 def closing(console: Console, story: Story, client: Client) -> None:
     """The timeline with causes, and what it meant for the client."""
-    client.read()
-    for start, end in client.gaps:
-        story.tell("client", f"answered again after {end - start:.2f} s", end)
     table = Table(title="what happened, and why", title_style="bold", box=None, padding=(0, 2))
     for heading in ("time", "who", "what"):
         table.add_column(heading)
@@ -318,18 +329,26 @@ def closing(console: Console, story: Story, client: Client) -> None:
     console.print()
     console.print(table)
     longest = max((end - start for start, end in client.gaps), default=0.0)
-    lost = max(0, client.sent - client.answered)
-    console.print(f"\nfailover time the client saw: {longest:.2f} s ({lost} of {client.sent} pings lost)", style="bold")
     console.print(
-        "allowed by VRRP: 3 x 1 s + skew (256 - 100)/256 s = 3.61 s, and the second a new master's first packet takes\n"
+        f"\nfailover time the client saw: {longest:.2f} s ({client.lost} of {client.sent} pings lost)", style="bold"
     )
+    console.print("VRRP allows 3 x 1 s + skew (256 - 100)/256 s = 3.61 s after the last advert of a master that dies\n")
+
+
+def record(path: str, screens: list[Panel], story: Story, client: Client) -> None:
+    """The screens that matter and the timeline, as a picture."""
+    console = Console(record=True, file=io.StringIO(), width=112)
+    for screen in (screens[1], screens[3], screens[-1]):
+        console.print(screen)
+    closing(console, story, client)
+    console.save_svg(path, title="make demo")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--svg", help="record the closing screen as an SVG")
     arguments = parser.parse_args()
-    console = Console(record=bool(arguments.svg), width=120 if arguments.svg else None)
+    console = Console()
     if os.getpid() > 2 and not os.environ.get("KACTL_DEMO_ANYWAY"):
         print("start this with `make demo`: it wants namespaces of its own", file=sys.stderr)
         return 2
@@ -343,11 +362,15 @@ def main() -> int:
         story = Story()
         client = Client(folder)
         stage = Stage(console, [lb1, lb2], client, story)
+        stage.keep_screens = bool(arguments.svg)
         try:
             with stage.open():
                 play(stage, story, lb1, lb2)
             for node in (lb1, lb2):
                 story.collect(node)
+            client.read()
+            for start, end in client.gaps:
+                story.tell("client", f"answered again after {end - start:.2f} s", end)
         finally:
             client.process.kill()
             for node in (lb1, lb2):
@@ -359,7 +382,7 @@ def main() -> int:
                         node.process.wait(5)
         closing(console, story, client)
         if arguments.svg:
-            console.save_svg(arguments.svg, title="make demo")
+            record(arguments.svg, stage.screens, story, client)
     return 0
 
 
