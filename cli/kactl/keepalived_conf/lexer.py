@@ -11,10 +11,11 @@ import re
 
 from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
 
-from kactl.keepalived_conf.tree import LineKind, SourceFile, SourceLine, Word
+from kactl.keepalived_conf.tree import LineKind, SourceFile, Word
 
 BLANKS = " \t\f\v\r\n"
 LINE_LIMIT = 1023  # bytes without the terminator: keepalived reads lines into a buffer of 1024
+LINE_COUNT_LIMIT = 1_000_000
 _REPORTED_CONTROL_LINES = 10
 
 # A column map: one number is the column of the first character of a text that stands in its line as it is; a list has a
@@ -34,7 +35,7 @@ _LEXEME = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|\\(.)|(["#!])', re.DOTALL)
 def parse_source(data: bytes, name: str) -> SourceFile:
     """Decode a file and classify its lines; never fails, and `render()` gives `data` back.
 
-    Findings: `encoding` (not UTF-8: read as latin-1), `byte-order-mark`, and the error `control-bytes`: such a file
+    Findings: `encoding` (not UTF-8: read as latin-1), `byte-order-mark`, and the errors `control-bytes` and `too-many-lines`: such a file
     is not to be expanded.
     """
     findings: list[Diagnostic] = []
@@ -68,57 +69,65 @@ def parse_source(data: bytes, name: str) -> SourceFile:
                 effect=Effect.CONVERTED,
             )
         )
-    findings.extend(_find_control_bytes(text, name))
-    return SourceFile(name, _classify_lines(text), encoding, bom, findings)
+    faults = _find_control_bytes(text, name) or _check_size(text, name)
+    if faults:
+        return SourceFile(name, [text], [LineKind.REFUSED], encoding, bom, findings + faults)
+    lines, kinds = _classify_lines(text)
+    return SourceFile(name, lines, kinds, encoding, bom, findings)
+
+
+def _check_size(text: str, name: str) -> list[Diagnostic]:
+    count = text.count("\n")
+    if count <= LINE_COUNT_LIMIT:
+        return []
+    message = f"the file has {count} lines; no more than {LINE_COUNT_LIMIT} are read"
+    return [Diagnostic("too-many-lines", message, Place(name), effect=Effect.REFUSED)]
 
 
 def _find_control_bytes(text: str, name: str) -> list[Diagnostic]:
-    if not _CONTROL.search(text):
-        return []
+    """An error for the first control byte of each line, for the first lines that have one."""
     findings: list[Diagnostic] = []
-    affected = 0
-    for number, line in enumerate(text.split("\n"), 1):
-        match = _CONTROL.search(line)
-        if match is None:
-            continue
-        affected += 1
-        if affected <= _REPORTED_CONTROL_LINES:
-            findings.append(
-                Diagnostic(
-                    "control-bytes",
-                    f"the line contains the control byte 0x{ord(match[0]):02x}",
-                    Place(name, number, match.start() + 1),
-                    hint="a configuration is text; its only control characters are tabs, form feeds and line ends",
-                    effect=Effect.REFUSED,
-                )
-            )
-    if affected > _REPORTED_CONTROL_LINES:
+    position = 0
+    number = 1
+    while match := _CONTROL.search(text, position):
+        number += text.count("\n", position, match.start())
+        if len(findings) == _REPORTED_CONTROL_LINES:
+            place = Place(name, number)
+            hint = "this does not look like a text file"
+            message = "more lines contain control bytes"
+            findings.append(Diagnostic("control-bytes", message, place, hint=hint, effect=Effect.REFUSED))
+            break
+        column = match.start() - text.rfind("\n", 0, match.start())
         findings.append(
             Diagnostic(
                 "control-bytes",
-                f"{affected} lines contain control bytes; the first {_REPORTED_CONTROL_LINES} are reported",
-                Place(name),
-                hint="this does not look like a text file",
+                f"the line contains the control byte 0x{ord(match[0]):02x}",
+                Place(name, number, column),
+                hint="a configuration is text; its only control characters are tabs, form feeds and line ends",
                 effect=Effect.REFUSED,
             )
         )
+        position = text.find("\n", match.start())
+        if position < 0:
+            break
     return findings
 
 
-def _classify_lines(text: str) -> list[SourceLine]:
+def _classify_lines(text: str) -> tuple[list[str], list[LineKind]]:
     """Split at line feeds only, keeping them: every other character stays inside its line."""
-    physical = text.split("\n")
-    last = physical.pop()
-    lines: list[SourceLine] = []
+    lines = text.split("\n")
+    last = lines.pop()
+    lines = [line + "\n" for line in lines]
+    if last:
+        lines.append(last)
+    kinds: list[LineKind] = []
     continued = False
-    for line in physical:
+    for line in lines:
         kind = LineKind.CONTINUATION if continued else classify_line(line)
         if continued or kind is LineKind.DEFINITION or kind is LineKind.CONDITIONAL:
             continued = _continues(line, kind)
-        lines.append(SourceLine(line + "\n", kind))
-    if last:
-        lines.append(SourceLine(last, LineKind.CONTINUATION if continued else classify_line(last)))
-    return lines
+        kinds.append(kind)
+    return lines, kinds
 
 
 def _continues(line: str, kind: LineKind) -> bool:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from kactl_agent.config.diagnostics import Effect, Place, Severity
 
@@ -51,6 +52,7 @@ class LogicalLines:
         self._base = ""  # directory of the file being read, as messages show it
         self._checks: frozenset[str] = frozenset()
         self._lines = 0
+        self._statements = 0
         self._characters = 0
 
     def next_line(self) -> Line | None:
@@ -113,21 +115,22 @@ class LogicalLines:
     def _count_line(self, text: str, file: str, line: int) -> None:
         self._lines += 1
         if self._lines > self._limits.lines:
-            message = f"the configuration expands to more than {self._limits.lines} lines"
-            self._findings.error("expansion-limit", message, Place(file, line))
-            raise StoppedError
+            self._exceed_lines(Place(file, line))
         self._characters += len(text)
         if self._characters > self._limits.characters:
             self.add_characters(0, Place(file, line))
+
+    def _exceed_lines(self, place: Place) -> NoReturn:
+        message = f"the configuration expands to more than {self._limits.lines} lines"
+        self._findings.error("expansion-limit", message, place)
+        raise StoppedError
 
     def _file_lines(self, source: SourceFile) -> Iterator[Line]:
         """The logical lines of a file; plain statements and comments go to the blocks at once."""
         blocks = self._blocks
         name = source.name
         head: Line | None = None  # a definition whose continuation lines are being collected
-        for number, physical in enumerate(source.lines, 1):
-            text = physical.text
-            kind = physical.kind
+        for number, (text, kind) in enumerate(zip(source.lines, source.kinds, strict=True), 1):
             if head is not None and kind is not LineKind.CONTINUATION:
                 yield head
                 head = None
@@ -139,13 +142,12 @@ class LogicalLines:
                 continue
             column = len(text) - len(text.lstrip(BLANKS)) + 1
             if kind is LineKind.STATEMENT and len(text) < 256 and not _NOT_PLAIN.search(stripped):
-                self._count_line(stripped, name, number)
                 blocks.start_line(column)
                 self.statement(stripped, column, name, number)
                 continue
             line = self._decommented(stripped, column, name, number)
             if kind is LineKind.CONTINUATION:
-                if head is not None:
+                if head is not None and (line.text != "\\" or line.comment is not None):
                     head.continuation.append(line)
             elif kind is LineKind.DEFINITION or kind is LineKind.CONDITIONAL:
                 head = line
@@ -156,8 +158,9 @@ class LogicalLines:
 
     def _decommented(self, text: str, column: int, file: str, number: int) -> Line:
         """A physical line without its comment, and without what cannot be read of it."""
-        code, columns, comment, quote = split_comment(text, column)
-        if len(text) > LINE_LIMIT // 4 and len(text.encode()) > LINE_LIMIT:
+        too_long = len(text) > LINE_LIMIT // 4 and len(text.encode()) > LINE_LIMIT
+        code, columns, comment, quote = split_comment(text[: self._limits.line_length] if too_long else text, column)
+        if too_long:
             self._findings.warn(
                 "line-too-long",
                 f"the line is longer than {LINE_LIMIT} bytes, and keepalived skips it",
@@ -182,6 +185,9 @@ class LogicalLines:
 
     def statement(self, text: str, columns: Columns, file: str, line: int) -> None:
         """Add a statement to the blocks; `include_check` in global_defs takes effect here."""
+        self._statements += 1
+        if self._statements > self._limits.lines:
+            self._exceed_lines(Place(file, line))
         parent = self._blocks.parent
         directive = self._blocks.statement(text, columns, file, line)
         if text.startswith("include_check") and parent is not None and parent.keyword == "global_defs":

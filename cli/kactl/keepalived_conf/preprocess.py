@@ -7,6 +7,7 @@ apart, and what stands behind a brace is a new line.
 
 from __future__ import annotations
 
+import gc
 import re
 from dataclasses import dataclass
 
@@ -47,7 +48,13 @@ _CONDITION = re.compile(r"@(\^?)([^ \t\f\v\r\n]*+)[ \t\f\v\r\n]*+")
 
 def expand(source: SourceFile, options: ExpandOptions | None = None) -> Expansion:
     """Expand a file. Never raises; with an ERROR among the findings the directives are incomplete."""
-    return _Expander(options or ExpandOptions()).run(source)
+    collecting = gc.isenabled()
+    gc.disable()  # a tree has no cycles, and looking for them in a million growing objects takes longer than building it
+    try:
+        return _Expander(options or ExpandOptions()).run(source)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @dataclass(slots=True)
@@ -161,6 +168,7 @@ class _Expander:
             piece, piece_columns = split_statement(text, columns, start, stop)
             if piece:
                 if start and (piece[0] in "@$~" or includes.match_include(piece)) and self._is_special(piece):
+                    self._lines.add_characters(len(text) - start, Place(line.file, line.line))
                     return _Rest(text[start:], columns_from(columns, start), expanded)
                 self._lines.statement(piece, piece_columns, line.file, line.line)
             if end < 0:

@@ -55,27 +55,25 @@ class LineKind(Enum):
     CONDITIONAL = "conditional"  # @id text
     SEQUENCE = "sequence"  # ~SEQ(...) text, ~LST(...) text
     INCLUDE = "include"
-
-
-@dataclass(slots=True)
-class SourceLine:
-    """One physical line; `text` includes its line terminator, where it has one."""
-
-    text: str
-    kind: LineKind
+    REFUSED = "refused"  # the text of a file that is not taken apart, because it is no configuration
 
 
 @dataclass(slots=True)
 class SourceFile:
-    """A file as it stands. `name` is the path it is reported under; `findings` is what was noticed while decoding."""
+    """A file as it stands. `name` is the path it is reported under; `findings` is what was noticed while decoding.
+
+    `lines` are the physical lines with their terminators, `kinds` what each of them is. (Two lists, and not one of objects: a
+    file of a million lines must not keep the garbage collector busy.)
+    """
 
     name: str
-    lines: list[SourceLine]
+    lines: list[str]
+    kinds: list[LineKind]
     encoding: str  # "utf-8" or "latin-1"
     bom: bool = False
     findings: list[Diagnostic] = field(default_factory=list)
 
     def render(self) -> bytes:
         """The file's bytes, exactly as they were parsed."""
-        body = "".join([line.text for line in self.lines]).encode(self.encoding)
+        body = "".join(self.lines).encode(self.encoding)
         return codecs.BOM_UTF8 + body if self.bom else body
