@@ -30,9 +30,7 @@ output_option = click.option(
 )
 
 
-def reaches_agent(
-    command: Callable[Concatenate[Environment, P], int],
-) -> Callable[Concatenate[Environment, P], int]:
+def reaches_agent(command: Callable[Concatenate[Environment, P], int]) -> Callable[..., int]:
     """A command whose agent may not answer (exit 4) or may refuse (exit 1): both are said in one line."""
 
     @wraps(command)
