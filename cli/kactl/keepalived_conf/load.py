@@ -68,6 +68,8 @@ def _read(directives: list[Directive], at_end: list[str], sources: dict[str, str
     rounds = _ROUNDS
     while True:
         reading = read_directives(directives, at_end, sources, ignored)
+        if reading.document.errors:
+            return reading, kept  # what it lacks may be what could not be read
         problems = check.problems(reading.document)
         left_out: set[tuple[int, int | None]] = set()
         for problem in problems:
