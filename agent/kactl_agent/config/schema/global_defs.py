@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import UNSET
 
-from kactl_agent.config.schema.keyword import BOOL, FLAG, BlockKeywords, Keyword, Keywords
+from kactl_agent.config.schema.keyword import BOOL, FLAG, BlockKeywords, Keyword, Keywords, Legacy
 from kactl_agent.config.schema.network import InterfaceName, IpAddress, Port
 from kactl_agent.config.schema.script import Script, UserGroup
 from kactl_agent.config.schema.shapes import (
@@ -24,6 +24,7 @@ from kactl_agent.config.schema.shapes import (
     Scalar,
     Text,
     ValueFault,
+    WholeSeconds,
     WordList,
 )
 
@@ -51,6 +52,12 @@ class Umask(Scalar[str]):
                 f"`{wrong[0]}` is not a permission", "names such as IRUSR, IWGRP, IXOTH, IRWXU, joined by |"
             )
         return text
+
+    def read(self, words: Sequence[str], at: int) -> tuple[str, int]:
+        """Permissions may stand apart: `IWGRP | IWOTH`."""
+        if at < len(words) and not words[at][:1].isdigit():
+            return super().read([*words[:at], "".join(words[at:])], at)[0], len(words)
+        return super().read(words, at)
 
     def describe(self) -> str:
         return "<octal number>|<permission>[|<permission>...]"
@@ -113,7 +120,7 @@ class GarpExtraInterfaces(Keywords, frozen=True, kw_only=True):
     interval: Annotated[
         Maybe[int],
         Keyword(
-            Duration(decimals=0, minimum=1_000_000, maximum=86_400_000_000),
+            WholeSeconds(minimum=1_000_000, maximum=86_400_000_000),
             "Time from one to the next",
             position=0,
             required=True,
@@ -215,7 +222,7 @@ class LvsSyncDaemon(Keywords, frozen=True, kw_only=True):
     ] = UNSET
 
 
-_IDLE = Duration(decimals=0, maximum=2_678_400_000_000)
+_IDLE = WholeSeconds(maximum=2_678_400_000_000)
 
 
 class LvsTimeouts(Keywords, frozen=True, kw_only=True):
@@ -230,6 +237,22 @@ class LvsTimeouts(Keywords, frozen=True, kw_only=True):
 
 class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
     """global_defs: it may stand several times, each adding to the others."""
+
+    legacy: ClassVar[Mapping[str, Legacy]] = {
+        "lvs_id": Legacy("The name of this machine in versions before 1.1.12", "router_id"),
+        **dict.fromkeys(
+            (
+                "child_wait_time",
+                "instance",
+                "linkbeat_use_polling",
+                "namespace_with_ipsets",
+                "net_namespace",
+                "net_namespace_ipvs",
+                "use_pid_dir",
+            ),
+            Legacy("This stands outside of any block", "the same word outside of global_defs"),
+        ),
+    }
 
     router_id: Annotated[
         Maybe[str], Keyword(Text("name"), "Name of this machine in mails, SNMP and logs", default="the host name")
@@ -253,7 +276,7 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
     smtp_connect_timeout: Annotated[
         Maybe[int],
         Keyword(
-            Duration(decimals=0, minimum=1_000_000, maximum=4_294_000_000, low=1_000_000),
+            WholeSeconds(minimum=1_000_000, maximum=4_294_000_000, low=1_000_000),
             "Longest time to wait for a connection to the relay, and for each of its answers",
             default="30",
         ),
@@ -342,7 +365,7 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
     startup_script_timeout: Annotated[
         Maybe[int],
         Keyword(
-            Duration(decimals=0, minimum=1_000_000, maximum=1_000_000_000),
+            WholeSeconds(minimum=1_000_000, maximum=1_000_000_000),
             "End the startup script after this long",
             default="10",
         ),
@@ -353,7 +376,7 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
     shutdown_script_timeout: Annotated[
         Maybe[int],
         Keyword(
-            Duration(decimals=0, minimum=1_000_000, maximum=1_000_000_000),
+            WholeSeconds(minimum=1_000_000, maximum=1_000_000_000),
             "End the shutdown script after this long",
             default="10",
         ),
@@ -552,7 +575,7 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
     vrrp_garp_master_delay: Annotated[
         Maybe[int],
         Keyword(
-            Duration(decimals=0, maximum=4_294_967_295_000_000),
+            WholeSeconds(maximum=4_294_967_295_000_000),
             "Default of garp_master_delay: time from becoming MASTER to the second round of gratuitous ARPs; 0 for no second round",
             default="5",
             process="vrrp",
@@ -570,7 +593,7 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
     vrrp_garp_lower_prio_delay: Annotated[
         Maybe[int],
         Keyword(
-            Duration(decimals=0, maximum=4_294_967_295_000_000),
+            WholeSeconds(maximum=4_294_967_295_000_000),
             "Default of garp_lower_prio_delay: time from an advert of lower priority to the second round",
             default="vrrp_garp_master_delay",
             process="vrrp",
@@ -588,7 +611,7 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
     vrrp_garp_master_refresh: Annotated[
         Maybe[int],
         Keyword(
-            Duration(decimals=0, maximum=4_294_967_295_000_000),
+            WholeSeconds(maximum=4_294_967_295_000_000),
             "Default of garp_master_refresh: send gratuitous ARPs again and again at this interval while MASTER; 0 for never",
             default="0",
             process="vrrp",

@@ -35,7 +35,8 @@ class Keyword:
     word that may be, and on the way back is, written with its name before it (`[inst] NAME` of lvs_sync_daemon). again: what
     keepalived does with a second line of the keyword. drops_line: a bad value of this option, or saying it twice, makes
     keepalived ignore the whole line. bad_value: what a bad value of this option makes keepalived ignore, where its line as
-    a whole does otherwise.
+    a whole does otherwise. last: an option that is written behind all others, since keepalived swallows or refuses what
+    stands behind it.
     """
 
     shape: Shape
@@ -57,6 +58,7 @@ class Keyword:
     again: Again = "replaces"
     drops_line: bool = False
     bad_value: BadValue | None = None
+    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ def table_of(struct: type[Struct]) -> Table:
         fields.append(Field(attribute, keyword.name or attribute.rstrip("_"), keyword))
     if issubclass(struct, BlockKeywords):
         fields.sort(key=_order_in(struct))
+    fields.sort(key=lambda f: f.keyword.last)
     positional = tuple(
         sorted((f for f in fields if f.keyword.position is not None), key=lambda f: f.keyword.position or 0)
     )

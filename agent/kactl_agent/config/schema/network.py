@@ -40,6 +40,7 @@ class IpAddress(Scalar[str]):
     filler: str = ""
     words: tuple[str, ...] = ()  # words that may stand in its place, such as `default`
     multicast: bool = False
+    exact: bool = False  # a slash costs the value; elsewhere keepalived drops what follows it
 
     def read(self, words: Sequence[str], at: int) -> tuple[str, int]:
         if self.filler and words[at : at + 1] == [self.filler]:
@@ -52,12 +53,12 @@ class IpAddress(Scalar[str]):
         found = _canonical_address(text)
         if found is None:
             host = _canonical_address(text.partition("/")[0])
-            if host is not None and self.family in (None, host[1]):
-                # keepalived drops what follows the slash.
+            if host is not None and not self.exact and self.family in (None, host[1]):
                 raise ValueFault(
                     f"`{text}` is more than an IP address", "a prefix length has no place here", taken=host[0]
                 )
-            raise ValueFault(f"`{text}` is not an IP address", f"expected {self.describe()}")
+            hint = "a prefix length has no place here" if host is not None else f"expected {self.describe()}"
+            raise ValueFault(f"`{text}` is not an IP address", hint)
         address, family = found
         if self.family not in (None, family):
             raise ValueFault(f"`{text}` is an IPv{family} address", f"expected {self.describe()}")

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from msgspec import UNSET
 
 from kactl_agent.config.schema.addresses import StaticAddressEntry
 from kactl_agent.config.schema.bfd import BfdInstance
 from kactl_agent.config.schema.global_defs import GlobalDefs
-from kactl_agent.config.schema.keyword import FLAG, BlockKeywords, Keyword
+from kactl_agent.config.schema.keyword import FLAG, BlockKeywords, Keyword, Legacy, table_of
 from kactl_agent.config.schema.routes import StaticRouteEntry
 from kactl_agent.config.schema.rules import StaticRuleEntry
-from kactl_agent.config.schema.shapes import Block, Duration, Entries, Line, Maybe, Named, NamedEntries, Optional, Text
+from kactl_agent.config.schema.shapes import (
+    Block,
+    Entries,
+    Line,
+    Maybe,
+    Named,
+    NamedEntries,
+    Optional,
+    Text,
+    WholeSeconds,
+)
 from kactl_agent.config.schema.ssl import Ssl
 from kactl_agent.config.schema.static import GarpGroup, InterfaceDelays, LinkbeatInterface, TrackGroup
 from kactl_agent.config.schema.sync_group import SyncGroup
@@ -20,9 +31,20 @@ from kactl_agent.config.schema.track import TrackedFile, TrackedProcess, VrrpScr
 from kactl_agent.config.schema.virtual_server import GroupMember, VirtualServer
 from kactl_agent.config.schema.vrrp import VrrpInstance
 
+_GLOBAL_WORDS = ("vrrp_", "smtp_", "notification_", "notify_fifo", "router_id", "script_user", "enable_script_security")
+"""How the global settings begin that real files have outside of global_defs."""
+
 
 class Config(BlockKeywords, frozen=True, kw_only=True):
     """Everything that stands outside of any block."""
+
+    legacy: ClassVar[Mapping[str, Legacy]] = {
+        "real_server": Legacy("A real server stands inside its virtual_server", "virtual_server"),
+        **dict.fromkeys(
+            (word for word in table_of(GlobalDefs).by_word if word.startswith(_GLOBAL_WORDS)),
+            Legacy("A global setting stands inside global_defs", "the same word in global_defs"),
+        ),
+    }
 
     net_namespace: Annotated[
         Maybe[str],
@@ -65,7 +87,7 @@ class Config(BlockKeywords, frozen=True, kw_only=True):
     child_wait_time: Annotated[
         Maybe[int],
         Keyword(
-            Duration(decimals=0, maximum=4_294_967_295_000_000),
+            WholeSeconds(maximum=4_294_967_295_000_000),
             "Time that the worker processes have to end at the stop, before they are killed",
             default="5",
         ),

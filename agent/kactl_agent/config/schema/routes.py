@@ -52,7 +52,7 @@ class Gateway(Keywords, frozen=True, kw_only=True):
     ] = UNSET
     address: Annotated[
         Maybe[str],
-        Keyword(IpAddress(), "Address of the gateway", position=0, required=True, process="vrrp"),
+        Keyword(IpAddress(exact=True), "Address of the gateway", position=0, required=True, process="vrrp"),
     ] = UNSET
 
 
@@ -95,8 +95,8 @@ class EncapIp(Keywords, frozen=True, kw_only=True):
     id_: Annotated[Maybe[int], Keyword(U64, "Key that tells tunnels apart", default="0", name="id", process="vrrp")] = (
         UNSET
     )
-    dst: Annotated[Maybe[str], Keyword(IpAddress(4), "Outer destination address", process="vrrp")] = UNSET
-    src: Annotated[Maybe[str], Keyword(IpAddress(4), "Outer source address", process="vrrp")] = UNSET
+    dst: Annotated[Maybe[str], Keyword(IpAddress(4, exact=True), "Outer destination address", process="vrrp")] = UNSET
+    src: Annotated[Maybe[str], Keyword(IpAddress(4, exact=True), "Outer source address", process="vrrp")] = UNSET
     tos: Annotated[Maybe[str], Keyword(DSFIELD, "TOS of the outer header", process="vrrp")] = UNSET
     ttl: Annotated[Maybe[int], Keyword(U8, "TTL of the outer header", process="vrrp")] = UNSET
     flags: Annotated[Maybe[int], Keyword(U16, "Tunnel flags, as a number", process="vrrp")] = UNSET
@@ -108,8 +108,8 @@ class EncapIp6(Keywords, frozen=True, kw_only=True):
     id_: Annotated[Maybe[int], Keyword(U64, "Key that tells tunnels apart", default="0", name="id", process="vrrp")] = (
         UNSET
     )
-    dst: Annotated[Maybe[str], Keyword(IpAddress(6), "Outer destination address", process="vrrp")] = UNSET
-    src: Annotated[Maybe[str], Keyword(IpAddress(6), "Outer source address", process="vrrp")] = UNSET
+    dst: Annotated[Maybe[str], Keyword(IpAddress(6, exact=True), "Outer destination address", process="vrrp")] = UNSET
+    src: Annotated[Maybe[str], Keyword(IpAddress(6, exact=True), "Outer source address", process="vrrp")] = UNSET
     tc: Annotated[Maybe[str], Keyword(DSFIELD, "Traffic class of the outer header", process="vrrp")] = UNSET
     hoplimit: Annotated[Maybe[int], Keyword(U8, "Hop limit of the outer header", process="vrrp")] = UNSET
     flags: Annotated[Maybe[int], Keyword(U16, "Tunnel flags, as a number", process="vrrp")] = UNSET
@@ -170,7 +170,7 @@ class NextHop(Keywords, frozen=True, kw_only=True):
     as_: Annotated[
         Maybe[str],
         Keyword(
-            IpAddress(filler="to"),
+            IpAddress(filler="to", exact=True),
             "A new destination address: understood, and without effect on IP routes, as in keepalived",
             name="as",
             process="vrrp",
@@ -208,7 +208,7 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
     src: Annotated[
         Maybe[str],
         Keyword(
-            IpAddress(),
+            IpAddress(exact=True),
             "Preferred source address of packets that the machine itself sends",
             default="none",
             process="vrrp",
@@ -217,7 +217,7 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
     as_: Annotated[
         Maybe[str],
         Keyword(
-            IpAddress(filler="to"),
+            IpAddress(filler="to", exact=True),
             "A new destination address: understood, and without effect on IP routes, as in keepalived",
             name="as",
             process="vrrp",
@@ -462,19 +462,25 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
     ] = UNSET
     or_: Annotated[
         Maybe[str],
-        Keyword(IpAddress(), "A second gateway", name="or", replaced_by="nexthop", process="vrrp"),
+        Keyword(IpAddress(exact=True), "A second gateway", name="or", replaced_by="nexthop", process="vrrp"),
     ] = UNSET
-    # keepalived swallows the word behind these two, so they come last.
+    # keepalived swallows the word behind these two.
     inet: Annotated[
-        Maybe[bool], Keyword(FLAG, "Force the family to IPv4", default="that of the addresses", process="vrrp")
+        Maybe[bool],
+        Keyword(FLAG, "Force the family to IPv4", default="that of the addresses", last=True, process="vrrp"),
     ] = UNSET
     inet6: Annotated[
-        Maybe[bool], Keyword(FLAG, "Force the family to IPv6", default="that of the addresses", process="vrrp")
+        Maybe[bool],
+        Keyword(FLAG, "Force the family to IPv6", default="that of the addresses", last=True, process="vrrp"),
     ] = UNSET
     nexthop: Annotated[
         Maybe[tuple[NextHop, ...]],
         Keyword(
-            Repeated(Line(NextHop)), "Ways of a multipath route; they end the line", default="none", process="vrrp"
+            Repeated(Line(NextHop)),
+            "Ways of a multipath route; they end the line",
+            default="none",
+            last=True,
+            process="vrrp",
         ),
     ] = UNSET
 

@@ -202,14 +202,18 @@ class RuleEntry(Keywords, frozen=True, kw_only=True):
     no_track: Annotated[
         Maybe[bool], Keyword(FLAG, "No FAULT when the rule is deleted", default="off", process="vrrp")
     ] = UNSET
-    # keepalived swallows the word behind these two, so they come last.
+    # keepalived swallows the word behind these two.
     inet: Annotated[
         Maybe[bool],
-        Keyword(FLAG, "Force the family to IPv4", default="that of the addresses, else IPv4", process="vrrp"),
+        Keyword(
+            FLAG, "Force the family to IPv4", default="that of the addresses, else IPv4", last=True, process="vrrp"
+        ),
     ] = UNSET
     inet6: Annotated[
         Maybe[bool],
-        Keyword(FLAG, "Force the family to IPv6", default="that of the addresses, else IPv4", process="vrrp"),
+        Keyword(
+            FLAG, "Force the family to IPv6", default="that of the addresses, else IPv4", last=True, process="vrrp"
+        ),
     ] = UNSET
 
 
