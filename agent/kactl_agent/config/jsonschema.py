@@ -42,7 +42,7 @@ def json_schema() -> Json:
     root["patternProperties"] = {"^x-(?!keepalived$)": {"description": "A place for anchors; ignored"}}
     return {
         "$schema": DIALECT,
-        "$id": "https://kactl.dev/schema/agent.json",
+        "$id": "urn:kactl:agent-configuration",
         "title": "kactl agent configuration",
         **root,
         "$defs": definitions,
