@@ -127,6 +127,21 @@ def test_changes_by_others_are_noticed(kernel: LinuxKernel, net: Network) -> Non
     assert not kernel.links.has(v4("192.0.2.77", 32))
 
 
+def test_lost_notifications_lead_to_a_new_look(net: Network) -> None:
+    node = net.nodes[0]
+    with inside(node.namespace):
+        small = LinuxKernel()
+        small.links._monitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        many = tuple(VirtualAddress(bytes((10, 8, 0, n)), 32, "eth0") for n in range(200))
+        assert small.addresses.apply((), many, small.links) == []
+        assert small.links.drain()
+        assert all(small.links.has(address) for address in many)
+        assert small.addresses.apply(many, (), small.links) == []
+        assert small.links.drain()
+        assert not any(small.links.has(address) for address in many)
+        small.close()
+
+
 def test_ipv6_forwarding_is_followed(kernel: LinuxKernel, net: Network) -> None:
     def set_forwarding(value: str) -> None:
         command = ("sh", "-c", f"echo {value} > /proc/sys/net/ipv6/conf/eth0/forwarding")

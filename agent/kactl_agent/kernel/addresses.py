@@ -14,6 +14,7 @@ from kactl_agent.vrrp.settings import VirtualAddress
 
 _REPLY_TIMEOUT = 2.0
 _LARGEST_BUFFER = 1 << 16  # bytes a send carries: some 1,000 addresses, far below any socket's send buffer
+_MOST_ENCODED = 1 << 16
 _SATISFIED = {
     nl.RTM_NEWADDR: frozenset({errno.EEXIST}),
     nl.RTM_DELADDR: frozenset({errno.EADDRNOTAVAIL, errno.ENODEV}),
@@ -81,7 +82,8 @@ class NetlinkAddresses:
         return failures
 
     def prepare(self, addresses: Collection[VirtualAddress], links: Links) -> None:
-        """Encode ahead of the transition that will need it."""
+        if len(self._encoded) > _MOST_ENCODED:  # reloads and recreated interfaces leave some behind
+            self._encoded.clear()
         for address in addresses:
             link = links.link(address.interface)
             if link is not None:

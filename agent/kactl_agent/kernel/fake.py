@@ -158,6 +158,8 @@ class FakeAddresses:
             self._kernel.log.append(("add", address.interface, address.address))
         return failures
 
+    def prepare(self, addresses: Collection[VirtualAddress], links: Links) -> None: ...
+
 
 class FakeFrameSocket:
     def __init__(self, kernel: FakeKernel) -> None:

@@ -35,6 +35,7 @@ class NetlinkLinks:
     """`kactl_agent.kernel.ports.Links` on Linux."""
 
     def __init__(self) -> None:
+        self._datagram = memoryview(bytearray(_DATAGRAM))
         self._monitor = open_netlink()
         for group in _GROUPS:
             self._monitor.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
@@ -67,21 +68,24 @@ class NetlinkLinks:
         return index is not None and self._forwarding.get(index, False)
 
     def drain(self) -> bool:
-        changed = False
+        changed = lost = False
         while True:
             try:
-                data = self._monitor.recv(_DATAGRAM)
+                size = self._monitor.recv_into(self._datagram)
             except BlockingIOError:
-                return changed
+                if lost:
+                    # only now: until its queue is empty the socket drops more without telling so again
+                    self._resynchronise()
+                return changed or lost
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                # notifications were lost: what is left of them is older than a new dump
-                self._resynchronise()
-                return True
-            for message in nl.messages(data):
-                self._take(message)
+                lost = True
+                continue
             changed = True
+            if not lost:
+                for message in nl.messages(self._datagram[:size].tobytes()):
+                    self._take(message)
 
     def _resynchronise(self) -> None:
         """Read everything anew. The monitor is subscribed before, so that nothing falls between the two."""

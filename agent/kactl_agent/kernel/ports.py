@@ -82,6 +82,9 @@ class Addresses(Protocol):
     ) -> Sequence[AddressFailure]:
         """Remove, then add. What is already as wanted is no failure."""
 
+    def prepare(self, addresses: Collection[VirtualAddress], links: Links) -> None:
+        """Make ready what `apply` will need for these addresses, so that a transition does not wait for it."""
+
     def close(self) -> None: ...
 
 

@@ -24,7 +24,7 @@ _IPV6_CHECKSUM = 7
 _CHECKSUM_OFFSET = 6
 _RECEIVE_BUFFER = 1 << 20
 _SO_RCVBUFFORCE = 33
-_LARGEST_PACKET = 1 << 16
+_LARGEST_PACKET = 1 << 14  # a jumbo frame, and then some
 _IPV4_HEADER = struct.Struct("!BBHHHBBH4s4s")
 _PACKET_INFO = struct.Struct("=16si")
 

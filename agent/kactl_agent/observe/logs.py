@@ -11,6 +11,7 @@ from kactl_agent.observe.wall_clock import timestamp
 from kactl_agent.runtime.frames import LogRecord
 
 LEVELS = ("debug", "info", "warning", "error")
+_RANKS = {level: rank for rank, level in enumerate(LEVELS)}
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}  # sd-daemon(3)
 _LONGEST_MESSAGE = 4096
 
@@ -26,13 +27,13 @@ class LogWriter:
 
     def __init__(self, form: LogFormat, level: str, detail: bool, stream: TextIO | None = None) -> None:
         self._form = form
-        self._threshold = LEVELS.index(level)
+        self._threshold = _RANKS[level]
         self._detail = detail
         self._stream = stream if stream is not None else sys.stderr
 
     def write(self, record: LogRecord) -> None:
         """One line, whatever the message holds. A log that cannot be written is no reason to fail."""
-        if LEVELS.index(record.level) < self._threshold:
+        if _RANKS.get(record.level, 1) < self._threshold:
             return
         try:
             self._stream.write(self.render(record) + "\n")
@@ -54,7 +55,7 @@ class LogWriter:
         if self._detail:
             text += "".join(f" {key}={_quoted(value)}" for key, value in record.fields.items())
         if self._form is LogFormat.JOURNAL:
-            return f"<{_PRIORITIES[record.level]}>{record.process}: {text}"
+            return f"<{_PRIORITIES.get(record.level, 6)}>{record.process}: {text}"
         return f"{timestamp(record.at)} {record.level:<7} {record.process}: {text}"
 
 

@@ -166,6 +166,6 @@ def encode(frame: Frame) -> bytes:
     return _encoder.encode(frame)
 
 
-def decode(data: bytes) -> AnyFrame:
+def decode(data: bytes | memoryview) -> AnyFrame:
     """Raises msgspec.MsgspecError."""
     return _decoder.decode(data)

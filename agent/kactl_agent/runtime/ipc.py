@@ -17,7 +17,7 @@ import msgspec
 
 from kactl_agent.runtime.frames import AnyFrame, Frame, decode, encode
 
-_LARGEST_FRAME = 1 << 17
+_LARGEST_FRAME = 1 << 19
 _DESCRIPTORS = 4
 _SO_SNDBUFFORCE = 32
 _BUFFER = 1 << 20
@@ -60,6 +60,9 @@ class Edge:
         self._queue: deque[_Entry] = deque()
         self._states: dict[Hashable, _Entry] = {}
         self._events = 0
+        self._incoming = memoryview(
+            bytearray(_LARGEST_FRAME)
+        )  # one buffer for ever: allocating it costs more than reading
         self.dropped = 0  # events that found the queue full
         self.on_pending: Callable[[], None] | None = None
 
@@ -148,8 +151,8 @@ class Edge:
         received: list[tuple[AnyFrame, list[int]]] = []
         while len(received) < limit:
             try:
-                data, ancillary, _flags, _address = self._socket.recvmsg(
-                    _LARGEST_FRAME, socket.CMSG_SPACE(_DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC
+                size, ancillary, _flags, _address = self._socket.recvmsg_into(
+                    [self._incoming], socket.CMSG_SPACE(_DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC
                 )
             except BlockingIOError:
                 break
@@ -158,17 +161,17 @@ class Edge:
                     break
                 raise EdgeClosed(str(error)) from error
             descriptors = _descriptors(ancillary)
-            if not data:
+            if not size:
                 _close_all(descriptors)
                 if received:
                     break
                 raise EdgeClosed("end of file")
             try:
-                received.append((decode(data), descriptors))
-            except msgspec.MsgspecError:
-                # frames come from our own processes: another version of the agent must not be talked to
+                received.append((decode(self._incoming[:size]), descriptors))
+            except msgspec.MsgspecError as error:
+                # what does not speak our language is not one of our processes any more
                 _close_all(descriptors)
-                raise
+                raise EdgeClosed(f"not a frame: {error}") from error
         return received
 
 

@@ -77,6 +77,7 @@ class VrrpMachine:
         for failure in reclaim(self._kernel, leftovers):
             self._listener.report("", Report("reclaim_failed", f"an address cannot be removed: {failure}", "error"))
         self._kernel.links.drain()
+        self._kernel.addresses.prepare(addresses_of(settings for settings, _engine in new), self._kernel.links)
         for settings, engine in new:
             place = self._places.setdefault((settings.interface, settings.family), _Place(_key(settings)))
             place.names.setdefault(settings.virtual_router_id, []).append(settings.name)

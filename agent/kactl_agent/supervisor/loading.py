@@ -12,6 +12,7 @@ import sys
 
 import msgspec
 
+from kactl_agent.runtime import privileges
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.children import exit_text
 from kactl_agent.supervisor.options import EXIT_CONFIGURATION, EXIT_FINE, Options
@@ -82,6 +83,7 @@ class LoadingProcess:
 
     def __init__(self, options: Options) -> None:
         self._memory = os.memfd_create("kactl-load", os.MFD_CLOEXEC)
+        self._parent = os.getpid()
         sys.stderr.flush()
         self.pid = os.fork()
         if self.pid == 0:
@@ -91,6 +93,7 @@ class LoadingProcess:
     def _child(self, options: Options) -> None:
         code = 1
         try:
+            privileges.die_with_parent(self._parent)
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
                 signal.signal(number, signal.SIG_DFL)

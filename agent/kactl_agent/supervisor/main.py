@@ -240,7 +240,8 @@ class Supervisor:
         try:
             received = child.edge.receive()
         except EdgeClosed:
-            self._poller.remove_edge(child.edge)  # its end follows, by the process descriptor
+            self._poller.remove_edge(child.edge)
+            child.kill(signal.SIGTERM)  # mostly it has ended already; one that speaks nonsense has to
             return
         for frame, descriptors in received:
             for descriptor in descriptors:

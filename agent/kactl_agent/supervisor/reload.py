@@ -148,7 +148,7 @@ class Reload:
         revision = self._host.configuration.revision
         answering, self._answering = self._answering, []
         for number, serial in enumerate(answering):
-            outcome = frames.ReloadOutcome(serial, ok, message[:32_000], revision, changes, journal=number == 0)
+            outcome = frames.ReloadOutcome(serial, ok, message[:16_000], revision, changes, journal=number == 0)
             self._host.answer(outcome)
         waiting, self._waiting = self._waiting, []
         if waiting:

@@ -26,6 +26,7 @@ from kactl_agent.runtime.loop import LoopEdge, worker_loop
 
 PROCESS = "observer"
 _LAST_WORDS_SECONDS = 6.0  # for the other workers to end after the supervisor did
+_MOST_RELOADS = 64
 ReloadAnswer = Callable[[dict[str, Any] | ControlError], None]
 
 
@@ -103,6 +104,9 @@ class Observer:
     def reload(self, answer: ReloadAnswer) -> None:
         if self._supervisor is None or self._ending:
             answer(ControlError(RELOAD_FAILED, "the agent is stopping"))
+            return
+        if len(self._reloads) >= _MOST_RELOADS:
+            answer(ControlError(RELOAD_FAILED, f"{_MOST_RELOADS} reloads are waiting already"))
             return
         self._reload_serial += 1
         self._reloads[self._reload_serial] = answer

@@ -19,8 +19,9 @@ def test_a_request() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        b"", b"{", b"[]", b"1", b"null", b"\xff\xfe", b'{"id": 1}', b'{"id": 1, "method": 7}', 
-        b'{"id": [], "method": "m"}', b'{"id": true, "method": "m"}', b'{"id": 1, "method": "m", "params": []}', b"[" * 100_000,
+        b"", b"{", b"[]", b"1", b"null", b"\xff\xfe", b'{"id": 1}', b'{"id": 1, "method": 7}',
+        b'{"id": [], "method": "m"}', b'{"id": true, "method": "m"}',
+        b'{"id": 1, "method": "m", "params": []}', b"[" * 100_000,
     ],
 )  # fmt: skip
 def test_bad_requests(line: bytes) -> None:

@@ -114,6 +114,16 @@ def test_the_end_of_the_other_process(edges: tuple[Edge, Edge]) -> None:
 
 def test_a_frame_too_large_is_a_bug_that_shows(edges: tuple[Edge, Edge]) -> None:
     one, _two = edges
-    one.post(record("x" * 200_000))
+    one.post(record("x" * 600_000))
     with pytest.raises(ValueError, match="does not fit"):
         one.flush()
+
+
+def test_who_does_not_speak_our_language_is_gone(edges: tuple[Edge, Edge]) -> None:
+    ours, theirs = socket_pair()
+    edge = Edge(ours)
+    theirs.send(b"\x81\xa5frame\xa8Nonsense")
+    with pytest.raises(EdgeClosed, match="not a frame"):
+        edge.receive()
+    edge.close()
+    theirs.close()

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from kactl_agent.runtime import frames
+from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges
+from kactl_agent.supervisor.loading import LoadOutcome
+from kactl_agent.supervisor.poller import Poller
+from kactl_agent.supervisor.reload import Reload
+
+OLD = AgentConfiguration(revision="old", file="f")
+NEW = AgentConfiguration(revision="new", file="f")
+CHANGES = ConfigurationChanges((), ("VI",), (), ())
+
+
+class Loading:
+    """A loading process that has ended already, or hangs until it is killed."""
+
+    def __init__(self, outcome: LoadOutcome, hangs: bool = False) -> None:
+        self._outcome = outcome
+        self._readable, self._writable = os.pipe()
+        self.pid = 0
+        if not hangs:
+            self.kill()
+
+    def fileno(self) -> int:
+        return self._readable
+
+    def kill(self) -> None:
+        os.close(self._writable)
+
+    def outcome(self) -> LoadOutcome:
+        os.close(self._readable)
+        return self._outcome
+
+
+class Host:
+    def __init__(self) -> None:
+        self.configuration = OLD
+        self.logged: list[str] = []
+        self.handed: list[int] = []
+        self.answers: list[frames.ReloadOutcome] = []
+        self.worker = True
+        self.refusal = ""
+        self.states: list[bool] = []
+
+    def log(self, level: str, message: str) -> None:
+        self.logged.append(f"{level}: {message}")
+
+    def refuses(self, configuration: AgentConfiguration) -> str:
+        return self.refusal
+
+    def hand_over(self, serial: int, configuration: AgentConfiguration) -> bool:
+        if self.worker:
+            self.handed.append(serial)
+        return self.worker
+
+    def adopt(self, configuration: AgentConfiguration) -> None:
+        self.configuration = configuration
+
+    def reloading(self, under_way: bool) -> None:
+        self.states.append(under_way)
+
+    def answer(self, outcome: frames.ReloadOutcome) -> None:
+        self.answers.append(outcome)
+
+
+GOOD = LoadOutcome(NEW, ("f:1:1: warning[x]: y",), 0, 1)
+BAD = LoadOutcome(None, ("f:1:1: error[x]: y",), 1, 0)
+
+
+class Bench:
+    def __init__(self, *outcomes: LoadOutcome, hangs: bool = False) -> None:
+        self.host = Host()
+        self.poller = Poller()
+        self.outcomes = list(outcomes)
+        self.hangs = hangs
+        self.reload = Reload(self.host, self.poller, self._load)
+
+    def _load(self) -> Loading:
+        return Loading(self.outcomes.pop(0), self.hangs)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 5
+        self.poller.call_later(5, lambda: None)
+        while not condition():
+            assert time.monotonic() < deadline
+            self.poller.run_once()
+
+
+@pytest.fixture
+def good() -> Iterator[Bench]:
+    return Bench(GOOD, GOOD, GOOD)
+
+
+def test_settings_are_in_force_when_the_worker_says_so(good: Bench) -> None:
+    good.reload.request(7)
+    good.until(lambda: good.host.handed)
+    assert good.host.configuration is OLD
+    good.reload.applied(frames.SettingsApplied(good.host.handed[0], CHANGES))
+    assert good.host.configuration is NEW
+    assert good.host.answers == [frames.ReloadOutcome(7, True, "changed VI", "new", CHANGES)]
+    assert good.host.states == [True, False]
+    assert "warning: f:1:1: warning[x]: y" in good.host.logged
+
+
+def test_an_invalid_file_changes_nothing_and_says_why() -> None:
+    bench = Bench(BAD)
+    bench.reload.request(7)
+    bench.until(lambda: bench.host.answers)
+    (answer,) = bench.host.answers
+    assert (answer.ok, answer.revision) == (False, "old")
+    assert "f:1:1: error[x]: y" in answer.message
+    assert bench.host.configuration is OLD
+    assert bench.host.handed == []
+    assert "error: f:1:1: error[x]: y" in bench.host.logged
+    assert not bench.reload.under_way
+
+
+def test_a_missing_privilege_refuses_it(good: Bench) -> None:
+    good.host.refusal = "VRRP needs CAP_NET_RAW"
+    good.reload.request(7)
+    good.until(lambda: good.host.answers)
+    assert good.host.answers[0].message == "VRRP needs CAP_NET_RAW"
+    assert good.host.configuration is OLD
+
+
+def test_the_worker_may_refuse(good: Bench) -> None:
+    good.reload.request(7)
+    good.until(lambda: good.host.handed)
+    good.reload.applied(frames.SettingsApplied(good.host.handed[0], CHANGES, "no"))
+    assert good.host.answers[0].ok is False
+    assert good.host.configuration is OLD
+
+
+def test_requests_while_one_runs_lead_to_one_more(good: Bench) -> None:
+    for serial in (1, 2, 0, 3):
+        good.reload.request(serial)
+    good.until(lambda: good.host.handed)
+    good.reload.applied(frames.SettingsApplied(good.host.handed[0], CHANGES))
+    assert [answer.serial for answer in good.host.answers] == [1]
+    good.until(lambda: len(good.host.handed) == 2)
+    good.reload.applied(frames.SettingsApplied(good.host.handed[1], CHANGES))
+    assert [answer.serial for answer in good.host.answers] == [1, 2, 0, 3]
+    assert [answer.journal for answer in good.host.answers] == [True, True, False, False]
+    assert not good.reload.under_way
+    assert len(good.outcomes) == 1
+
+
+def test_an_answer_to_another_reload_is_not_taken(good: Bench) -> None:
+    good.reload.request(1)
+    good.until(lambda: good.host.handed)
+    good.reload.applied(frames.SettingsApplied(good.host.handed[0] + 1, CHANGES))
+    assert good.host.configuration is OLD
+
+
+@pytest.mark.parametrize("dies_when", ["before", "while"])
+def test_without_a_worker_the_next_one_starts_with_the_new(good: Bench, dies_when: str) -> None:
+    good.host.worker = dies_when == "while"
+    good.reload.request(1)
+    if dies_when == "while":
+        good.until(lambda: good.host.handed)
+        good.reload.worker_lost()
+    good.until(lambda: good.host.answers)
+    assert good.host.answers[0].ok
+    assert good.host.configuration is NEW
+
+
+def test_stopping_ends_a_loading_process() -> None:
+    bench = Bench(GOOD, hangs=True)
+    bench.reload.request(1)
+    assert bench.reload.under_way
+    bench.reload.cancel()
+    assert not bench.reload.under_way
+    assert bench.host.answers == []
