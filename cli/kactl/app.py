@@ -82,6 +82,9 @@ def run(arguments: Sequence[str], environment: Environment | None = None) -> int
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return ExitCode.FAILED  # whoever read our output went away
+    except OSError as fault:
+        environment.say(f"kactl: {fault.filename + ': ' if fault.filename else ''}{fault.strerror or fault}")
+        return ExitCode.FAILED
     return outcome if isinstance(outcome, int) else ExitCode.FINE
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 import click
 from kactl_agent.config.diagnostics import Diagnostic, Place
 from kactl_agent.config.document import Document, Origin
-from kactl_agent.config.load import load_bytes, read_file
+from kactl_agent.config.load import MAX_BYTES, load_bytes, read_file
 from kactl_agent.config.schema.root import Config
 
 from kactl.environment import Environment
@@ -24,8 +26,9 @@ from kactl.ui.diagnostics import Counts, annotate, as_json, json_diagnostics, sa
 def check(environment: Environment, files: tuple[str, ...], output: str, strict: bool, secrets: bool) -> int:
     """Say everything that is wrong with configurations.
 
-    Each FILE is the YAML of an agent or a keepalived.conf, whichever its content is; `-` is standard input. Findings
-    show the line they are about. Exits with 3 when there is an error.
+    Each FILE is the YAML of an agent (*.yaml, *.yml, *.json) or, where its name does not say, what its content is: YAML
+    or keepalived.conf; `-` is standard input. Findings show the line they are about. Exits with 3 when there is an
+    error.
     """
     documents = [(name, _load(environment, name, secrets=secrets)) for name in files]
     diagnostics = list(dict.fromkeys(d for _, document in documents for d in document.diagnostics))
@@ -59,13 +62,14 @@ def _load(environment: Environment, name: str, *, secrets: bool) -> Document:
     """The document of a file of either kind; what cannot be read is a diagnostic too."""
     shown = "<stdin>" if name == "-" else name
     try:
-        data = environment.stdin.read() if name == "-" else read_file(name)
+        data = environment.stdin.read(MAX_BYTES + 1) if name == "-" else read_file(name)
     except (OSError, ValueError) as fault:
         message = f"cannot be read: {getattr(fault, 'strerror', None) or fault}"
         return Document(Config(), Origin(shown), [Diagnostic("unreadable", message, Place(shown))])
     from kactl.keepalived_conf.detect import looks_like_keepalived
 
-    if looks_like_keepalived(data.decode("utf-8", errors="replace")):
+    called_yaml = PurePath(name).suffix in (".yaml", ".yml", ".json")
+    if not called_yaml and len(data) <= MAX_BYTES and looks_like_keepalived(data.decode("utf-8", errors="replace")):
         from kactl.keepalived_conf.load import load
 
         return load(data, shown).document
