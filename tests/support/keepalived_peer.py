@@ -100,7 +100,7 @@ _NO_INTERFACES = frozenset({"lo", "all", "weight", "reverse"})
 def interfaces_named(text: str) -> set[str]:
     """The interfaces a configuration names, found by its own words.
 
-    Not by any parser of ours: this prepares an oracle.
+    Not by any parser of ours: this prepares an oracle. An interface called nosuch... is one that is not to exist.
     """
     text = _COMMENT.sub("", text)
     definitions = dict(_DEFINITION.findall(text))
@@ -114,7 +114,7 @@ def interfaces_named(text: str) -> set[str]:
                 words[0] = definitions.get(words[0].strip("${}"), "")
             found.update(words[:1])
             found.update(word for word in words[1:] if re.fullmatch(r"[a-z]+\d[\w.]*", word))
-    return {name for name in found - _NO_INTERFACES if 0 < len(name) <= 15 and not name[0].isdigit() and name[0] != "-"}
+    return {name for name in found - _NO_INTERFACES if 0 < len(name) <= 15 and re.match(r"(?!nosuch)[A-Za-z_]", name)}
 
 
 def net_namespaces_named(text: str) -> set[str]:
@@ -236,7 +236,9 @@ def _collect_dumps(process: subprocess.Popen[bytes], folder: Path) -> dict[str, 
         if process.poll() is not None:
             return None
         log = _text(folder / "log")
-        if "\n" in log and re.search(r"Stopped Keepalived|Terminating|exited with permanent error", log):
+        if "\n" in log and re.search(
+            r"Stopped Keepalived|Terminating|exited with permanent error|to limit respawn rate", log
+        ):
             return None
         children = {CHILDREN[name] for name in re.findall(r"Starting (\w+) child process", log)}
         ready = "Startup complete" in log or not children & {"vrrp", "check"}

@@ -132,11 +132,12 @@ def _messages(seen: Observation) -> set[str]:
 
 _OF_THE_RUN = re.compile(
     r"""(?x) \s* (?:
-      (?: State | Wantstate | Master \s router | Master \s priority | Last \s transition | Read \s timeout
-        | Master \s down \s timer | Effective \s priority | Total \s priority | Result | Status | Init \s state | index
+      (?: State | Wantstate | Master | rp_filter | Last \s transition | Read \s timeout
+        | Effective \s priority | Total \s priority | Result | Status | Init \s state | index
         | Seen \s up | Delayed \s state | Current | Has \s run | Up | alive | effective \s weight
         | previous \s effective_weight | quorum_state_up | num \s failed \s checkers | Number \s of | Reset | Original
-        | Rx \s buf | RS \s set | reloaded | Retries \s iterations ) \b .*
+        | Rx \s buf | RS \s set | reloaded | Retries \s iterations
+        | Not \s IPv6 \s forwarding | thread_\w+ ) \b .*
       | fd_in .*
     ) \Z"""
 )
