@@ -67,12 +67,25 @@ class Umask(Scalar[str]):
 
 
 @dataclass(frozen=True)
+class Raised(Integer):
+    """A number whose limit keepalived raises by one only: one below it is taken for it, anything else is ignored."""
+
+    def parse(self, text: str) -> int:
+        try:
+            return super().parse(text)
+        except ValueFault as fault:
+            if self.minimum is not None and re.fullmatch("0*[0-9]", text) and int(text) == self.minimum - 1:
+                fault.taken = self.minimum
+            raise
+
+
+@dataclass(frozen=True)
 class BufferPolicy(Scalar[str]):
     """`MTU`, `ADVERT`, or a size in bytes."""
 
     def parse(self, text: str) -> str:
-        if text in ("MTU", "ADVERT"):
-            return text
+        if text.upper() in ("MTU", "ADVERT"):
+            return text.upper()
         if not re.fullmatch(r"[0-9]+", text) or not 1 <= int(text) < 2**32:
             raise ValueFault(f"`{text}` is no size of a buffer", f"expected {self.describe()}")
         return str(int(text))
@@ -584,7 +597,7 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
     vrrp_garp_master_repeat: Annotated[
         Maybe[int],
         Keyword(
-            Integer(1, 2**32 - 1, low=1),
+            Raised(1, 2**32 - 1),
             "Default of garp_master_repeat: gratuitous ARPs in each of these rounds",
             default="5",
             process="vrrp",
@@ -620,7 +633,7 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
     vrrp_garp_master_refresh_repeat: Annotated[
         Maybe[int],
         Keyword(
-            Integer(1, 2**32 - 1, low=1),
+            Raised(1, 2**32 - 1),
             "Default of garp_master_refresh_repeat: gratuitous ARPs at each refresh",
             default="1",
             process="vrrp",
@@ -817,7 +830,7 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
     vrrp_rlimit_rttime: Annotated[
         Maybe[int],
         Keyword(
-            Integer(2, 2**32 - 1, unit="microseconds"),
+            Raised(2, 2**32 - 1, unit="microseconds"),
             "CPU time the VRRP process may use in real-time scheduling without a pause (RLIMIT_RTTIME), in microseconds",
             default="10000",
             deprecated=("vrrp_rlimit_rtime",),
@@ -866,7 +879,7 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
     checker_rlimit_rttime: Annotated[
         Maybe[int],
         Keyword(
-            Integer(2, 2**32 - 1, unit="microseconds"),
+            Raised(2, 2**32 - 1, unit="microseconds"),
             "CPU time the checker process may use in real-time scheduling without a pause (RLIMIT_RTTIME), in microseconds",
             default="10000",
             deprecated=("checker_rlimit_rtime",),
@@ -913,7 +926,7 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
     bfd_rlimit_rttime: Annotated[
         Maybe[int],
         Keyword(
-            Integer(2, 2**32 - 1, unit="microseconds"),
+            Raised(2, 2**32 - 1, unit="microseconds"),
             "CPU time the BFD process may use in real-time scheduling without a pause (RLIMIT_RTTIME), in microseconds",
             default="10000",
             deprecated=("bfd_rlimit_rtime",),

@@ -74,7 +74,7 @@ class GarpGroup(BlockKeywords, frozen=True, kw_only=True):
 
 
 class InterfaceDelays(Keywords, frozen=True, kw_only=True):
-    """An entry of interface_up_down_delays: `INTERFACE DOWN [UP]`."""
+    """An entry of interface_up_down_delays: `INTERFACE [DOWN [UP]]`."""
 
     interface: Annotated[
         Maybe[str], Keyword(InterfaceName(), "The interface", position=0, required=True, process="vrrp")
@@ -84,8 +84,8 @@ class InterfaceDelays(Keywords, frozen=True, kw_only=True):
         Keyword(
             Duration(maximum=255_000_000),
             "An interface that goes down counts as down when it still is so after this long",
+            default="0",
             position=1,
-            required=True,
             process="vrrp",
         ),
     ] = UNSET
