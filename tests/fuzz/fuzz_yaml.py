@@ -32,7 +32,7 @@ def one_input(data: bytes) -> None:
 
 SEEDS = (
     b"vrrp_script:\n  a: {script: x, interval: 0.5, weight: -2}\n",
-    b"# c\nvrrp_instance:\n  A: # d\n    interface: eth0\n    virtual_ipaddress:\n      - {address: 192.0.2.1, dev: x}\n",
+    b"# c\nvrrp_instance:\n  A: # d\n    interface: a\n    virtual_ipaddress:\n      - {address: ::1, dev: x}\n",
     b"x-a: &a {script: x}\nvrrp_script: {a: *a, b: {<<: *a, rise: 3}}\n",
     b'global_defs:\n  x-keepalived:\n    - |-\n      a {\n      }\n  router_id: "a b"\n',
     b"virtual_server:\n- address: '::1'\n  port: 80\n  real_server: [{address: ::2, TCP_CHECK: {}}]\n",

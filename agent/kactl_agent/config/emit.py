@@ -253,6 +253,8 @@ def _has_comments_below(origin: Origin) -> bool:
 
 def _one_line(shape: Shape, value: Any, origin: Origin, room: int) -> str | None:
     """The text of a collection that stands on its keyword's line, or None where it takes lines of its own."""
+    if not isinstance(shape, Line | WordList) and not _is_empty(value):
+        return None
     if origin is not _NOTHING and _has_comments_below(origin):
         return None
     if isinstance(shape, Line):
@@ -263,9 +265,7 @@ def _one_line(shape: Shape, value: Any, origin: Origin, room: int) -> str | None
             return _scalar(shape.item, value[0], flow=False)
         text = _flow(shape, value, inside=False)
         return text if len(text) <= room else None
-    if _is_empty(value):
-        return "{}" if _is_map(shape) else "[]"
-    return None
+    return "{}" if _is_map(shape) else "[]"
 
 
 def _short_block(value: Struct, origin: Origin, room: int) -> str | None:
