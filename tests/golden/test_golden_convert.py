@@ -1,7 +1,7 @@
 """Every golden keepalived.conf becomes the YAML and the report kept beside it, and comes back as the same YAML.
 
-`KACTL_UPDATE_GOLDEN=1 pytest tests/golden` writes both anew; what changed shows in the difference to what was kept. What
-the regenerated file means to keepalived is the matter of tests/interop/test_same_meaning.py.
+`KACTL_UPDATE_GOLDEN=1 pytest tests/golden` writes both anew; what changed shows in the difference to what was kept.
+What the regenerated file means to keepalived is the matter of tests/interop/test_same_meaning.py.
 """
 
 from __future__ import annotations

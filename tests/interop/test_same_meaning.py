@@ -1,8 +1,8 @@
 """keepalived.conf -> YAML -> keepalived.conf means the same to the real keepalived.
 
 Over the packaged samples and every golden configuration, by `keepalived -t` and by the state dumps of the running
-daemon. Where the kernel has no IPVS the checker process cannot run: then it is left out here (-P), and tests/kernel does
-the rest. A few cases, one for each mechanism, run in the quick lane; KACTL_FULL=1 runs them all.
+daemon. Where the kernel has no IPVS the checker process cannot run: then it is left out here (-P), and tests/kernel
+does the rest. A few cases, one for each mechanism, run in the quick lane; KACTL_FULL=1 runs them all.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Virtual servers, checkers and the sync daemon mean the same to keepalived after a conversion there and back.
 
-The daemon runs with all its processes, so the kernel must have IPVS: the running one, or one of User Mode Linux, which is
-booted once for all the configurations.
+The daemon runs with all its processes, so the kernel must have IPVS: the running one, or one of User Mode Linux, which
+is booted once for all the configurations.
 """
 
 from __future__ import annotations

@@ -224,6 +224,9 @@ def _observe(job: Job) -> Observation:
         )
 
 
+_ENDED = re.compile(r"Stopped Keepalived|Terminating|exited with permanent error|to limit respawn rate")
+
+
 def _collect_dumps(process: subprocess.Popen[bytes], folder: Path) -> dict[str, str] | None:
     """Asks the daemon for its dumps, again and again, until those of all its processes are there.
 
@@ -236,9 +239,7 @@ def _collect_dumps(process: subprocess.Popen[bytes], folder: Path) -> dict[str, 
         if process.poll() is not None:
             return None
         log = _text(folder / "log")
-        if "\n" in log and re.search(
-            r"Stopped Keepalived|Terminating|exited with permanent error|to limit respawn rate", log
-        ):
+        if _ENDED.search(log):
             return None
         children = {CHILDREN[name] for name in re.findall(r"Starting (\w+) child process", log)}
         ready = "Startup complete" in log or not children & {"vrrp", "check"}
