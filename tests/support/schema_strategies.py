@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
-from kactl_agent.config.schema import checkers, global_defs, network, routes, track, virtual_server, vrrp
+from kactl_agent.config.schema import checkers, global_defs, network, routes, rules, track, virtual_server, vrrp
 from kactl_agent.config.schema.keyword import Field, table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import (
@@ -41,8 +41,12 @@ Values = st.SearchStrategy[Any]
 MOST_OPTIONS = 5
 """How many optional keywords of one block or line are set at once."""
 
+_ACTIONS = ("table", "l3mdev", "goto", "nop", "blackhole", "unreachable", "prohibit")
+
 EXACTLY_ONE: Mapping[type[Struct], tuple[str, ...]] = {
     routes.Encap: ("mpls", "ip", "ip6", "ila"),
+    rules.RuleEntry: _ACTIONS,
+    rules.StaticRuleEntry: _ACTIONS,
     virtual_server.GroupMember: ("address", "fwmark"),
     virtual_server.VirtualServer: ("address", "fwmark", "group"),
 }
@@ -57,6 +61,11 @@ _TRACKERS = (track.TrackInterface, track.TrackScript, track.TrackFile, track.Tra
 
 NEEDS: Mapping[tuple[type[Struct], str], str] = {
     **{(line, word): "weight" for line in _TRACKERS for word in ("reverse", "noreverse")},
+    **{
+        (rule, word): "table"
+        for rule in (rules.RuleEntry, rules.StaticRuleEntry)
+        for word in ("realms", "suppress_prefixlength", "suppress_ifgroup")
+    },
     (virtual_server.GroupMember, "port"): "address",
     (virtual_server.GroupMember, "family"): "fwmark",
     (virtual_server.VirtualServer, "port"): "address",
@@ -290,7 +299,9 @@ def values(shape: Shape) -> Values:
         one = instances(shape.struct)
         return st.lists(one, min_size=1, max_size=2).map(tuple) if isinstance(shape, Block) and shape.many else one
     if isinstance(shape, Optional):
-        return st.just(shape.bare) | values(shape.shape)
+        inner = values(shape.shape)
+        # A line that says nothing is the keyword alone.
+        return st.just(shape.bare) | inner.filter(lambda value: not isinstance(value, Struct) or value != type(value)())
     if isinstance(shape, WordList):
         return st.lists(values(shape.item), min_size=max(shape.minimum, 1), max_size=3).map(tuple)
     if isinstance(shape, Repeated | Entries):
