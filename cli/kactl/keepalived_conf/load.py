@@ -14,8 +14,9 @@ from kactl_agent.config.schema.root import Config
 
 from kactl.keepalived_conf.account import Outcome
 from kactl.keepalived_conf.lexer import parse_source
+from kactl.keepalived_conf.ordering import early_references
 from kactl.keepalived_conf.preprocess import ExpandOptions, expand
-from kactl.keepalived_conf.reader import Reading, read_directives
+from kactl.keepalived_conf.reader import PartKey, Reading, read_directives
 from kactl.keepalived_conf.tree import Directive
 
 _ROUNDS = 8  # leaving a part out can leave another without what it needs; each round goes one step further
@@ -63,33 +64,61 @@ def _read(directives: list[Directive], at_end: list[str], sources: dict[str, str
 
     So whatever is converted can be loaded; what cannot be used as it stands is text, with a finding, until mended.
     """
-    ignored: frozenset[tuple[int, int | None]] = frozenset()
-    kept: list[Diagnostic] = []
+    reading = read_directives(directives, at_end, sources)
+    if reading.document.errors:
+        return reading, []
+    ignored: frozenset[PartKey] = frozenset()
+    dropped, said = _early(reading, directives)
     rounds = _ROUNDS
     while True:
-        reading = read_directives(directives, at_end, sources, ignored)
-        if reading.document.errors:
-            return reading, kept  # what it lacks may be what could not be read
+        if ignored or dropped:
+            reading = read_directives(directives, at_end, sources, ignored, dropped)
         problems = check.problems(reading.document)
-        left_out: set[tuple[int, int | None]] = set()
-        for problem in problems:
-            if not problem.ignored and problem.diagnostic.severity is not Severity.ERROR:
-                continue
-            part = reading.parts.get(id(reading.document.origin.find(problem.path)))
-            if part is not None:
-                left_out.add((id(part.directive), part.word))
-                kept.append(_left_out(problem))
         rounds -= 1
+        left_out = {}
+        for problem in problems:
+            if problem.ignored or problem.diagnostic.severity is Severity.ERROR:
+                part = reading.parts.get(id(reading.document.origin.find(problem.path)))
+                if part is not None:
+                    left_out[part.key] = problem
         if not left_out or not rounds:
-            return reading, kept + [p.diagnostic for p in problems]
-        ignored |= left_out
+            break
+        ignored |= left_out.keys()
+        said += list(left_out.items())
+    findings = [_left_out(problem, dropped=key in reading.dropped) for key, problem in said]
+    return reading, findings + [problem.diagnostic for problem in problems]
 
 
-def _left_out(problem: Problem) -> Diagnostic:
-    """The finding about a part that is carried for this problem."""
+def _early(reading: Reading, directives: list[Directive]) -> tuple[frozenset[PartKey], list[tuple[PartKey, Problem]]]:
+    """The parts that name what is defined further down, which keepalived does not find."""
+    origin = reading.document.origin
+    made_from = {key: part.directive for key, part in reading.parts.items()}
+    dropped: set[PartKey] = set()
+    said: list[tuple[PartKey, Problem]] = []
+    for reference in early_references(reading.document, made_from, directives):
+        part = reading.parts[id(origin.find(reference.path))]
+        if not reference.option:
+            dropped.add(part.key)
+        text = f"`{reference.name}` is defined further down, where keepalived does not find it for this line"
+        hint = f"move the {reference.kind} above the block that names it"
+        place = origin.find(reference.path).place
+        diagnostic = Diagnostic("defined-later", text, place, Severity.WARNING, hint, Effect.CHANGED)
+        said.append((part.key, Problem(reference.path, diagnostic, ignored=True)))
+    return frozenset(dropped), said
+
+
+def _left_out(problem: Problem, *, dropped: bool) -> Diagnostic:
+    """The finding about a part that is left out of the model for this problem."""
     said = problem.diagnostic
-    why = "keepalived leaves it out" if problem.ignored else "it cannot be used like this, and is kept as text"
-    return Diagnostic(said.code, f"{said.message}: {why}", said.place, Severity.WARNING, said.hint, Effect.CARRIED)
+    if dropped:
+        why, effect = "it has no effect, and is left out", Effect.REPAIRED
+    elif said.effect is Effect.CHANGED:
+        why, effect = "now it is found", Effect.CHANGED
+    elif problem.ignored:
+        why, effect = "keepalived leaves it out", Effect.CARRIED
+    else:
+        why, effect = "it cannot be used like this, and is kept as text", Effect.CARRIED
+    return Diagnostic(said.code, f"{said.message}: {why}", said.place, Severity.WARNING, said.hint, effect)
 
 
 def _known(directives: list[Directive]) -> bool:

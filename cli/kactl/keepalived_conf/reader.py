@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
@@ -27,10 +28,11 @@ from kactl_agent.config.schema.shapes import (
     ValueFault,
     WordList,
 )
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from kactl.keepalived_conf.account import Account, Outcome
 from kactl.keepalived_conf.lines import LineFault, LineReading, read_value
+from kactl.keepalived_conf.ordering import definitions_first
 from kactl.keepalived_conf.quoting import QuoteError, split_quoted
 from kactl.keepalived_conf.rawtext import render_directive, render_together
 from kactl.keepalived_conf.spelling import elsewhere, nearest
@@ -60,12 +62,20 @@ def _finished(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+PartKey = tuple[int, int | None]
+"""id() of a directive, and the index of a word where each word is an entry."""
+
+
 @dataclass(frozen=True)
 class Part:
     """What an Origin was made from: a directive, or one word of it where each word is an entry."""
 
     directive: Directive
     word: int | None = None
+
+    @property
+    def key(self) -> PartKey:
+        return id(self.directive), self.word
 
 
 @dataclass
@@ -75,37 +85,43 @@ class Reading:
     document: Document
     account: Account
     parts: dict[int, Part]  # by id() of the Origin
+    dropped: frozenset[PartKey]  # ignored parts that could not be carried, beside those that were not to be
 
 
 def read_directives(
     directives: list[Directive],
     at_end: list[str],
     sources: dict[str, str],
-    ignored: frozenset[tuple[int, int | None]] = frozenset(),
+    ignored: frozenset[PartKey] = frozenset(),
+    dropped: frozenset[PartKey] = frozenset(),
 ) -> Reading:
     """The document that directives say.
 
-    `ignored` are parts (id() of the directive, word) to be carried; their findings are the caller's.
+    `ignored` are parts to be carried, `dropped` are parts that are left out for good, as their text would come to mean
+    something on the way back; their findings are the caller's.
     The document's diagnostics are the findings of this reading alone.
     """
-    reader = _Reader(ignored)
+    reader = _Reader(ignored, dropped)
     root = Origin()
     builder = _Builder(table_of(Config), root)
     reader.block(builder, directives)
     root.at_end = list(at_end) or None
+    if root.children:
+        root.children = {key: root.children[key] for key in definitions_first(list(root.children))}
     config = builder.struct()
     assert isinstance(config, Config)
     reader.account.verify(directives)
     document = Document(config, root, reader.findings, sources)
-    return Reading(document, reader.account, reader.parts)
+    return Reading(document, reader.account, reader.parts, reader.dropped)
 
 
 class _Reader:
-    def __init__(self, ignored: frozenset[tuple[int, int | None]]) -> None:
+    def __init__(self, ignored: frozenset[PartKey], dropped: frozenset[PartKey]) -> None:
         self.findings: list[Diagnostic] = []
         self.account = Account()
         self.parts: dict[int, Part] = {}
-        self._ignored = ignored
+        self._ignored = ignored | dropped
+        self._dropped = set(dropped)
         self._split: list[Directive] = []  # kept, so that no id() is used twice
         self._by_shape: dict[type[Shape], Callable[[_Builder, Field, Directive], None]] = {
             Named: self._named,
@@ -115,6 +131,10 @@ class _Reader:
             Repeated: self._repeated,
             WordList: self._word_list,
         }
+
+    @property
+    def dropped(self) -> frozenset[PartKey]:
+        return frozenset(self._dropped)
 
     # -- blocks --------------------------------------------------------------------------------------------------------
 
@@ -130,7 +150,7 @@ class _Reader:
             if found is None or found.keyword.extension or found.keyword.position is not None or found.keyword.header:
                 self._unknown(builder, directive)
             elif (id(directive), None) in self._ignored:
-                self._carry(builder, directive)
+                self._leave_out(builder, directive, (id(directive), None))
             elif directive.children is None and isinstance(found.keyword.shape, Entries):
                 swallowed = self._swallow(builder, directives[index:])
             elif self._takes_block(found, directive):
@@ -282,17 +302,38 @@ class _Reader:
     def _header(self, builder: _Builder, struct: type[Struct], directive: Directive) -> Struct | None:
         """The words on a block's header line; without them keepalived leaves the block out: None, carried."""
         words = _texts(directive.words)
-        try:
-            value, at = read_line(struct, words, 1, header=True)
-        except ValueFault as fault:
-            at_word = fault.word if fault.word is not None else 0
-            self._finding("invalid-header", fault.message, directive, at_word, Effect.CARRIED, fault.hint)
-            self._carry(builder, directive)
+        taken = self._header_words(builder, struct, words, directive)
+        if taken is None:
             return None
-        self.account.mark(directive)
+        value, at = taken
         if at < len(words):
             self._extra_words(directive, directive.words[at:])
         return value
+
+    def _header_words(
+        self, builder: _Builder, struct: type[Struct], words: list[str], directive: Directive
+    ) -> tuple[Struct, int] | None:
+        """What the words of a header say, where a bad word is replaced by what keepalived takes for it."""
+        mended: list[Callable[[], None]] = []
+        while True:
+            try:
+                taken = read_line(struct, words, 1, header=True)
+            except ValueFault as fault:
+                word, shape = fault.word or 0, fault.shape
+                if shape is None or fault.taken is UNSET or len(mended) == len(words):
+                    self._finding("invalid-header", fault.message, directive, word, Effect.CARRIED, fault.hint)
+                    self._carry(builder, directive)
+                    return None
+                words[word] = shape.render(fault.taken)
+                text = f"{fault.message}: keepalived takes `{words[word]}`"
+                finding = partial(self._finding, "repaired-value", text, directive, word, Effect.REPAIRED, fault.hint)
+                mended.append(finding)
+                continue
+            self.account.mark(directive)
+            for say in mended:
+                say()
+                self.account.repaired(directive)
+            return taken
 
     # -- lines ---------------------------------------------------------------------------------------------------------
 
@@ -347,7 +388,7 @@ class _Reader:
                 self._unexpected_block(entry)
                 self.account.mark_all(entry, Outcome.REFUSED)
             elif (id(entry), None) in self._ignored:
-                self._carry(builder, entry, inside=block)
+                self._leave_out(builder, entry, (id(entry), None), inside=block)
             elif shape.many_per_line:
                 self._entry_words(builder, shape, items, origin, entry, block)
             else:
@@ -367,7 +408,7 @@ class _Reader:
             if index == 0:
                 one.above, one.behind = entry.above, entry.behind
             if (id(entry), index) in self._ignored:
-                self._carry(builder, one, inside=block)
+                self._leave_out(builder, one, (id(entry), index), inside=block)
                 self.account.repaired(entry)
                 continue
             reading = self._words(one, shape.item, carrier=builder, first=0, inside=block)
@@ -450,6 +491,17 @@ class _Reader:
             add_comments(item, directive, outside_only=text is not None or directive.children is not None)
         items.append(render_directive(directive, inside) if text is None else text)
         self.account.mark_all(directive, Outcome.CARRIED)
+
+    def _leave_out(
+        self, builder: _Builder, directive: Directive, key: PartKey, *, inside: Directive | None = None
+    ) -> None:
+        """Carry a part that keepalived ignores, or drop it where its text would not be ignored on the way back."""
+        found = None if inside is None else builder.table.by_word.get(inside.keyword)
+        if key in self._dropped or (found is not None and found.keyword.again == "ignored"):
+            self._dropped.add(key)
+            self.account.mark_all(directive, Outcome.REPAIRED)
+        else:
+            self._carry(builder, directive, inside=inside)
 
     # -- origins and findings ------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from kactl_agent.config.diagnostics import Diagnostic, Effect, Severity
 from kactl_agent.config.document import Document, Key, Origin
 from kactl_agent.config.schema.keyword import Field, table_of
 from kactl_agent.config.schema.line import write_line
+from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import (
     Block,
     Bool,
@@ -29,6 +30,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kactl.keepalived_conf.lexer import LINE_LIMIT
+from kactl.keepalived_conf.ordering import definitions_first
 from kactl.keepalived_conf.rawtext import INDENT, comment
 from kactl.keepalived_conf.words import Environment, UnwritableError, render_line
 
@@ -294,7 +296,8 @@ def _ordered(value: Struct, origin: Origin) -> list[tuple[Field, Any]]:
     said = list(table_of(type(value)).set_fields(value))
     if not origin.children:
         return said
-    rank = {key: index for index, key in enumerate(origin.children)}
+    keys = list(origin.children)
+    rank = {key: index for index, key in enumerate(definitions_first(keys) if isinstance(value, Config) else keys)}
     last = len(rank)
     return sorted(said, key=lambda pair: (pair[0].name == "x-keepalived", rank.get(pair[0].name, last)))
 

@@ -215,3 +215,13 @@ class Config(BlockKeywords, frozen=True, kw_only=True):
         Maybe[tuple[VirtualServer, ...]],
         Keyword(Block(VirtualServer, many=True), "IPVS services with their real servers", process="checker"),
     ] = UNSET
+
+
+DEFINED_FIRST: Mapping[str, tuple[str, ...]] = {
+    "vrrp_script": ("vrrp_sync_group", "vrrp_instance"),
+    "track_file": ("vrrp_sync_group", "vrrp_instance", "virtual_server"),
+    "vrrp_track_process": ("vrrp_sync_group", "vrrp_instance"),
+    "bfd_instance": ("vrrp_sync_group", "vrrp_instance", "virtual_server"),
+    "track_group": ("static_ipaddress", "static_routes", "static_rules"),
+}
+"""Blocks that keepalived must have read before the blocks that name them: it does not find what is defined further down."""

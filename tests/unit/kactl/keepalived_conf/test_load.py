@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from kactl.keepalived_conf.load import load
 from kactl.keepalived_conf.preprocess import ExpandOptions
+from msgspec import UNSET
 from support.conversion import assert_stable, codes, document_of
 
 INSTANCE = (
@@ -27,10 +28,41 @@ def test_an_unknown_tracker_is_carried():
     assert ("unknown-reference", 8, "carried") in codes(document.diagnostics)
 
 
-def test_a_member_that_does_not_exist_is_carried_alone():
+def test_a_member_that_does_not_exist_is_left_out():
     document = document_of(INSTANCE.format("V", 1, 1, "") + "vrrp_sync_group G {\n group {\n V nosuch\n }\n}\n")
     group = document.config.vrrp_sync_group["G"]
-    assert (group.group, group.x_keepalived) == (("V",), ("group {\n  nosuch\n}",))
+    assert (group.group, group.x_keepalived) == (("V",), UNSET)
+    assert ("unknown-reference", 11, "repaired") in codes(document.diagnostics)
+
+
+TRACKER = "vrrp_script s {\n script /x\n}\n"
+
+
+def test_a_tracker_that_is_defined_further_down_has_no_effect():
+    # keepalived 2.2.7: "(V) track script s not found, ignoring..."
+    text = INSTANCE.format("V", 1, 1, " track_script {\n s\n }") + TRACKER
+    document = document_of(text)
+    assert document.config.vrrp_instance["V"].track_script == ()
+    assert ("defined-later", 8, "repaired") in codes(document.diagnostics)
+    conf = assert_stable(text)
+    assert conf.index("vrrp_script") < conf.index("vrrp_instance")
+
+
+def test_a_tracker_that_is_defined_above_works():
+    document = document_of(TRACKER + INSTANCE.format("V", 1, 1, " track_script {\n s\n }"))
+    assert [t.name for t in document.config.vrrp_instance["V"].track_script] == ["s"]
+    assert "defined-later" not in {d.code for d in document.diagnostics}
+
+
+def test_a_session_that_is_defined_further_down_is_not_checked():
+    # keepalived 2.2.7: "BFD_CHECK - BFD b not configured"
+    text = (
+        "virtual_server 10.0.0.1 80 {\n protocol TCP\n lb_algo rr\n lb_kind NAT\n real_server 10.0.0.2 80 {\n"
+        "  BFD_CHECK {\n   name b\n  }\n }\n}\nbfd_instance b {\n neighbor_ip 10.0.0.9\n}\n"
+    )
+    document = document_of(text)
+    assert document.config.virtual_server[0].real_server[0].bfd_check is UNSET
+    assert_stable(text)
 
 
 def test_what_the_agent_would_refuse_is_carried():

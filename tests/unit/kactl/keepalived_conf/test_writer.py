@@ -96,6 +96,12 @@ def test_order_is_the_source_s():
     assert assert_stable(text) == text
 
 
+def test_definitions_are_written_above_the_blocks_that_name_them():
+    instance = "    interface: eth0\n    virtual_router_id: 1\n    track_script: [s]\n"
+    conf = to_conf(f"vrrp_instance:\n  V:\n{instance}vrrp_script:\n  s: {{script: /x}}\n")
+    assert conf.startswith("vrrp_script s {")
+
+
 def test_carried_text_is_written_last_and_indented():
     yaml = """\
 vrrp_script:
