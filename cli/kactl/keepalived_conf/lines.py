@@ -8,7 +8,7 @@ from typing import Any
 
 from kactl_agent.config.diagnostics import Effect
 from kactl_agent.config.schema.keyword import Keyword, Keywords, table_of
-from kactl_agent.config.schema.shapes import Line, MissingWord, Optional, Scalar, Shape, Text, ValueFault
+from kactl_agent.config.schema.shapes import Line, MissingWord, Optional, Scalar, Shape, Text, ValueFault, WordList
 from msgspec import UNSET, Struct
 
 
@@ -103,6 +103,10 @@ class _Line:
             shown = "that" if isinstance(fault.shape, Text) and fault.shape.secret else f"`{taken}`"
             text = f"{fault.message}: keepalived takes {shown}"
             self.repairs.append(Repair("repaired-value", text, self._at(word), hint=fault.hint))
+            return
+        if isinstance(self._shape, WordList) and self._shape.drops_word and len(self._words) > self._first + 1:
+            self.repairs.append(Repair("ignored-word", f"{fault.message}: keepalived ignores it", self._at(word)))
+            self._leave_out(word, 1)
             return
         option = self._option(word - 1)
         if option is None or self._costs_the_line(option):

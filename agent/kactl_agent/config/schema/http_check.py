@@ -80,7 +80,7 @@ class HttpUrl(BlockKeywords, frozen=True, kw_only=True):
     status_code: Annotated[
         Maybe[tuple[str, ...]],
         Keyword(
-            WordList(StatusCodes()),
+            WordList(StatusCodes(), drops_word=True),
             "Status codes and ranges of them that are success; said again, it adds to them",
             default="200-299",
             process="checker",

@@ -476,6 +476,7 @@ class WordList(Shape):
 
     item: Scalar[Any]
     minimum: int = 1
+    drops_word: bool = False  # a bad word is ignored alone, not with its line
 
     def read(self, words: Sequence[str], at: int) -> tuple[tuple[Any, ...], int]:
         values = []
