@@ -59,6 +59,8 @@ class _Builder:
 def _finished(value: Any) -> Any:
     if isinstance(value, _Builder):
         return value.struct()
+    if isinstance(value, dict):
+        return {name: _finished(item) for name, item in value.items()}
     return tuple(value) if isinstance(value, list) else value
 
 
