@@ -5,6 +5,8 @@ A `FakeLan` joins the interfaces of several `FakeKernel`s: what one sends, the o
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections import deque
 from collections.abc import Collection, Sequence
 
@@ -26,9 +28,34 @@ class FakeLan:
             if sock is sender or sock.family is not sender.family or not sock.link_up():
                 continue
             if meta.destination in sock.groups or sock.has_address(meta.destination):
-                sock.queue.append((payload, PacketMeta(
-                    meta.source, meta.destination, meta.ttl, sock.interface, sock.family is Family.IPV6
-                )))  # fmt: skip
+                verified = sock.family is Family.IPV6
+                sock.push(payload, PacketMeta(meta.source, meta.destination, meta.ttl, sock.interface, verified))
+
+
+class _Readiness:
+    """Something to wait for in an event loop: readable from `set` to `clear`."""
+
+    def __init__(self) -> None:
+        self._descriptor = -1
+
+    def fileno(self) -> int:
+        if self._descriptor < 0:
+            self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        return self._descriptor
+
+    def set(self) -> None:
+        if self._descriptor >= 0:
+            os.eventfd_write(self._descriptor, 1)
+
+    def clear(self) -> None:
+        if self._descriptor >= 0:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._descriptor)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 class FakeVrrpSocket:
@@ -42,9 +69,15 @@ class FakeVrrpSocket:
         self.queue: deque[tuple[bytes, PacketMeta]] = deque()
         self.sent: list[tuple[bytes, bytes, bytes, int]] = []
         self.closed = False
+        self._readiness = _Readiness()
 
     def fileno(self) -> int:
-        return -1
+        return self._readiness.fileno()
+
+    def push(self, payload: bytes, meta: PacketMeta) -> None:
+        """A message arrives."""
+        self.queue.append((payload, meta))
+        self._readiness.set()
 
     def link_up(self) -> bool:
         link = self.kernel.links.link(self.interface)
@@ -63,10 +96,14 @@ class FakeVrrpSocket:
             self.kernel.lan.deliver(self, payload, PacketMeta(source, destination, ttl, self.interface))
 
     def receive(self) -> tuple[bytes, PacketMeta] | None:
-        return self.queue.popleft() if self.queue else None
+        if self.queue:
+            return self.queue.popleft()
+        self._readiness.clear()
+        return None
 
     def close(self) -> None:
         self.closed = True
+        self._readiness.close()
         if self.kernel.lan is not None:
             self.kernel.lan.connected.discard(self)
 
@@ -78,16 +115,23 @@ class FakeLinks:
         self.table: dict[str, Link] = {}
         self.on_link: dict[str, list[InterfaceAddress]] = {}
         self.routers: set[str] = set()
-        self.notifications = 0
+        self._changed = False
+        self._readiness = _Readiness()
 
     def fileno(self) -> int:
-        return -1
+        return self._readiness.fileno()
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self._readiness.close()
 
     def drain(self) -> bool:
-        changed, self.notifications = self.notifications > 0, 0
+        changed, self._changed = self._changed, False
+        self._readiness.clear()
         return changed
+
+    def _notify(self) -> None:
+        self._changed = True
+        self._readiness.set()
 
     def link(self, name: str) -> Link | None:
         return self.table.get(name)
@@ -107,27 +151,27 @@ class FakeLinks:
     def add_link(self, name: str, hardware_address: bytes = b"\x02\0\0\0\0\x01", *, up: bool = True) -> Link:
         link = Link(len(self.table) + 1, name, _UP if up else 0, 1500, hardware_address, 1)
         self.table[name] = link
-        self.notifications += 1
+        self._notify()
         return link
 
     def set_up(self, name: str, up: bool) -> None:
         old = self.table[name]
         self.table[name] = Link(old.index, name, _UP if up else 0, old.mtu, old.hardware_address, old.hardware_type)
-        self.notifications += 1
+        self._notify()
 
     def remove_link(self, name: str) -> None:
         del self.table[name]
         self.on_link.pop(name, None)
-        self.notifications += 1
+        self._notify()
 
     def add_address(self, name: str, address: bytes, prefix_length: int, flags: int = 0) -> None:
         entry = InterfaceAddress(self.table[name].index, address, prefix_length, flags)
         self.on_link.setdefault(name, []).append(entry)
-        self.notifications += 1
+        self._notify()
 
     def remove_address(self, name: str, address: bytes) -> None:
         self.on_link[name] = [entry for entry in self.on_link[name] if entry.address != address]
-        self.notifications += 1
+        self._notify()
 
 
 class FakeAddresses:
@@ -204,4 +248,5 @@ class FakeKernel:
         if operation in self.failing:
             raise OSError(1, f"Operation not permitted ({operation})")
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.links.close()

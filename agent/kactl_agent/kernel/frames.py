@@ -6,8 +6,9 @@ import errno
 import socket
 from collections.abc import Sequence
 
+from kactl_agent.kernel.buffers import set_send_buffer
+
 _SEND_BUFFER = 4 << 20
-_SO_SNDBUFFORCE = 32
 _QUEUE_FULL = frozenset({errno.EAGAIN, errno.ENOBUFS})
 
 
@@ -16,7 +17,7 @@ class PacketFrameSocket:
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER)
+        set_send_buffer(self._socket, _SEND_BUFFER)
 
     def close(self) -> None:
         self._socket.close()

@@ -7,11 +7,11 @@ import socket
 from collections.abc import Sequence
 
 from kactl_agent.kernel import rtnetlink as nl
+from kactl_agent.kernel.buffers import set_receive_buffer
 from kactl_agent.kernel.ports import InterfaceAddress, Link
 from kactl_agent.vrrp.settings import VirtualAddress
 
 _GROUPS = (nl.RTNLGRP_LINK, nl.RTNLGRP_IPV4_IFADDR, nl.RTNLGRP_IPV6_IFADDR, nl.RTNLGRP_IPV6_NETCONF)
-_SO_RCVBUFFORCE = 33
 _SOL_NETLINK = 270
 _NETLINK_ADD_MEMBERSHIP = 1
 _RECEIVE_BUFFER = 4 << 20  # a burst of 10,000 address notifications
@@ -22,10 +22,7 @@ _DUMP_TIMEOUT = 5.0
 def open_netlink(timeout: float | None = 0.0) -> socket.socket:
     """An rtnetlink socket with room for bursts. `timeout` 0 is non-blocking. Raises OSError."""
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-    except PermissionError:  # without CAP_NET_ADMIN, as in `kactl-agent --check`: as much as is allowed
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    set_receive_buffer(sock, _RECEIVE_BUFFER)
     sock.bind((0, 0))
     sock.settimeout(timeout)
     return sock

@@ -12,6 +12,7 @@ import struct
 import sys
 from collections.abc import Collection
 
+from kactl_agent.kernel.buffers import set_receive_buffer
 from kactl_agent.kernel.ports import Link, VrrpSocket
 from kactl_agent.vrrp.actions import PacketMeta
 from kactl_agent.vrrp.settings import Family
@@ -23,7 +24,6 @@ _IPV6_MULTICAST_ALL = 29
 _IPV6_CHECKSUM = 7
 _CHECKSUM_OFFSET = 6
 _RECEIVE_BUFFER = 1 << 20
-_SO_RCVBUFFORCE = 33
 _LARGEST_PACKET = 1 << 14  # a jumbo frame, and then some
 _IPV4_HEADER = struct.Struct("!BBHHHBBH4s4s")
 _PACKET_INFO = struct.Struct("=16si")
@@ -38,8 +38,10 @@ def _raw_socket(family: int, link: Link) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, IPPROTO_VRRP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.name.encode() + b"\0")
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 7)
+        set_receive_buffer(sock, _RECEIVE_BUFFER)
+        sock.setsockopt(
+            socket.SOL_SOCKET, socket.SO_PRIORITY, 6
+        )  # above that needs CAP_NET_ADMIN of the first user namespace
     except OSError:
         sock.close()
         raise

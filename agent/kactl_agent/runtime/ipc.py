@@ -15,11 +15,11 @@ from collections.abc import Callable, Hashable, Sequence
 
 import msgspec
 
+from kactl_agent.kernel.buffers import set_send_buffer
 from kactl_agent.runtime.frames import AnyFrame, Frame, decode, encode
 
 _LARGEST_FRAME = 1 << 19
 _DESCRIPTORS = 4
-_SO_SNDBUFFORCE = 32
 _BUFFER = 1 << 20
 
 
@@ -32,10 +32,7 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
     pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for sock in pair:
         sock.setblocking(False)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER)
-        except PermissionError:  # without CAP_NET_ADMIN the default has to do
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        set_send_buffer(sock, _BUFFER)
     return pair
 
 

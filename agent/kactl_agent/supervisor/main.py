@@ -272,7 +272,7 @@ class Supervisor:
         child.edge.close()
         del self._children[child.name]
         if child.name == "vrrp":
-            self._unclean = code != 0
+            self._unclean = code != 0 and code not in _PERMANENT
             self._reload.worker_lost()
         if self._stopping:
             self._stop_next()

@@ -45,7 +45,10 @@ def run(start: VrrpWorkerStart, supervisor: Edge, observer: Edge) -> int:
     with worker_loop() as loop:
         try:
             kernel = LinuxKernel()
-        except PermissionError:
+        except PermissionError as error:
+            text = f"the kernel refuses what VRRP needs (CAP_NET_ADMIN and CAP_NET_RAW): {error.strerror}"
+            observer.post_event(frames.LogRecord(time.time_ns(), "error", PROCESS, text))
+            observer.try_flush()
             return EXIT_PRIVILEGE
         worker = VrrpWorker(loop, kernel, start, supervisor, observer)
         on_terminate(loop, worker.stop)

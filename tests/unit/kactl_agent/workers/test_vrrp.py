@@ -1,0 +1,252 @@
+"""The VRRP worker in a real loop over the fake kernel, with this test as supervisor and observer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from kactl_agent.kernel.fake import FakeKernel
+from kactl_agent.runtime import frames
+from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed
+from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
+from kactl_agent.vrrp.recording import replay
+from kactl_agent.vrrp.settings import CENTISECOND, Family, GratuitousSettings, VirtualAddress, VrrpSettings
+from kactl_agent.workers.vrrp import VrrpWorker, VrrpWorkerStart
+
+
+def address(last: int) -> VirtualAddress:
+    return VirtualAddress(bytes((192, 0, 2, last)), 24, "eth0")
+
+
+def settings(name: str = "VI", vrid: int = 51, **more: Any) -> VrrpSettings:
+    values: dict[str, Any] = {
+        "interface": "eth0", "version": 3, "family": Family.IPV4, "priority": 255, "addresses": (address(vrid),),
+        "advert_interval": 2 * CENTISECOND, "gratuitous": GratuitousSettings(repeat=1, delay=0),
+    } | more  # fmt: skip
+    return VrrpSettings(name=name, virtual_router_id=vrid, **values)
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.kernel = FakeKernel()
+        self.kernel.links.add_link("eth0")
+        self.kernel.links.add_address("eth0", bytes((192, 0, 2, 200)), 24)
+        self.loop = asyncio.SelectorEventLoop()
+        self.supervisor, self._workers_end = (Edge(sock) for sock in socket_pair())
+        self.observer, self._observed_end = (Edge(sock) for sock in socket_pair())
+        self.heard: list[frames.AnyFrame] = []
+        self.answers: list[frames.AnyFrame] = []
+        self.worker: VrrpWorker | None = None
+        self.stopped = False
+
+    def start(self, *instances: VrrpSettings, keep: bool = False, recording: bool = False) -> VrrpWorker:
+        configuration = AgentConfiguration(revision="1", file="f", vrrp=instances)
+        start = VrrpWorkerStart(configuration=configuration, keep_addresses=keep, recording=recording)
+        self.worker = VrrpWorker(self.loop, self.kernel, start, self._workers_end, self._observed_end)
+        self.loop.call_soon(self.worker.begin)
+        return self.worker
+
+    def listen(self) -> None:
+        for edge, into in ((self.supervisor, self.answers), (self.observer, self.heard)):
+            try:
+                edge.try_flush()
+                into += [frame for frame, _descriptors in edge.receive()]
+            except (EdgeClosed, OSError):
+                continue
+
+    def until(self, condition: Callable[[], Any], seconds: float = 5) -> None:
+        async def poll() -> None:
+            deadline = self.loop.time() + seconds
+            while not condition():
+                assert self.loop.time() < deadline, (self.heard, self.answers)
+                await asyncio.sleep(0.002)
+                self.listen()
+
+        self.loop.run_until_complete(poll())
+
+    def until_stopped(self) -> None:
+        guard = self.loop.call_later(5, lambda: pytest.fail("the worker does not stop"))
+        self.loop.run_forever()
+        guard.cancel()
+        self.stopped = True
+        self.listen()
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [frame for frame in self.heard if isinstance(frame, kind)]
+
+    def state_of(self, name: str) -> str:
+        snapshots = [frame.snapshot.state.value for frame in self.of(frames.Snapshot) if frame.snapshot.name == name]
+        return snapshots[-1] if snapshots else ""
+
+    def reload(self, *instances: VrrpSettings) -> frames.SettingsApplied:
+        configuration = AgentConfiguration(revision="2", file="f", vrrp=instances)
+        self.supervisor.post(frames.Settings(9), [dump_sealed(configuration)])
+        self.until(lambda: any(isinstance(frame, frames.SettingsApplied) for frame in self.answers))
+        return next(frame for frame in self.answers if isinstance(frame, frames.SettingsApplied))
+
+    def close(self) -> None:
+        for edge in (self.supervisor, self.observer, self._workers_end, self._observed_end):
+            edge.close()
+        self.loop.run_until_complete(asyncio.sleep(0))
+        self.loop.close()
+        self.kernel.close()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    if made.worker is not None and not made.stopped:
+        made.worker.stop()
+        made.until_stopped()
+    made.close()
+
+
+def test_it_starts_and_tells(bench: Bench) -> None:
+    bench.start(settings())
+    bench.until(lambda: bench.state_of("VI") == "MASTER")
+    assert frames.WorkerStarted("vrrp") in bench.answers
+    (transition,) = bench.of(frames.TransitionRecord)
+    assert (transition.old, transition.new, transition.cause) == ("INIT", "MASTER", "startup")
+    assert any("VI: INIT -> MASTER" in record.message for record in bench.of(frames.LogRecord))
+    assert bench.of(frames.Snapshot)[-1].snapshot.addresses == (), "addresses do not travel"
+    assert bench.kernel.links.has(address(51))
+    bench.until(lambda: bench.of(frames.Heartbeat))
+
+
+def test_adverts_go_out_in_time(bench: Bench) -> None:
+    bench.start(settings())
+    bench.until(lambda: bench.kernel.vrrp_sockets.opened and len(bench.kernel.vrrp_sockets.opened[0].sent) >= 5)
+
+
+def test_the_end_of_the_supervisor_is_an_orderly_stop(bench: Bench) -> None:
+    bench.start(settings())
+    bench.until(lambda: bench.kernel.links.has(address(51)))
+    bench.supervisor.close()
+    bench.until_stopped()
+    assert not bench.kernel.links.has(address(51))
+    assert bench.kernel.vrrp_sockets.opened[0].sent[-1][0][2] == 0, "priority 0"
+    assert bench.of(frames.TransitionRecord)[-1].cause == "shutdown", "the last words are heard"
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_stop_by_order(bench: Bench, keep: bool) -> None:
+    bench.start(settings())
+    bench.until(lambda: bench.kernel.links.has(address(51)))
+    bench.supervisor.post(frames.Stop(keep))
+    bench.supervisor.flush()
+    bench.until_stopped()
+    assert bench.kernel.links.has(address(51)) is keep
+
+
+def test_keep_addresses_from_the_command_line(bench: Bench) -> None:
+    worker = bench.start(settings(), keep=True)
+    bench.until(lambda: bench.kernel.links.has(address(51)))
+    worker.stop()
+    worker.stop()
+    assert bench.kernel.links.has(address(51))
+
+
+def test_reload_touches_only_what_changed(bench: Bench) -> None:
+    same, old, gone = settings("same", 1), settings("old", 2), settings("gone", 3)
+    bench.start(same, old, gone)
+    bench.until(lambda: all(bench.state_of(name) == "MASTER" for name in ("same", "old", "gone")))
+    since = bench.of(frames.Snapshot)[0].snapshot.since
+    bench.kernel.log.clear()
+    applied = bench.reload(settings("new", 4), settings("old", 2, addresses=(address(22),)), same)
+    assert applied.error == ""
+    assert (applied.changes.removed, applied.changes.changed) == (("gone",), ("old",))
+    assert (applied.changes.added, applied.changes.unchanged) == (("new",), ("same",))
+    bench.until(lambda: bench.state_of("new") == "MASTER")
+    done = [(what, data[-1]) for what, _interface, data in bench.kernel.log if what in ("add", "remove")]
+    assert set(done) == {("remove", 3), ("remove", 2), ("add", 4), ("add", 22)}
+    assert max(done.index(("remove", n)) for n in (2, 3)) < min(done.index(("add", n)) for n in (4, 22))
+    assert bench.kernel.links.has(address(1))
+    assert frames.InstanceGone("gone") in bench.heard
+    assert bench.of(frames.Snapshot)[0].snapshot.since == since
+
+
+def test_unsealed_settings_are_refused_and_change_nothing(bench: Bench) -> None:
+    bench.start(settings())
+    bench.until(lambda: bench.state_of("VI") == "MASTER")
+    descriptor = os.memfd_create("x", os.MFD_ALLOW_SEALING)
+    bench.supervisor.post(frames.Settings(9), [descriptor])
+    bench.until(lambda: any(isinstance(frame, frames.SettingsApplied) for frame in bench.answers))
+    assert "not sealed" in bench.answers[-1].error
+    assert bench.kernel.links.has(address(51))
+
+
+def test_a_new_observer_is_told_everything(bench: Bench) -> None:
+    bench.start(settings("A", 1), settings("B", 2))
+    bench.until(lambda: bench.state_of("A") == bench.state_of("B") == "MASTER")
+    bench.observer.close()
+    bench.heard.clear()
+    bench.until(lambda: bench.worker._observer is None)
+    ours, theirs = socket_pair()
+    bench.observer = Edge(ours)
+    bench.supervisor.post(frames.ObserverEdge("observer"), [theirs.detach()])
+    bench.until(lambda: bench.state_of("A") == bench.state_of("B") == "MASTER")
+
+
+def test_without_an_observer_the_protocol_goes_on(bench: Bench) -> None:
+    bench.start(settings())
+    bench.until(lambda: bench.state_of("VI") == "MASTER")
+    bench.observer.close()
+    sent = bench.kernel.vrrp_sockets.opened[0].sent
+    before = len(sent)
+    bench.until(lambda: len(sent) > before + 5)
+
+
+def test_an_observer_that_does_not_read_costs_a_bounded_queue(bench: Bench) -> None:
+    worker = bench.start(settings())
+    bench.until(lambda: bench.state_of("VI") == "MASTER")
+    for _ in range(30_000):
+        worker._log("info", "x" * 500)
+    edge = bench.worker._observer.edge
+    assert edge.dropped > 0
+    sent = bench.kernel.vrrp_sockets.opened[0].sent
+    before = len(sent)
+
+    async def wait() -> None:
+        while len(sent) < before + 5:
+            await asyncio.sleep(0.005)
+
+    bench.loop.run_until_complete(asyncio.wait_for(wait(), 5))
+
+
+def test_links_are_followed(bench: Bench) -> None:
+    bench.start(settings())
+    bench.until(lambda: bench.state_of("VI") == "MASTER")
+    bench.kernel.links.set_up("eth0", False)
+    bench.until(lambda: bench.state_of("VI") == "FAULT")
+
+
+def test_recordings_replay(bench: Bench) -> None:
+    worker = bench.start(settings(), recording=True)
+    bench.until(lambda: len(bench.of(frames.RecordingLine)) > 6)
+    worker.stop()
+    bench.until_stopped()
+    lines = [frame.line for frame in bench.of(frames.RecordingLine) if frame.instance == "VI"]
+    assert replay(lines) is None
+
+
+def test_a_recording_that_lost_a_line_ends_there(bench: Bench) -> None:
+    worker = bench.start(settings(), recording=True)
+    bench.until(lambda: bench.state_of("VI") == "MASTER")
+    for _ in range(30_000):
+        worker._log("info", "x" * 500)
+    sent = bench.kernel.vrrp_sockets.opened[0].sent
+    before = len(sent)
+
+    async def wait() -> None:
+        while len(sent) < before + 5:
+            await asyncio.sleep(0.005)
+
+    bench.loop.run_until_complete(asyncio.wait_for(wait(), 5))
+    bench.until(lambda: not bench.worker._observer.edge.pending)
+    bench.until(lambda: len(sent) > before + 10)
+    lines = [frame.line for frame in bench.of(frames.RecordingLine)]
+    assert replay(lines) is None
