@@ -18,6 +18,8 @@ NATIVE = keepalived_peer.why_not() is None and keepalived_peer.kernel_has_ipvs()
 MISSING = None if NATIVE else uml.why_not()
 SAMPLES = Path("/usr/share/doc/keepalived/samples")
 NEEDS_IPVS = ("virtual_server", "lvs_sync_daemon")
+NEVER_STARTS = {"ssl"}
+"""Cases whose daemon stops at once, for want of the certificate they name: only `-t` can be compared."""
 
 pytestmark = [
     pytest.mark.keepalived,
@@ -53,4 +55,4 @@ def comparisons(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Comparis
 def test_configuration_with_ipvs_means_the_same(conf: Path, comparisons: dict[Path, Comparison]) -> None:
     comparison = comparisons[conf]
     assert comparison.difference is None, str(comparison.difference)
-    assert comparison.dumped, comparison.first.log
+    assert comparison.dumped or conf.parent.name in NEVER_STARTS, comparison.first.log

@@ -139,6 +139,7 @@ _OF_THE_RUN = re.compile(
         | Rx \s buf | RS \s set | reloaded | Retries \s iterations
         | Not \s IPv6 \s forwarding | thread_\w+ ) \b .*
       | fd_in .*
+      | Tracked \s file \s = .*  # of a FILE_CHECK: 2.2.7 prints memory that it has freed
     ) \Z"""
 )
 _STATE_BEHIND = re.compile(r" \[?(?:installed|set)\b.*|\bfd(?:_in|_out)?[ =(]+-?\d+(?:,-?\d+)?\)?")
