@@ -44,7 +44,7 @@ def definitions_first(keys: Sequence[Key]) -> list[Key]:
 
 @dataclass(frozen=True)
 class Reference:
-    """`name`, defined by a `kind` block, is used at `path`; as an `option` of a line that means something without it."""
+    """`name`, of a `kind` block, is used at `path`; as an `option`, its line means something without it."""
 
     path: Path
     kind: str

@@ -35,8 +35,10 @@ def render_line(words: Sequence[str], *, quoted: bool, opens_block: bool = False
 
     `quoted`: its keyword is one that keepalived splits with quoting rules of its own (`Shape.quoted`).
     """
+    if not words:
+        raise UnwritableError("it says nothing")
     rendered = [_render(word, quoted=quoted) for word in words]
-    if rendered and not rendered[0].startswith('"') and _FIRST.match(rendered[0]):
+    if not rendered[0].startswith('"') and _FIRST.match(rendered[0]):
         rendered[0] = f'"{rendered[0]}"'
     line = " ".join(rendered)
     if not _PLAIN_LINE.match(line):

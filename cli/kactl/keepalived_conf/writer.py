@@ -199,7 +199,8 @@ class _Writer:
         try:
             line = indent + render_line(words, quoted=quoted, opens_block=opens_block)
         except UnwritableError as error:
-            text = f"`{words[0]}` cannot be written in keepalived.conf: {error}"
+            what = f"`{words[0]}`" if words else "an entry"
+            text = f"{what} cannot be written in keepalived.conf: {error}"
             self._finding("unwritable-value", text, origin, Severity.ERROR, Effect.REFUSED)
             return
         if behind is not None:
