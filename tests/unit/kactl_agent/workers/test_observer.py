@@ -1,0 +1,186 @@
+"""The observer in a real loop, with this test as supervisor and VRRP worker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kactl_agent.control.protocol import ControlError
+from kactl_agent.observe.logs import LogFormat
+from kactl_agent.runtime import frames
+from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, dump_sealed
+from kactl_agent.runtime.ipc import Edge, socket_pair
+from kactl_agent.vrrp.instance import VrrpInstance
+from kactl_agent.vrrp.settings import Family, VrrpSettings
+from kactl_agent.workers.observer import Observer, ObserverStart
+
+SETTINGS = VrrpSettings(
+    name="VI", interface="eth0", virtual_router_id=51, version=3, family=Family.IPV4, priority=100
+)  # fmt: skip
+CHANGES = ConfigurationChanges(("a",), (), (), ())
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.loop = asyncio.SelectorEventLoop()
+        self.supervisor, self._observers_end = (Edge(sock) for sock in socket_pair())
+        start = ObserverStart(
+            configuration=AgentConfiguration(revision="1", file="f", vrrp=(SETTINGS,)), supervisor_pid=1,
+            started=time.monotonic_ns(), log_format=LogFormat.TEXT, log_level="info", log_detail=False,
+        )  # fmt: skip
+        self.observer = Observer(self.loop, start, self._observers_end)
+        self.answers: list[frames.AnyFrame] = []
+        self.worker = self.new_worker()
+
+    def new_worker(self) -> Edge:
+        ours, theirs = socket_pair()
+        self.supervisor.post(frames.ObserverEdge("vrrp"), [theirs.detach()])
+        return Edge(ours)
+
+    def until(self, condition: Callable[[], Any], seconds: float = 5) -> None:
+        async def poll() -> None:
+            deadline = self.loop.time() + seconds
+            while not condition():
+                assert self.loop.time() < deadline
+                await asyncio.sleep(0.002)
+                for edge in (self.supervisor, self.worker):
+                    edge.try_flush()
+                self.answers += [frame for frame, _descriptors in self.supervisor.receive()]
+
+        self.loop.run_until_complete(poll())
+
+    def state(self) -> str:
+        return self.observer.status()["vrrp"]["instances"]["VI"]["state"]
+
+    def report(self) -> None:
+        instance = VrrpInstance(SETTINGS)
+        from kactl_agent.vrrp.actions import InterfaceState, Startup
+
+        now = time.monotonic_ns()
+        instance.handle_event(InterfaceState(True, True, b"\1\2\3\4", b"\2\0\0\0\0\1", 1500), now)
+        instance.handle_event(Startup(), now)
+        self.worker.post_state("VI", frames.Snapshot(now, time.time_ns(), instance.snapshot()))
+
+    def close(self) -> None:
+        for edge in (self.supervisor, self.worker):
+            edge.close()
+        if self.observer._vrrp is not None:
+            self.observer._vrrp.close()
+        self._observers_end.close()
+        self.loop.close()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.close()
+
+
+def events(bench: Bench) -> list[dict[str, Any]]:
+    return bench.observer.events_since("", 100)[0]
+
+
+def test_state_journal_and_log(capsys: pytest.CaptureFixture[str], bench: Bench) -> None:
+    bench.report()
+    transition = frames.TransitionRecord(0, "VI", "INIT", "BACKUP", "startup", "started", 100, b"\1\2\3\4")
+    bench.worker.post_event(transition)
+    bench.worker.post_event(frames.LogRecord(0, "info", "vrrp", "hello"))
+    said = ""
+
+    def heard() -> bool:
+        nonlocal said
+        said += capsys.readouterr().err
+        return "hello" in said
+
+    bench.until(lambda: heard() and bench.state() == "BACKUP" and events(bench))
+    (event,) = events(bench)
+    assert (event["type"], event["instance"], event["old"], event["new"]) == ("transition", "VI", "INIT", "BACKUP")
+    assert (event["cause"], event["master"]) == ("startup", "1.2.3.4")
+    assert said == "1970-01-01T00:00:00.000Z info    vrrp: hello\n"
+
+
+def test_a_lost_worker_is_nothing_known(bench: Bench) -> None:
+    bench.report()
+    bench.until(lambda: bench.state() == "BACKUP")
+    bench.worker.close()
+    bench.worker = bench.new_worker()
+    bench.until(lambda: bench.state() == "INIT")
+    bench.report()
+    bench.until(lambda: bench.state() == "BACKUP")
+
+
+def test_new_settings(bench: Bench) -> None:
+    new = AgentConfiguration(revision="2", file="f")
+    bench.supervisor.post(frames.Settings(0), [dump_sealed(new)])
+    bench.until(lambda: bench.observer.status()["agent"]["config_revision"] == "2")
+    assert bench.observer.status()["vrrp"]["instances"] == {}
+
+
+def test_a_client_gets_the_outcome_of_its_reload(bench: Bench) -> None:
+    answers: list[Any] = []
+    bench.observer.reload(answers.append)
+    bench.observer.reload(answers.append)
+    bench.until(lambda: frames.ReloadRequest(2) in bench.answers)
+    bench.supervisor.post(frames.ReloadOutcome(1, True, "removed a", "2", CHANGES))
+    bench.supervisor.post(frames.ReloadOutcome(2, False, "invalid", "2", None, journal=False))
+    bench.until(lambda: len(answers) == 2)
+    assert answers[0]["revision"] == "2"
+    assert list(answers[0]["changes"]["removed"]) == ["a"]
+    assert isinstance(answers[1], ControlError)
+    assert [event["type"] for event in events(bench)] == ["reload"]
+
+
+def test_reloads_that_wait_are_limited(bench: Bench) -> None:
+    answers: list[Any] = []
+    for _ in range(70):
+        bench.observer.reload(answers.append)
+    assert len(answers) == 6
+    assert all(isinstance(answer, ControlError) for answer in answers)
+
+
+def test_a_dump_goes_to_the_descriptors(bench: Bench, tmp_path: Path) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    descriptors = [os.open(path, os.O_WRONLY | os.O_CREAT, 0o600) for path in paths]
+    bench.supervisor.post(frames.DumpState(), descriptors)
+    bench.until(lambda: frames.StateDumped("") in bench.answers)
+    assert json.loads(paths[0].read_text())["schema_version"] == 1
+    assert "vrrp_instance VI" in paths[1].read_text()
+
+
+def test_processes_that_end_are_in_the_journal(bench: Bench) -> None:
+    bench.supervisor.post(frames.ProcessState("vrrp", 7, 0))
+    bench.supervisor.post(frames.ProcessState("vrrp", 0, 0, "killed by SIGKILL"))
+    bench.supervisor.post(frames.ProcessState("vrrp", 8, 1))
+    bench.until(lambda: bench.observer.status()["agent"]["processes"].get("vrrp", {}).get("pid") == 8)
+    assert [(event["type"], event["ended"]) for event in events(bench)] == [("process", "killed by SIGKILL")]
+
+
+def test_recording_lines_go_to_their_file(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "VI.jsonl"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    bench.supervisor.post(frames.RecordingFile("VI"), [descriptor])
+    bench.until(lambda: "VI" in bench.observer._recordings)
+    for text in (b"one\n", b"two\n"):
+        bench.worker.post_event(frames.RecordingLine("VI", text))
+    bench.worker.post_event(frames.RecordingLine("other", b"x"))
+    bench.until(lambda: path.read_bytes() == b"one\ntwo\n")
+    os.close(bench.observer._recordings.pop("VI"))
+
+
+def test_it_stays_for_the_last_words_of_the_worker(bench: Bench) -> None:
+    bench.report()
+    bench.until(lambda: bench.state() == "BACKUP")
+    bench.supervisor.post(frames.Stop())
+    bench.supervisor.flush()
+    bench.worker.post_event(frames.TransitionRecord(0, "VI", "MASTER", "INIT", "shutdown", "", 100, b""))
+    bench.worker.flush()
+    bench.worker.close()
+    bench.loop.run_forever()
+    assert [event["cause"] for event in events(bench)] == ["shutdown"]
