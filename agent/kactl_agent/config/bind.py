@@ -14,7 +14,7 @@ from yaml.events import MappingStartEvent, ScalarEvent, SequenceStartEvent
 from kactl_agent.config.diagnostics import Diagnostic, Severity
 from kactl_agent.config.document import Document, Include, Origin
 from kactl_agent.config.emit import render_value
-from kactl_agent.config.schema.keyword import BlockKeywords, Field, Table, table_of
+from kactl_agent.config.schema.keyword import Field, Table, table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import (
     Block,
@@ -37,6 +37,7 @@ from kactl_agent.config.yaml_events import Event, Events, Stop, marks
 
 NULL_WORDS = frozenset(("", "~", "null", "Null", "NULL"))
 INCLUDE = "include"
+MISSING = "missing-keyword"
 
 
 def bind(text: str, name: str) -> Document:
@@ -146,27 +147,20 @@ class _Binder:
                     hint=f"use {field.keyword.replaced_by}",
                     severity=Severity.WARNING,
                 )
-        self.require(table, values, children, start)
+        self.require(table, values, children, origin)
         return struct(**values)
 
-    def require(self, table: Table, values: dict[str, Any], children: dict[Any, Origin], start: Event) -> None:
-        """What a line or a block's header cannot do without; what a block's body lacks is for check.py to say."""
+    def require(self, table: Table, values: dict[str, Any], children: dict[Any, Origin], at: Origin) -> None:
+        """What a line or a block cannot do without."""
         if len(values) == len(table.fields):
             return
-        block = issubclass(table.struct, BlockKeywords)
         for field in table.fields:
             keyword = field.keyword
             if not keyword.required or field.attribute in values or field.name in children:
                 continue
-            if block and keyword.position is None and not keyword.header:
-                continue
             what = f"`{self.where[-1]}`" if self.where else "the configuration"
-            self.fault(
-                "missing-keyword",
-                f"`{field.name}` is missing in {what}",
-                start,
-                hint=f"`{field.name}: {keyword.shape.describe()}`",
-            )
+            message, hint = f"`{field.name}` is missing in {what}", f"`{field.name}: {keyword.shape.describe()}`"
+            self.events.report(Diagnostic(MISSING, message, at.place, hint=hint))
 
     def unknown(self, table: Table, word: str, key: Event, event: Event, at_root: bool) -> None:
         if at_root and word == INCLUDE:
@@ -261,7 +255,7 @@ class _Binder:
         if value is UNSET:
             self.explain_words(shape, short, event, before)
             return UNSET
-        self.require(table, {short.attribute: value}, {}, event)
+        self.require(table, {short.attribute: value}, {}, origin)
         return shape.struct(**{short.attribute: value})
 
     def explain_words(self, shape: Line, short: Field, event: Event, before: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from kactl_agent.config.schema.keyword import BlockKeywords, Field, table_of
+from kactl_agent.config.schema.keyword import Field, table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import (
     Block,
@@ -83,18 +83,10 @@ def _definition(struct: type[Struct], refs: dict[type, str]) -> Json:
         "properties": {field.name: _property(field, refs) for field in table.fields},
         "additionalProperties": False,
     }
-    required = [field.name for field in table.fields if must_be_written(struct, field)]
+    required = [field.name for field in table.fields if field.keyword.required]
     if required:
         definition["required"] = required
     return definition
-
-
-def must_be_written(struct: type[Struct], field: Field) -> bool:
-    """Whether a map without the keyword is refused while it is read."""
-    keyword = field.keyword
-    if not keyword.required:
-        return False
-    return not issubclass(struct, BlockKeywords) or keyword.position is not None or keyword.header
 
 
 def _property(field: Field, refs: dict[type, str]) -> Json:

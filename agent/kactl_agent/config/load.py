@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kactl_agent.config import check
-from kactl_agent.config.bind import bind
+from kactl_agent.config.bind import MISSING, bind
 from kactl_agent.config.diagnostics import Diagnostic, Place, Severity
 from kactl_agent.config.document import Document, Include, Origin
 from kactl_agent.config.schema.keyword import table_of
@@ -75,7 +75,11 @@ def _finished(document: Document, environ: Mapping[str, str], secrets: bool) -> 
     if secrets:
         document = resolve_secrets(document, environ=environ)
     damaged = _damaged(document)
-    document.diagnostics += [d for d in check.check(document) if not damaged(d.place)]
+    missing = {(d.place, d.message.split("`")[1].replace("_", "-")) for d in document.errors if d.code == MISSING}
+    for diagnostic in check.check(document):
+        said = (diagnostic.place, diagnostic.code.removeprefix("missing-")) in missing
+        if not said and not damaged(diagnostic.place):
+            document.diagnostics.append(diagnostic)
     files = {file: number for number, file in enumerate(document.sources)}
     document.diagnostics = sorted(
         dict.fromkeys(document.diagnostics),
@@ -96,7 +100,8 @@ def _damaged(document: Document) -> Callable[[Place], bool]:
     def block_of(place: Place) -> tuple[str, int]:
         return place.file, bisect_right(starts.get(place.file, ()), place.line)
 
-    bad = {block_of(d.place) for d in document.errors}
+    # what is missing hides nothing else
+    bad = {block_of(d.place) for d in document.errors if d.code != MISSING}
     whole = {d.place.file for d in document.errors if not d.place.line or d.code in _STOPPED}
     return lambda place: place.file in whole or block_of(place) in bad
 

@@ -12,7 +12,7 @@ from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
 
 GOOD = "vrrp_instance: {A: {interface: eth0, virtual_router_id: 1, virtual_ipaddress: [192.0.2.1]}}\n"
-BAD = "vrrp_instance:\n  A: {intrface: eth0}\nvrrp_script: {a: {rise: many}}\n"
+BAD = "vrrp_instance:\n  A: {intrface: eth0, virtual_router_id: 1}\nvrrp_script: {a: {script: x, rise: many}}\n"
 CONF = "vrrp_instance A {\n  interface eth0\n  virtual_router_id 1\n  virtual_ipaddress {\n    192.0.2.1\n  }\n}\n"
 
 
@@ -40,7 +40,7 @@ def test_all_faults_of_all_files(folder: Path) -> None:
     assert code == ExitCode.INVALID
     assert out == ""
     assert f"{folder}/bad.yaml:2:7: error[unknown-keyword]" in err
-    assert f"{folder}/bad.yaml:3:25: error[bad-value]" in err
+    assert f"{folder}/bad.yaml:3:36: error[bad-value]" in err
     assert "did you mean `interface`?" in err
     assert f"{folder}/good.yaml: valid" in err
     assert f"{folder}/broken.conf:1:" in err

@@ -29,6 +29,7 @@ def only(text: str) -> Diagnostic:
 
 def script(lines: str) -> Any:
     """What a vrrp_script `a` with these lines, at no indentation, is bound to; it must be without fault."""
+    lines += "" if "script:" in lines else "\nscript: x"
     document = bind("vrrp_script:\n  a:\n" + "".join(f"    {line}\n" for line in lines.splitlines()), "agent.yaml")
     assert not document.diagnostics
     assert isinstance(document.config.vrrp_script, dict)
@@ -36,7 +37,11 @@ def script(lines: str) -> Any:
 
 
 def instance(lines: str) -> Document:
-    return bind("vrrp_instance:\n  VI_1:\n" + "".join(f"    {line}\n" for line in lines.splitlines()), "agent.yaml")
+    return bind(
+        "vrrp_instance:\n  VI_1:\n    virtual_router_id: 51\n"
+        + "".join(f"    {line}\n" for line in lines.splitlines()),
+        "agent.yaml",
+    )
 
 
 # -- values -----------------------------------------------------------------------------------------------------------
@@ -49,8 +54,10 @@ def test_a_map_with_every_kind_of_value() -> None:
 
 
 def test_a_line_is_a_scalar_or_a_map() -> None:
-    assert script("user: nobody") == VrrpScript(user=UserGroup(user="nobody"))
-    assert script("user: {user: nobody, group: adm}") == VrrpScript(user=UserGroup(user="nobody", group="adm"))
+    assert script("user: nobody") == VrrpScript(script="x", user=UserGroup(user="nobody"))
+    assert script("user: {user: nobody, group: adm}") == VrrpScript(
+        script="x", user=UserGroup(user="nobody", group="adm")
+    )
 
 
 @pytest.mark.parametrize(
@@ -197,8 +204,22 @@ def test_words_of_a_keepalived_line_show_the_map_to_write() -> None:
 
 def test_a_map_without_what_its_line_needs() -> None:
     (found,) = instance("virtual_ipaddress:\n  - {dev: eth0}").diagnostics
-    assert (found.code, found.place.line, found.place.column) == ("missing-keyword", 4, 9)
+    assert (found.code, found.place.line, found.place.column) == ("missing-keyword", 5, 9)
     assert "`address` is missing" in found.message
+
+
+@pytest.mark.parametrize(
+    ("text", "keyword", "column"),
+    [
+        ("vrrp_script: {a: {rise: 2}}", "script", 15),
+        ("virtual_server: [{address: 192.0.2.1, real_server: [{port: 80}]}]", "address", 53),
+        ("bfd_instance: {b: {}}", "neighbor_ip", 16),
+    ],
+)
+def test_a_block_without_what_it_needs(text: str, keyword: str, column: int) -> None:
+    (found,) = bind(text, "agent.yaml").diagnostics
+    assert (found.code, found.place.column) == ("missing-keyword", column)
+    assert f"`{keyword}` is missing" in found.message
 
 
 def test_no_message_shows_a_secret() -> None:

@@ -270,7 +270,7 @@ virtual_server:
 def test_found_where_it_stands(name: str) -> None:
     text = CASES[name]
     document = bind(text, "agent.yaml")
-    assert document.diagnostics == []
+    assert {d.code for d in document.diagnostics} <= {"missing-keyword"}
     expected = {
         (number, severity, code)
         for number, line in enumerate(text.splitlines(), 1)

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from kactl_agent.config.bind import bind
 from kactl_agent.config.document import Document, Origin
 from kactl_agent.config.emit import emit
-from kactl_agent.config.jsonschema import all_structs, json_schema, must_be_written, names_of, unit_of
+from kactl_agent.config.jsonschema import all_structs, json_schema, names_of, unit_of
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.root import Config
 from support.schema_strategies import configs
@@ -49,6 +49,7 @@ def test_it_accepts_what_is_emitted(config: Config) -> None:
         "vrrp_script: {a: {script: x, rsie: 3}}",
         "vrrp_script: {a: {script: }}",
         "vrrp_scirpt: {}",
+        "vrrp_script: {a: {rise: 3}}",
         "static_ipaddress: 192.0.2.1",
         "static_ipaddress: [{dev: eth0}]",
         "static_ipaddress: [{address: 192.0.2.1, dve: eth0}]",
@@ -73,7 +74,7 @@ def test_it_refuses_what_bind_refuses(text: str) -> None:
         "x-anchors: {any: [thing]}",
         "vrrp_script: {a: {script: x, interval: 500ms, init_fail: true, weight: 3}}",
         "vrrp_script: {a: {script: x, interval: 0.5, init_fail: yes, weight: {weight: 3, reverse: on}}}",
-        "vrrp_instance: {A: {authentication: {auth_pass: {file: x}}}}",
+        "vrrp_instance: {A: {virtual_router_id: 1, authentication: {auth_pass: {file: x}}}}",
         "x-keepalived: [frobnicate yes]",
     ],
 )
@@ -96,4 +97,4 @@ def test_every_keyword_is_described_with_its_unit_default_and_age() -> None:
             assert shown.get("x-unit", "") == unit_of(keyword.shape)
             assert shown.get("deprecated", False) is bool(keyword.replaced_by)
             assert ("x-keepalived-keyword" in shown) is not keyword.extension
-            assert (field.name in definition.get("required", ())) is must_be_written(struct, field)
+            assert (field.name in definition.get("required", ())) is keyword.required

@@ -148,7 +148,13 @@ def test_password_is_version_2s_alone() -> None:
     assert instance(f"version: 3, {auth}, {V4}").auth_password == b""
 
 
-@pytest.mark.parametrize("asked", ["authentication: {auth_type: AH, auth_pass: abc}", "auth_hmac: {active_key: 1}"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "authentication: {auth_type: AH, auth_pass: abc}",
+        f"auth_hmac: {{active_key: 1, key: [{{id: 1, key: {'k' * 40}}}]}}",
+    ],
+)
 def test_authentication_it_cannot_do_is_refused(asked: str) -> None:
     found = resolution(f"vrrp_instance:\n  VI_1: {{{HEAD}, {asked}, {V4}}}\n")
     assert [(d.code, d.severity.value) for d in found.diagnostics] == [("not-served", "error")]

@@ -13,7 +13,7 @@ from kactl_agent.config.secrets import MAX_SECRET, masker, resolve_secrets, secr
 
 
 def document(source: str, folder: Path) -> Document:
-    text = f"vrrp_instance: {{A: {{authentication: {{auth_type: PASS, auth_pass: {source}}}}}}}\n"
+    text = f"vrrp_instance: {{A: {{virtual_router_id: 1, authentication: {{auth_type: PASS, auth_pass: {source}}}}}}}\n"
     bound = bind(text, str(folder / "agent.yaml"))
     assert not bound.diagnostics
     return bound
