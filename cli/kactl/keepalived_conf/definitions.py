@@ -152,7 +152,7 @@ class DefinitionTable:
                 break
         if self._expand_once(text[: self._length_limit], 1, chain) is None and len(text) <= self._length_limit:
             return ExpandedText(text, columns, following)
-        raise RunawayExpansionError(self.find_cycle(text[: self._length_limit]))
+        raise RunawayExpansionError(self.find_cycle(line.text) or self.find_cycle(text[: self._length_limit]))
 
     def expand_head(self, line: Line) -> ExpandedText | None:
         """Expand what a line starts with until it is a condition, a definition or a sequence; None if it never is.
@@ -185,8 +185,8 @@ class DefinitionTable:
         start = 0
         size = 0
         for match in _REFERENCE.finditer(text):
-            if first_only and match.start():
-                return None
+            if first_only and (match.start() or (match[1] or match[3]) not in self._table):
+                return None  # what is built in gives no line of another kind
             value = self._value(match)
             if value is None:
                 continue

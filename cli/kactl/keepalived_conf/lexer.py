@@ -35,8 +35,8 @@ _LEXEME = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|\\(.)|(["#!])', re.DOTALL)
 def parse_source(data: bytes, name: str) -> SourceFile:
     """Decode a file and classify its lines; never fails, and `render()` gives `data` back.
 
-    Findings: `encoding` (not UTF-8: read as latin-1), `byte-order-mark`, and the errors `control-bytes` and `too-many-lines`: such a file
-    is not to be expanded.
+    Findings: `encoding` (not UTF-8: read as latin-1), `byte-order-mark`, and the errors `control-bytes` and
+    `too-many-lines`: such a file is not to be expanded.
     """
     findings: list[Diagnostic] = []
     bom = data.startswith(codecs.BOM_UTF8)

@@ -49,7 +49,7 @@ _CONDITION = re.compile(r"@(\^?)([^ \t\f\v\r\n]*+)[ \t\f\v\r\n]*+")
 def expand(source: SourceFile, options: ExpandOptions | None = None) -> Expansion:
     """Expand a file. Never raises; with an ERROR among the findings the directives are incomplete."""
     collecting = gc.isenabled()
-    gc.disable()  # a tree has no cycles, and looking for them in a million growing objects takes longer than building it
+    gc.disable()  # a tree has no cycles, and to look for them among a million objects takes longer than to build it
     try:
         return _Expander(options or ExpandOptions()).run(source)
     finally:

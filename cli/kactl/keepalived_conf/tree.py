@@ -62,8 +62,8 @@ class LineKind(Enum):
 class SourceFile:
     """A file as it stands. `name` is the path it is reported under; `findings` is what was noticed while decoding.
 
-    `lines` are the physical lines with their terminators, `kinds` what each of them is. (Two lists, and not one of objects: a
-    file of a million lines must not keep the garbage collector busy.)
+    `lines` are the physical lines with their terminators, `kinds` what each of them is. (Two lists, and not one of
+    objects: a file of a million lines must not keep the garbage collector busy.)
     """
 
     name: str
