@@ -285,6 +285,8 @@ SCALARS: dict[type[Shape], Callable[[Any], Values]] = {
     checkers.StatusCodes: _status_codes,
     checkers.Payload: _payload,
     vrrp.HmacKey: _hmac_key,
+    # Any word switches it on in keepalived.conf, `off` too.
+    vrrp.StuckBool: lambda shape: st.just(True),
     vrrp.VirtualMac: _virtual_mac,
 }
 """How to draw values of a scalar, by its class or the nearest of its bases."""
