@@ -47,7 +47,8 @@ def run(start: ObserverStart, listener: socket.socket, supervisor: Edge) -> int:
     privileges.keep_only(())
     privileges.die_with_parent(start.supervisor_pid)
     with worker_loop() as loop:
-        observer = Observer(loop, start, supervisor)
+        log = LogWriter(start.log_format, start.log_level, start.log_detail)
+        observer = Observer(loop, start, supervisor, log)
         for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(ignored, signal.SIG_IGN)
         loop.add_signal_handler(signal.SIGTERM, observer.supervisor_lost)
@@ -63,11 +64,11 @@ def run(start: ObserverStart, listener: socket.socket, supervisor: Edge) -> int:
 class Observer:
     """`kactl_agent.control.server.Service`, fed by frames."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, start: ObserverStart, supervisor: Edge) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, start: ObserverStart, supervisor: Edge, log: LogWriter) -> None:
         self._loop = loop
         self._state = AgentState(start.configuration, start.supervisor_pid, started=start.started)
         self._journal = Journal()
-        self._log = LogWriter(start.log_format, start.log_level, start.log_detail)
+        self._log = log
         self._supervisor: LoopEdge | None = LoopEdge(loop, supervisor, self._from_supervisor, self.supervisor_lost)
         self._vrrp: LoopEdge | None = None
         self._ending = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import time
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 from kactl_agent.control.protocol import ControlError
-from kactl_agent.observe.logs import LogFormat
+from kactl_agent.observe.logs import LogFormat, LogWriter
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, dump_sealed
 from kactl_agent.runtime.ipc import Edge, socket_pair
@@ -34,7 +35,9 @@ class Bench:
             configuration=AgentConfiguration(revision="1", file="f", vrrp=(SETTINGS,)), supervisor_pid=1,
             started=time.monotonic_ns(), log_format=LogFormat.TEXT, log_level="info", log_detail=False,
         )  # fmt: skip
-        self.observer = Observer(self.loop, start, self._observers_end)
+        self.log = io.StringIO()
+        log = LogWriter(LogFormat.TEXT, "info", False, self.log)
+        self.observer = Observer(self.loop, start, self._observers_end, log)
         self.answers: list[frames.AnyFrame] = []
         self.worker = self.new_worker()
 
@@ -87,23 +90,16 @@ def events(bench: Bench) -> list[dict[str, Any]]:
     return bench.observer.events_since("", 100)[0]
 
 
-def test_state_journal_and_log(capsys: pytest.CaptureFixture[str], bench: Bench) -> None:
+def test_state_journal_and_log(bench: Bench) -> None:
     bench.report()
     transition = frames.TransitionRecord(0, "VI", "INIT", "BACKUP", "startup", "started", 100, b"\1\2\3\4")
     bench.worker.post_event(transition)
     bench.worker.post_event(frames.LogRecord(0, "info", "vrrp", "hello"))
-    said = ""
-
-    def heard() -> bool:
-        nonlocal said
-        said += capsys.readouterr().err
-        return "hello" in said
-
-    bench.until(lambda: heard() and bench.state() == "BACKUP" and events(bench))
+    bench.until(lambda: bench.log.getvalue() and bench.state() == "BACKUP" and events(bench))
     (event,) = events(bench)
     assert (event["type"], event["instance"], event["old"], event["new"]) == ("transition", "VI", "INIT", "BACKUP")
     assert (event["cause"], event["master"]) == ("startup", "1.2.3.4")
-    assert said == "1970-01-01T00:00:00.000Z info    vrrp: hello\n"
+    assert bench.log.getvalue() == "1970-01-01T00:00:00.000Z info    vrrp: hello\n"
 
 
 def test_a_lost_worker_is_nothing_known(bench: Bench) -> None:
