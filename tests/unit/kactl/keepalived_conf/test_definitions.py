@@ -1,4 +1,4 @@
-"""Definitions and their expansion. Expected values are what keepalived 2.2.7 made of the same lines, or the reference's."""
+"""Definitions and their expansion. Expected values are what keepalived 2.2.7 made of the same lines."""
 
 from __future__ import annotations
 
