@@ -18,6 +18,7 @@ from kactl_agent.config.schema.keyword import Field, Table, table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import (
     Block,
+    Bool,
     Entries,
     Line,
     Named,
@@ -210,7 +211,7 @@ class _Binder:
             return UNSET
         text: str = event.value
         if event.implicit[0] and text in NULL_WORDS:
-            self.wrong_kind(self.here, "value", event)
+            self.wrong_kind(self.here, "true" if isinstance(shape, Bool) else "value", event)
             return UNSET
         if secret and text:
             self.secrets.add(text)
@@ -285,6 +286,9 @@ class _Binder:
                 hint = "take the keyword out instead" if shape.bare else "take the keyword out instead, or name a value"
                 self.fault("bad-value", f"{self.here} cannot be {event.value}", event, hint=hint)
                 return UNSET
+        if self.is_null(event):
+            self.wrong_kind(self.here, "true" if shape.bare else "false", event)
+            return UNSET
         return self.value(shape.shape, event, origin)
 
     def word_list(self, shape: WordList, event: Event, origin: Origin) -> Any:

@@ -40,11 +40,13 @@ NULL_HINTS = {
     "list": "write its items below it, each beginning with `- `, or take it out",
     "map": "write its keywords below it, indented, or `{}` for a block with nothing in it",
     "name": "write its names below it, indented, or take it out",
+    "true": "write `true` for the keyword alone, or take it out",
+    "false": "write `false` for the keyword alone, or take it out",
     "value": "write a value, or take the keyword out; the word itself is written in quotes",
 }
 """By what is expected: what to do about a keyword with nothing behind it."""
 
-_EXPECTS = {"list": "a list", "map": "a map", "name": "names with blocks", "value": "one value"}
+_EXPECTS = {"list": "a list", "map": "a map", "name": "names with blocks"}
 
 
 def explain_kind(what: str, expected: str, kind: str, *, quoted: bool) -> tuple[str, str]:
@@ -59,7 +61,7 @@ def explain_kind(what: str, expected: str, kind: str, *, quoted: bool) -> tuple[
         hint = "write one value behind the colon"
         if quoted:
             hint += "; a value that begins with `{` or `[` must be quoted"
-    return f"{what} takes {_EXPECTS[expected]}, and this is a {kind}", hint
+    return f"{what} takes {_EXPECTS.get(expected, 'one value')}, and this is a {kind}", hint
 
 
 @cache

@@ -193,6 +193,12 @@ def test_nothing_behind_a_keyword_is_an_error(word: str) -> None:
     assert only(f"global_defs: {word}\n").code == "null"
 
 
+@pytest.mark.parametrize("text", ["vrrp_script: {a: {script: x, init_fail: }}", "global_defs: {nftables: }"])
+def test_a_keyword_that_stands_alone_takes_true(text: str) -> None:
+    assert only(text).hint == "write `true` for the keyword alone, or take it out"
+    assert not bind(text.replace(": }", ": true}"), "agent.yaml").diagnostics
+
+
 def test_the_word_null_can_be_quoted() -> None:
     assert not bind('global_defs: {router_id: "null"}', "agent.yaml").diagnostics
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from kactl_agent.config.bind import bind
 from kactl_agent.config.document import Document, Origin
@@ -35,6 +36,24 @@ def test_it_accepts_what_is_emitted(config: Config) -> None:
     text = emit(Document(config, Origin()))
     errors = [f"{list(e.absolute_path)}: {e.message}" for e in VALIDATOR.iter_errors(yaml.safe_load(text))]
     assert not errors, text
+
+
+@given(configs(most=6), st.data())
+@settings(max_examples=100)
+def test_both_refuse_what_has_the_wrong_kind_anywhere(config: Config, data: st.DataObject) -> None:
+    loaded = yaml.safe_load(emit(Document(config, Origin())))
+    assume(loaded)
+    here = loaded
+    while True:  # lists of lists stand nowhere
+        keys = list(here) if isinstance(here, dict) else list(range(len(here)))
+        key = data.draw(st.sampled_from(keys))
+        if not isinstance(here[key], dict | list) or not here[key] or data.draw(st.booleans()):
+            break
+        here = here[key]
+    here[key] = [[["x"]]]
+    text = yaml.safe_dump(loaded)
+    assert bind(text, "agent.yaml").errors
+    assert not VALIDATOR.is_valid(yaml.safe_load(text))
 
 
 @pytest.mark.parametrize(
