@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kactl_agent.config.document import Document, Key
+from kactl_agent.config.document import Document, Key, Origin
+from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.root import DEFINED_FIRST, Config
 from kactl_agent.config.schema.shapes import or_default
 from msgspec import UNSET
@@ -40,6 +41,24 @@ def definitions_first(keys: Sequence[Key]) -> list[Key]:
         if at > first:
             ordered.insert(first, ordered.pop(at))
     return ordered
+
+
+def carried_definitions(texts: Sequence[str]) -> list[int]:
+    """Indices of carried texts that are definitions: their names are found even where the block is then left out."""
+    by_word = table_of(Config).by_word
+    words = [text.split(None, 1)[0] if text.strip() else "" for text in texts]
+    return [index for index, word in enumerate(words) if word in by_word and by_word[word].name in DEFINED_FIRST]
+
+
+def sort_carried(texts: list[str], origin: Origin) -> None:
+    """Definitions first, in place: where the writer puts them, above the blocks that name them."""
+    first = carried_definitions(texts)
+    if not first or first == list(range(len(first))):
+        return
+    order = first + [index for index in range(len(texts)) if index not in set(first)]
+    texts[:] = [texts[index] for index in order]
+    items = origin.child("x-keepalived")
+    items.children = {new: items.child(old) for new, old in enumerate(order)}
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from msgspec import UNSET, Struct
 
 from kactl.keepalived_conf.account import Account, Outcome
 from kactl.keepalived_conf.lines import LineFault, LineReading, read_value
-from kactl.keepalived_conf.ordering import definitions_first
+from kactl.keepalived_conf.ordering import definitions_first, sort_carried
 from kactl.keepalived_conf.quoting import QuoteError, split_quoted
 from kactl.keepalived_conf.rawtext import render_directive, render_together
 from kactl.keepalived_conf.spelling import elsewhere, nearest
@@ -109,6 +109,7 @@ def read_directives(
     reader.block(builder, directives)
     root.at_end = list(at_end) or None
     if root.children:
+        sort_carried(builder.values.get("x_keepalived", []), root)
         root.children = {key: root.children[key] for key in definitions_first(list(root.children))}
     config = builder.struct()
     assert isinstance(config, Config)
@@ -365,6 +366,9 @@ class _Reader:
             items.append(reading.value)
 
     def _word_list(self, builder: _Builder, found: Field, directive: Directive) -> None:
+        if found.attribute in builder.values and found.keyword.again == "ignored":
+            self._second_ignored(builder, found, directive)
+            return
         reading = self._words(directive, found.keyword.shape, carrier=builder)
         if reading is not None:
             builder.values.setdefault(found.attribute, []).extend(reading.value)

@@ -14,7 +14,7 @@ from kactl_agent.config.diagnostics import Diagnostic, Effect, Severity
 from kactl_agent.config.document import Document, Key, Origin
 from kactl_agent.config.schema.keyword import Field, table_of
 from kactl_agent.config.schema.line import write_line
-from kactl_agent.config.schema.root import Config
+from kactl_agent.config.schema.root import DEFINED_FIRST, Config
 from kactl_agent.config.schema.shapes import (
     Block,
     Bool,
@@ -25,12 +25,13 @@ from kactl_agent.config.schema.shapes import (
     SecretSource,
     Shape,
     WordList,
+    or_default,
 )
 from msgspec import Struct
 from msgspec.structs import replace
 
 from kactl.keepalived_conf.lexer import LINE_LIMIT
-from kactl.keepalived_conf.ordering import definitions_first
+from kactl.keepalived_conf.ordering import carried_definitions, definitions_first
 from kactl.keepalived_conf.rawtext import INDENT, comment
 from kactl.keepalived_conf.words import Environment, UnwritableError, render_line
 
@@ -51,7 +52,7 @@ def write(document: Document, read_secret: Callable[[str], str]) -> Written:
     """The keepalived.conf of a document. `read_secret` gives the text of a secret's file; it may raise OSError."""
     writer = _Writer(read_secret)
     writer.comments("", document.origin.above)
-    writer.fields(document.config, document.origin, "")
+    writer.root(document.config, document.origin)
     writer.comments("", document.origin.at_end)
     text = "\n".join(writer.lines)
     return Written(text + "\n" if text else "", writer.findings)
@@ -73,6 +74,24 @@ class _Writer:
 
     # -- structure -----------------------------------------------------------------------------------------------------
 
+    def root(self, config: Config, origin: Origin) -> None:
+        """All blocks. Definitions that are carried stand above the blocks that may name them, other text last."""
+        carried = or_default(config.x_keepalived, ())
+        here = _child(origin, "x-keepalived")
+        first = carried_definitions(carried)
+        users = {user for users in DEFINED_FIRST.values() for user in users} if first else set()
+        self._group_comments(here, "")
+        for found, item in _ordered(config, origin):
+            if found.name in users or found.name == "x-keepalived":
+                users = set()
+                self._carried([(carried[n], _child(here, n)) for n in first], "")
+                first = []
+            if found.name != "x-keepalived":
+                self.field(found, item, _child(origin, found.name), "")
+        definitions = set(carried_definitions(carried))
+        self._carried([(text, _child(here, n)) for n, text in enumerate(carried) if n not in definitions], "")
+        self.comments("", here.at_end)
+
     def fields(self, value: Struct, origin: Origin, indent: str) -> None:
         """The lines of a block's fields, but those of its header."""
         for found, item in _ordered(value, origin):
@@ -80,13 +99,19 @@ class _Writer:
                 continue
             here = _child(origin, found.name)
             if found.name == "x-keepalived":
-                self._carried(item, here, indent)
-            elif found.keyword.extension:
-                text = f"keepalived has no `{found.name}`: it is left out"
-                self._finding("extension-left-out", text, here, Severity.WARNING, Effect.CHANGED)
-                self.comments(indent, _all_comments(here))
+                self._group_comments(here, indent)
+                self._carried([(text, _child(here, index)) for index, text in enumerate(item)], indent)
+                self.comments(indent, here.at_end)
             else:
-                self._by_shape.get(type(found.keyword.shape), self._line)(found, item, here, indent)
+                self.field(found, item, here, indent)
+
+    def field(self, found: Field, item: Any, here: Origin, indent: str) -> None:
+        if found.keyword.extension:
+            text = f"keepalived has no `{found.name}`: it is left out"
+            self._finding("extension-left-out", text, here, Severity.WARNING, Effect.CHANGED)
+            self.comments(indent, _all_comments(here))
+        else:
+            self._by_shape.get(type(found.keyword.shape), self._line)(found, item, here, indent)
 
     def _named(self, found: Field, value: dict[str, Any], origin: Origin, indent: str) -> None:
         self._group_comments(origin, indent)
@@ -172,7 +197,8 @@ class _Writer:
         self.comments(indent, [*(origin.above or ()), *_comments_below(origin)])
         behind = origin.behind
         for word in words:
-            if line and sum(len(w) + 1 for w in (*line, word)) + len(found.name) > _LIST_WIDTH:
+            full = sum(len(w) + 1 for w in (*line, word)) + len(found.name) > _LIST_WIDTH
+            if line and full and found.keyword.again != "ignored":
                 self._add(indent, [found.name, *line], origin, None, quoted=shape.quoted)
                 line = []
             line.append(word)
@@ -211,11 +237,9 @@ class _Writer:
                 self.comments(indent, [behind])
         self.lines.append(line)
 
-    def _carried(self, value: tuple[str, ...], origin: Origin, indent: str) -> None:
+    def _carried(self, texts: Sequence[tuple[str, Origin]], indent: str) -> None:
         """Text of keepalived.conf, as it is; its own comments are inside."""
-        self._group_comments(origin, indent)
-        for index, text in enumerate(value):
-            here = _child(origin, index)
+        for text, here in texts:
             lines = text.split("\n")
             if len(lines) > 1:
                 self._space(indent)
@@ -226,7 +250,6 @@ class _Writer:
                 lines[0] += f" {comment(here.behind)}"
             self.lines += [indent + line if line else line for line in lines]
             self.comments(indent, here.at_end)
-        self.comments(indent, origin.at_end)
 
     # -- comments ------------------------------------------------------------------------------------------------------
 

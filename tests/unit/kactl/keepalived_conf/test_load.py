@@ -48,6 +48,13 @@ def test_a_tracker_that_is_defined_further_down_has_no_effect():
     assert conf.index("vrrp_script") < conf.index("vrrp_instance")
 
 
+def test_a_definition_that_is_carried_stays_above_what_names_it():
+    # keepalived leaves a session without neighbour out only in its BFD process; VRRP tracks it all the same.
+    text = "foo\nbfd_instance b {\n min_tx 100\n}\n" + INSTANCE.format("V", 1, 1, " track_bfd {\n b\n }")
+    conf = assert_stable(text)
+    assert conf.index("bfd_instance b") < conf.index("vrrp_instance V") < conf.index("foo")
+
+
 def test_a_tracker_that_is_defined_above_works():
     document = document_of(TRACKER + INSTANCE.format("V", 1, 1, " track_script {\n s\n }"))
     assert [t.name for t in document.config.vrrp_instance["V"].track_script] == ["s"]
