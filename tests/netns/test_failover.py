@@ -205,6 +205,17 @@ def test_no_respawn_stops_the_agent_and_cleans_up(net: Network, tmp_path: Path) 
         assert not one.node.has(address)
 
 
+def test_a_worker_that_hangs_is_killed_and_cleaned_up_after(net: Network, tmp_path: Path) -> None:
+    address = "198.51.100.100/24"
+    one = Agent(net.nodes[0], tmp_path / "one", configuration(3, 200, address, advert_int=0.1))
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        os.kill(one.pid_of("vrrp"), signal.SIGSTOP)
+        assert one.stop() == 0
+        assert "did not stop in time" in one.log
+        assert not one.node.has(address)
+
+
 def test_keep_vips(net: Network, tmp_path: Path) -> None:
     address = "198.51.100.100/24"
     one = Agent(net.nodes[0], tmp_path / "one", configuration(3, 200, address, advert_int=0.1), "--keep-vips")

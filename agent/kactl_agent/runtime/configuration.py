@@ -11,7 +11,7 @@ import os
 
 import msgspec
 
-from kactl_agent.vrrp import settings
+from kactl_agent.vrrp import settings as vrrp_settings
 from kactl_agent.vrrp.settings import VrrpSettings
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -41,7 +41,7 @@ _decoder = msgspec.msgpack.Decoder(AgentConfiguration)
 
 def without_secrets(configuration: AgentConfiguration) -> AgentConfiguration:
     """The same for processes that only look: no passwords."""
-    instances = tuple(settings.without_secrets(instance) for instance in configuration.vrrp)
+    instances = tuple(vrrp_settings.without_secrets(instance) for instance in configuration.vrrp)
     return msgspec.structs.replace(configuration, vrrp=instances)
 
 

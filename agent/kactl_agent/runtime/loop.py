@@ -7,7 +7,7 @@ import gc
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from kactl_agent.runtime.frames import AnyFrame
 from kactl_agent.runtime.ipc import Edge, EdgeClosed
@@ -23,16 +23,28 @@ class HasFileno(Protocol):
 def worker_loop() -> Iterator[asyncio.AbstractEventLoop]:
     """A loop for the process, and a garbage collector that does not get in its way.
 
+    What a callback raises ends the loop and is raised here: a worker that lost its way must not look alive. It is
+    restarted, and what it held is taken back.
+
     What exists now lives as long as the process: frozen, it is never looked at again. (A full collection over a large
     heap makes a timer 100 ms late; over a frozen one 3 ms.)
     """
     loop = asyncio.SelectorEventLoop()
     asyncio.set_event_loop(loop)
+    failures: list[BaseException] = []
+
+    def failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        failures.append(context.get("exception") or RuntimeError(context["message"]))
+        loop.stop()
+
+    loop.set_exception_handler(failed)
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
     try:
         yield loop
+        if failures:
+            raise failures[0]
     finally:
         asyncio.set_event_loop(None)
         loop.close()

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+import traceback
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
@@ -52,6 +53,7 @@ def run(start: ObserverStart, listener: socket.socket, supervisor: Edge) -> int:
         for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(ignored, signal.SIG_IGN)
         loop.add_signal_handler(signal.SIGTERM, observer.supervisor_lost)
+        loop.set_exception_handler(observer.failed)
         server = ControlServer(loop, listener, observer)
         loop.run_until_complete(server.start())
         observer.announce()
@@ -79,6 +81,12 @@ class Observer:
     def announce(self) -> None:
         if self._supervisor is not None:
             self._supervisor.edge.post(frames.WorkerStarted(PROCESS))
+
+    def failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback raised: that is said and the others go on, so that no client can end the service for all."""
+        error = context.get("exception")
+        text = "".join(traceback.format_exception(error)) if error is not None else context["message"]
+        self._log.write(frames.LogRecord(time.time_ns(), "error", PROCESS, f"unexpected: {text}"))
 
     def supervisor_lost(self) -> None:
         """The end is near: stay for the last words of the workers, but not long."""

@@ -180,3 +180,12 @@ def test_it_stays_for_the_last_words_of_the_worker(bench: Bench) -> None:
     bench.worker.close()
     bench.loop.run_forever()
     assert [event["cause"] for event in events(bench)] == ["shutdown"]
+
+
+def test_an_unexpected_error_is_said_on_one_line_and_ends_nothing(bench: Bench) -> None:
+    bench.loop.set_exception_handler(bench.observer.failed)
+    bench.loop.call_soon(lambda: 1 // 0)
+    bench.report()
+    bench.until(lambda: bench.state() == "BACKUP")
+    assert "ZeroDivisionError" in bench.log.getvalue()
+    assert bench.log.getvalue().count("\n") == 1
