@@ -15,6 +15,7 @@ from kactl_agent.config.schema.network import InterfaceName, IpAddress, Port
 from kactl_agent.config.schema.script import UserGroup
 from kactl_agent.config.schema.shapes import (
     Block,
+    Bool,
     Choice,
     Command,
     Duration,
@@ -35,6 +36,21 @@ MAX_UNSIGNED = 2**32 - 1
 MAX_SIGNED = 2**31 - 1
 
 # -- scalars ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AnyWordBool(Bool):
+    """A switch that keepalived 2.2 knows only to switch on: it takes every word for on, `off` too. Later ones know `off`."""
+
+    def parse(self, text: str) -> bool:
+        try:
+            return super().parse(text)
+        except ValueFault as fault:
+            fault.taken = True
+            raise
+
+    def parse_yaml(self, text: str) -> bool:
+        return BOOL.parse_yaml(text)
 
 
 @dataclass(frozen=True)
@@ -393,8 +409,8 @@ class MiscCheck(Checker, frozen=True, kw_only=True):
     misc_dynamic: Annotated[
         Maybe[bool],
         Keyword(
-            BOOL,
-            "Exit status 2..255 is success too and sets the weight of the real server to the status less 2",
+            AnyWordBool(),
+            "Exit status 2..255 is success too and sets the weight of the real server to the status less 2. keepalived 2.2 takes `off` for on",
             default="off: every exit status but 0 is failure",
             process="checker",
         ),

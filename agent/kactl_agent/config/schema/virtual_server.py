@@ -15,6 +15,7 @@ from kactl_agent.config.schema.checkers import (
     CONNECT_TIMEOUT,
     MAX_SIGNED,
     MAX_UNSIGNED,
+    AnyWordBool,
     BfdCheck,
     CheckTiming,
     DnsCheck,
@@ -509,6 +510,25 @@ class VirtualServer(Server, frozen=True, kw_only=True):
         Maybe[str],
         Keyword(
             Text("name"), "The virtual_server_group whose members are the services", header=True, process="checker"
+        ),
+    ] = UNSET
+    alpha: Annotated[
+        Maybe[bool],
+        Keyword(
+            AnyWordBool(),
+            "Take real servers for down at the start, until their checks have succeeded once. keepalived 2.2 takes `off` for on",
+            default="off",
+            process="checker",
+        ),
+    ] = UNSET
+    inhibit_on_failure: Annotated[
+        Maybe[bool],
+        Keyword(
+            AnyWordBool(),
+            "Set the weight of failed real servers to 0 rather than taking them out: their connections go on. keepalived 2.2 "
+            "takes `off` for on",
+            default="off",
+            process="checker",
         ),
     ] = UNSET
     protocol: Annotated[

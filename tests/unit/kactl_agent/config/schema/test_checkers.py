@@ -212,6 +212,7 @@ def test_misc_check() -> None:
     assert taken(MiscCheck, "misc_path", '"/bin/chk a b"') == "/bin/chk a b"
     same(MiscCheck, "user", "root wheel", UserGroup(user="root", group="wheel"))
     same(MiscCheck, "misc_timeout", "5", 5_000_000)
+    assert fault(MiscCheck, "misc_dynamic", "foo").taken is True
     for word in ("1.5", "abc", "-1", "4295"):
         assert fault(MiscCheck, "misc_timeout", word).taken is UNSET
 

@@ -182,6 +182,16 @@ def test_delay_loop_is_rounded(word: str, micro: int) -> None:
     assert fault(VirtualServer, "delay_loop", word).taken == micro
 
 
+@pytest.mark.parametrize("keyword", ["alpha", "inhibit_on_failure"])
+def test_any_word_switches_on_in_a_virtual_server(keyword: str) -> None:
+    same(VirtualServer, keyword, "", True)
+    same(VirtualServer, keyword, "off", False)
+    for word in ("1", "ON", "foo"):
+        assert fault(VirtualServer, keyword, word).taken is True
+    with pytest.raises(ValueFault):
+        from_yaml(VirtualServer, keyword, "foo")
+
+
 def test_sorry_server() -> None:
     same(VirtualServer, "sorry_server", "10.1.1.1 80", SorryServer(address="10.1.1.1", port=80))
     same(VirtualServer, "sorry_server", "10.1.1.1", SorryServer(address="10.1.1.1"))
