@@ -162,57 +162,52 @@ _INHERITED = "the real server's, then the virtual server's"
 MISPLACED_RETRY = Legacy("Number of tries of a check, in the words of HTTP_GET up to version 1.2", "retry")
 
 
+ALPHA = Keyword(
+    BOOL,
+    "Take the real server for down at the start, until the check has succeeded once",
+    default=f"{_INHERITED}; off",
+    process="checker",
+)
+DELAY_LOOP = Keyword(
+    Duration(minimum=1, maximum=18_446_744_073_709_551_614),
+    "Time from one check to the next, in seconds",
+    default=f"{_INHERITED}; 60",
+    process="checker",
+)
+RETRY = Keyword(
+    Integer(0, MAX_UNSIGNED),
+    "Further tries after a failure before the check counts as failed",
+    default=f"{_INHERITED}; 1, for DNS_CHECK 3, for MISC_CHECK 0",
+    process="checker",
+)
+DELAY_BEFORE_RETRY = Keyword(
+    Duration(maximum=18_446_744_073_709_551_614),
+    "Time from a failure to the next try, in seconds",
+    default=f"{_INHERITED}; 1, for HTTP_GET and SSL_GET 3, for DNS_CHECK its delay_loop",
+    process="checker",
+)
+WARMUP = Keyword(
+    Duration(maximum=18_446_744_073_709_551_614),
+    "Longest random delay of the first check, in seconds: spreads the checks of many servers; 0 starts them at once",
+    default=f"{_INHERITED}; the delay_loop",
+    process="checker",
+)
+CONNECT_TIMEOUT = Keyword(
+    Duration(minimum=1, maximum=4_294_967_295),
+    "Time to wait for a connection or an answer, in seconds",
+    default=f"{_INHERITED}; 5",
+    process="checker",
+)
+
+
 class CheckTiming(BlockKeywords, frozen=True, kw_only=True):
     """When checks run and what their results count for; for a server, the defaults of its checkers."""
 
-    alpha: Annotated[
-        Maybe[bool],
-        Keyword(
-            BOOL,
-            "Take the real server for down at the start, until the check has succeeded once",
-            default=f"{_INHERITED}; off",
-            process="checker",
-        ),
-    ] = UNSET
-    delay_loop: Annotated[
-        Maybe[int],
-        Keyword(
-            Duration(minimum=1, maximum=18_446_744_073_709_551_614),
-            "Time from one check to the next, in seconds",
-            default=f"{_INHERITED}; 60",
-            process="checker",
-        ),
-    ] = UNSET
-    retry: Annotated[
-        Maybe[int],
-        Keyword(
-            Integer(0, MAX_UNSIGNED),
-            "Further tries after a failure before the check counts as failed",
-            default=f"{_INHERITED}; 1, for DNS_CHECK 3, for MISC_CHECK 0",
-            process="checker",
-        ),
-    ] = UNSET
-    delay_before_retry: Annotated[
-        Maybe[int],
-        Keyword(
-            Duration(maximum=18_446_744_073_709_551_614),
-            "Time from a failure to the next try, in seconds",
-            default=f"{_INHERITED}; 1, for HTTP_GET and SSL_GET 3, for DNS_CHECK its delay_loop",
-            process="checker",
-        ),
-    ] = UNSET
-    warmup: Annotated[
-        Maybe[int],
-        Keyword(
-            Duration(maximum=18_446_744_073_709_551_614),
-            "Longest random delay of the first check, in seconds: spreads the checks of many servers; 0 starts them at once",
-            default=f"{_INHERITED}; the delay_loop",
-            process="checker",
-        ),
-    ] = UNSET
-
-
-CONNECT_TIMEOUT = Duration(minimum=1, maximum=4_294_967_295)
+    alpha: Annotated[Maybe[bool], ALPHA] = UNSET
+    delay_loop: Annotated[Maybe[int], DELAY_LOOP] = UNSET
+    retry: Annotated[Maybe[int], RETRY] = UNSET
+    delay_before_retry: Annotated[Maybe[int], DELAY_BEFORE_RETRY] = UNSET
+    warmup: Annotated[Maybe[int], WARMUP] = UNSET
 
 
 class Checker(CheckTiming, frozen=True, kw_only=True):
@@ -268,15 +263,7 @@ class Connection(Checker, frozen=True, kw_only=True):
             process="checker",
         ),
     ] = UNSET
-    connect_timeout: Annotated[
-        Maybe[int],
-        Keyword(
-            CONNECT_TIMEOUT,
-            "Time to wait for a connection or an answer, in seconds",
-            default=f"{_INHERITED}; 5",
-            process="checker",
-        ),
-    ] = UNSET
+    connect_timeout: Annotated[Maybe[int], CONNECT_TIMEOUT] = UNSET
 
 
 # -- the checkers -------------------------------------------------------------------------------------------------------

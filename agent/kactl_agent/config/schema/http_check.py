@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from msgspec import UNSET
 
-from kactl_agent.config.schema.checkers import MAX_UNSIGNED, Connection, StatusCodes
+from kactl_agent.config.schema.checkers import MAX_UNSIGNED, RETRY, Connection, StatusCodes
 from kactl_agent.config.schema.keyword import BOOL, FLAG, BlockKeywords, Keyword, Keywords, Legacy
 from kactl_agent.config.schema.shapes import Block, Choice, Command, Integer, Line, Maybe, Text, WordList
 
@@ -182,12 +183,10 @@ class HttpGet(Connection, frozen=True, kw_only=True):
 
     retry: Annotated[
         Maybe[int],
-        Keyword(
-            Integer(0, MAX_UNSIGNED),
-            "Further tries after a failure before the check counts as failed",
+        replace(
+            RETRY,
             default="the real server's, then the virtual server's; 1",
             deprecated=("nb_get_retry",),
-            process="checker",
         ),
     ] = UNSET
     http_protocol: Annotated[

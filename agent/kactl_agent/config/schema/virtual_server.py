@@ -6,15 +6,20 @@ import ipaddress
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 from msgspec import UNSET, UnsetType
 
 from kactl_agent.config.schema.checkers import (
+    ALPHA,
     CONNECT_TIMEOUT,
+    DELAY_BEFORE_RETRY,
+    DELAY_LOOP,
     MAX_SIGNED,
     MAX_UNSIGNED,
+    RETRY,
+    WARMUP,
     AnyWordBool,
     BfdCheck,
     CheckTiming,
@@ -242,24 +247,7 @@ class Server(CheckTiming, frozen=True, kw_only=True):
             process="checker",
         ),
     ] = UNSET
-    retry: Annotated[
-        Maybe[int],
-        Keyword(
-            Integer(1, MAX_UNSIGNED),
-            "For its checkers: further tries after a failure before a check counts as failed",
-            default="the virtual server's; 1, for DNS_CHECK 3, for MISC_CHECK 0",
-            process="checker",
-        ),
-    ] = UNSET
-    connect_timeout: Annotated[
-        Maybe[int],
-        Keyword(
-            CONNECT_TIMEOUT,
-            "For its checkers: time to wait for a connection or an answer, in seconds",
-            default="the virtual server's; 5",
-            process="checker",
-        ),
-    ] = UNSET
+    connect_timeout: Annotated[Maybe[int], CONNECT_TIMEOUT] = UNSET
     inhibit_on_failure: Annotated[
         Maybe[bool],
         Keyword(
@@ -270,6 +258,9 @@ class Server(CheckTiming, frozen=True, kw_only=True):
         ),
     ] = UNSET
 
+
+_RETRY = replace(RETRY, shape=Integer(1, MAX_UNSIGNED))
+"""keepalived takes 0 in checkers alone."""
 
 _SERVER_LEGACY: Mapping[str, Legacy] = {
     "nat_mask": Legacy("Netmask of a NAT service; the kernel has had none since Linux 2.4"),
@@ -320,6 +311,20 @@ class RealServer(Server, frozen=True, kw_only=True):
             process="checker",
         ),
     ] = UNSET
+    alpha: Annotated[Maybe[bool], replace(ALPHA, default="the virtual server's; off")] = UNSET
+    delay_loop: Annotated[Maybe[int], replace(DELAY_LOOP, default="the virtual server's; 60")] = UNSET
+    retry: Annotated[
+        Maybe[int], replace(_RETRY, default="the virtual server's; 1, for DNS_CHECK 3, for MISC_CHECK 0")
+    ] = UNSET
+    delay_before_retry: Annotated[
+        Maybe[int],
+        replace(
+            DELAY_BEFORE_RETRY,
+            default="the virtual server's; 1, for HTTP_GET and SSL_GET 3, for DNS_CHECK its delay_loop",
+        ),
+    ] = UNSET
+    warmup: Annotated[Maybe[int], replace(WARMUP, default="the virtual server's; the delay_loop")] = UNSET
+    connect_timeout: Annotated[Maybe[int], replace(CONNECT_TIMEOUT, default="the virtual server's; 5")] = UNSET
     weight: Annotated[
         Maybe[int],
         Keyword(
@@ -518,6 +523,23 @@ class VirtualServer(Server, frozen=True, kw_only=True):
             AnyWordBool(),
             "Take real servers for down at the start, until their checks have succeeded once. keepalived 2.2 takes `off` for on",
             default="off",
+            process="checker",
+        ),
+    ] = UNSET
+    delay_loop: Annotated[Maybe[int], replace(DELAY_LOOP, default="60")] = UNSET
+    retry: Annotated[Maybe[int], replace(_RETRY, default="1, for DNS_CHECK 3, for MISC_CHECK 0")] = UNSET
+    delay_before_retry: Annotated[
+        Maybe[int],
+        replace(DELAY_BEFORE_RETRY, default="1, for HTTP_GET and SSL_GET 3, for DNS_CHECK its delay_loop"),
+    ] = UNSET
+    warmup: Annotated[Maybe[int], replace(WARMUP, default="the delay_loop")] = UNSET
+    connect_timeout: Annotated[Maybe[int], replace(CONNECT_TIMEOUT, default="5")] = UNSET
+    virtualhost: Annotated[
+        Maybe[str],
+        Keyword(
+            Text("host"),
+            "Host header of its HTTP_GET and SSL_GET checkers",
+            default="address and port",
             process="checker",
         ),
     ] = UNSET
