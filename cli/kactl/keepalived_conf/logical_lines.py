@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,7 +19,15 @@ from kactl.keepalived_conf import includes
 from kactl.keepalived_conf.blocks import BlockBuilder
 from kactl.keepalived_conf.definitions import DefinitionTable, Line
 from kactl.keepalived_conf.expansion import ExpandOptions, Findings, StoppedError
-from kactl.keepalived_conf.lexer import BLANKS, LINE_LIMIT, Columns, comment_text, parse_source, split_comment
+from kactl.keepalived_conf.lexer import (
+    BLANKS,
+    LINE_LIMIT,
+    Columns,
+    column_at,
+    comment_text,
+    parse_source,
+    split_comment,
+)
 from kactl.keepalived_conf.tree import LineKind, SourceFile
 
 _NOT_PLAIN = re.compile(r'[$"\\{}#!]')
@@ -149,10 +157,10 @@ class LogicalLines:
             if kind is LineKind.CONTINUATION:
                 if head is not None and (line.text != "\\" or line.comment is not None):
                     head.continuation.append(line)
-            elif kind is LineKind.DEFINITION or kind is LineKind.CONDITIONAL:
+            elif kind is LineKind.DEFINITION or source.kinds[number : number + 1] == [LineKind.CONTINUATION]:
                 head = line
             else:
-                yield line
+                yield self._backslash_joined(line)
         if head is not None:
             yield head
 
@@ -172,6 +180,23 @@ class LogicalLines:
         if quote:
             code = self.cut_open_quote(code, columns, quote, Place(file, number, quote))
         return Line(code, columns, file, number, comment)
+
+    def _backslash_joined(self, line: Line) -> Line:
+        """A line whose last character is a backslash: that continues definitions only, and is part of the last word."""
+        code = line.text.rstrip(BLANKS)
+        if not code.endswith("\\"):
+            return line
+        place = Place(line.file, line.line, column_at(line.columns, len(code) - 1))
+        self._findings.warn(
+            "trailing-backslash",
+            "a backslash continues definitions only; keepalived takes this one for a part of the word before it",
+            place,
+            "put the whole statement on one line",
+            Effect.REPAIRED,
+        )
+        kept = len(code[:-1].rstrip(BLANKS))
+        columns = [column_at(line.columns, index) for index in range(kept)] + [place.column]
+        return replace(line, text=code[:kept] + "\\", columns=columns)
 
     def cut_open_quote(self, code: str, columns: Columns, quote: int, place: Place) -> str:
         """Report a double quote left open in column `quote`; gives what stands before it."""

@@ -63,6 +63,17 @@ def test_the_line_limit_counts_bytes() -> None:
     assert lines_of("é" * 511) == ["é" * 511]
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [("a b \\\nc", ["a b\\", "c"]), ("\\\na", ["\\", "a"]), ("@h1 \\\na", ["a"]), ("a \\ # c\nb", ["a\\", "b"])],
+)
+def test_a_backslash_at_the_end_continues_no_statement(text: str, lines: list[str]) -> None:
+    expansion = expand_text(text)
+    assert outline(expansion.directives) == lines
+    finding = only(expansion, "trailing-backslash")
+    assert (finding.place.line, finding.place.column) == (1, text.index("\\") + 1)
+
+
 def test_a_long_comment_is_a_comment() -> None:
     assert expand_text("#" + "x" * 5000).at_end == ["x" * 5000]
 
