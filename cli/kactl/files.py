@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +25,7 @@ def replace_file(path: str, text: str) -> None:
     if existing is not None and not stat.S_ISREG(existing.st_mode):
         _write(os.open(target, os.O_WRONLY), data)
         return
-    temporary = f"{target}.{secrets.token_hex(4)}.new"
+    temporary = f"{target}.{os.urandom(4).hex()}.new"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _NEW_FILE)
     try:
         if existing is not None:

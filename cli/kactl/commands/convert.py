@@ -12,7 +12,6 @@ from typing import Any
 import click
 from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
 from kactl_agent.config.document import Document, Origin
-from kactl_agent.config.load import MAX_BYTES, load_bytes, read_file
 from kactl_agent.config.schema.root import Config
 
 from kactl.environment import Environment
@@ -23,6 +22,8 @@ from kactl.keepalived_conf.detect import looks_like_keepalived
 from kactl.keepalived_conf.report import report, summary
 from kactl.ui.diagnostics import as_json, say_diagnostics
 
+MAX_BYTES = 32 * 1024 * 1024
+"""Larger sources are refused."""
 _SHOWN = 300
 """Findings shown on stderr at most; the report has all of them."""
 
@@ -94,7 +95,7 @@ def convert(
         raise click.UsageError("--output json writes the report to stdout: say where the result goes with -o DST.")
     shown = "<stdin>" if source == "-" else source
     try:
-        data = environment.stdin.read(MAX_BYTES + 1) if source == "-" else read_file(source)
+        data = environment.stdin.read(MAX_BYTES + 1) if source == "-" else _read_file(source)
     except (OSError, ValueError) as fault:
         conversion = _unusable(shown, "unreadable", f"cannot be read: {_reason(fault)}")
         target = target or "yaml"
@@ -145,6 +146,9 @@ def _to_yaml(
 
 
 def _to_keepalived(environment: Environment, data: bytes, name: str) -> _Conversion:
+    # Imported here: the other direction needs no parser of YAML.
+    from kactl_agent.config.load import load_bytes
+
     from kactl.keepalived_conf.writer import write
 
     document = load_bytes(data, name, environ=environment.variables, secrets=False)
@@ -153,6 +157,11 @@ def _to_keepalived(environment: Environment, data: bytes, name: str) -> _Convers
     written = write(document, _read_secret)
     document.diagnostics += written.findings
     return _Conversion(document, None if document.errors else written.text)
+
+
+def _read_file(path: str) -> bytes:
+    with Path(path).open("rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def _read_secret(path: str) -> str:
