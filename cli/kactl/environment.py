@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
-from kactl_agent.config.diagnostics import Paint, Severity
+if TYPE_CHECKING:
+    from kactl_agent.config.diagnostics import Paint  # not imported for `kactl --version`
 
 
 @dataclass
@@ -40,9 +41,9 @@ class Environment:
 
 
 _STYLES = {
-    Severity.ERROR.value: "1;31",
-    Severity.WARNING.value: "1;33",
-    Severity.NOTE.value: "1;36",
+    "error": "1;31",
+    "warning": "1;33",
+    "note": "1;36",
     "place": "1",
     "caret": "1;32",
     "hint": "36",

@@ -40,7 +40,7 @@ def test_version() -> None:
 def test_version_and_help_import_no_command_no_schema_and_no_rich() -> None:
     code = (
         "import sys; from kactl.app import run; run(sys.argv[1:]);"
-        "heavy = ('rich', 'yaml', 'kactl.commands', 'kactl_agent.config.schema');"
+        "heavy = ('rich', 'yaml', 'msgspec', 'kactl.commands', 'kactl_agent.config.schema');"
         "print([m for m in sys.modules if m.startswith(heavy)])"
     )
     for option in ("--version", "--help"):
