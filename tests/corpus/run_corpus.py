@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+import tempfile
 import time
 import traceback
 from collections import Counter, defaultdict
@@ -23,6 +24,8 @@ from kactl.keepalived_conf.writer import write
 from kactl_agent.config.bind import bind
 from kactl_agent.config.diagnostics import Diagnostic, Severity
 from kactl_agent.config.emit import emit
+
+CONFIG_ID = "lb1"  # what keepalived is started with, for files with conditions
 
 
 @dataclass
@@ -122,6 +125,9 @@ def main() -> int:
     parser.add_argument("--index", type=Path, help="table of strata and qualities")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument(
+        "--keepalived", action="store_true", help="compare original and regenerated file with keepalived"
+    )
+    parser.add_argument(
         "--list", action="append", default=[], metavar="WORD", help="list files of this outcome or finding"
     )
     options = parser.parse_args()
@@ -139,7 +145,42 @@ def main() -> int:
     slowest = max(results, key=lambda r: r.seconds, default=None)
     if slowest is not None:
         print(f"slowest: {slowest.name}: {slowest.lines} lines, there, back and there again in {slowest.seconds:.2f} s")
-    return 1 if any(result.outcome == "fault" for result in results) else 0
+    faults = sum(result.outcome == "fault" for result in results)
+    if options.keepalived:
+        lossless = {result.name for result in results if result.outcome == "lossless"}
+        faults += _compare_meaning([path for path in files if path.name in lossless])
+    return 1 if faults else 0
+
+
+def _compare_meaning(files: list[Path]) -> int:
+    """What the real keepalived makes of each file and of its regenerated form; returns how many differ."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from support.keepalived_peer import kernel_has_ipvs
+    from support.same_meaning import Pair, compare
+
+    options = () if kernel_has_ipvs() else ("-P",)
+    differ = failed = dumped = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for path in files:
+            second = Path(folder, "regenerated.conf")
+            second.write_text(_regenerated(path), encoding="utf-8")
+            try:
+                (comparison,) = compare([Pair(path, second, CONFIG_ID, options)])
+            except RuntimeError as error:
+                failed += 1
+                print(f"not compared: {path.name}: {error}")
+                continue
+            dumped += comparison.dumped
+            if comparison.difference is not None:
+                differ += 1
+                print(f"differs: {path.name}\n{comparison.difference}")
+    print(f"keepalived: {len(files)} files, {dumped} run and dumped, {differ} differ, {failed} not compared")
+    return differ
+
+
+def _regenerated(path: Path) -> str:
+    document = load(path.read_bytes(), str(path), ExpandOptions(config_id=CONFIG_ID)).document
+    return write(bind(emit(document), "converted.yaml"), _no_secret).text
 
 
 if __name__ == "__main__":
