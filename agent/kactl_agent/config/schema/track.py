@@ -154,6 +154,7 @@ class TrackedProcess(BlockKeywords, frozen=True, kw_only=True):
             WordList(Text("word")),
             "Name of the process, and the arguments it must have; a name with blanks is one quoted word",
             required=True,
+            again="ignored",
             process="vrrp",
         ),
     ] = UNSET

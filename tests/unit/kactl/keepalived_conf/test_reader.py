@@ -302,3 +302,10 @@ def test_an_ignored_word_of_a_group_is_left_out():
     reading = read_directives(expansion.directives, [], {}, frozenset([(id(line), 1)]))
     group = reading.document.config.vrrp_sync_group["G"]
     assert (group.group, group.x_keepalived) == (("A", "C"), UNSET)
+
+
+def test_a_second_process_of_a_tracked_process_is_carried_as_keepalived_ignores_it():
+    reading = read("vrrp_track_process p {\n process agent --one\n process other\n}\n")
+    value = reading.document.config.vrrp_track_process["p"]
+    assert (value.process, value.x_keepalived) == (("agent", "--one"), ("process other",))
+    assert codes(reading.document.diagnostics) == [("duplicate-keyword", 3, "carried")]

@@ -145,6 +145,12 @@ def test_long_lists_are_several_lines():
     assert max(len(line) for line in conf.splitlines()) < 140
 
 
+def test_a_list_that_keepalived_takes_from_one_line_alone_is_one_line():
+    arguments = " ".join(f"--argument-{n}" for n in range(20))
+    conf = assert_stable(f"vrrp_track_process p {{\n process /usr/bin/agent {arguments}\n}}\n")
+    assert f"process /usr/bin/agent {arguments}\n" in conf
+
+
 def findings(yaml: str, read_secret=lambda path: f"text of {path}"):
     document = bind(yaml, "agent.yaml")
     assert not document.errors
