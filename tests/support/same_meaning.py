@@ -137,7 +137,7 @@ _OF_THE_RUN = re.compile(
         | Seen \s up | Delayed \s state | Current | Has \s run | Up | alive | effective \s weight
         | previous \s effective_weight | quorum_state_up | num \s failed \s checkers | Number \s of | Reset | Original
         | Rx \s buf | RS \s set | reloaded | Retries \s iterations
-        | Not \s IPv6 \s forwarding | thread_\w+ ) \b .*
+        | Not \s IPv6 \s forwarding | thread_\w+ | local \s discriminator ) \b .*
       | fd_in .*
       | Tracked \s file \s = .*  # of a FILE_CHECK: 2.2.7 prints memory that it has freed
     ) \Z"""
