@@ -206,7 +206,13 @@ class GroupMember(Keywords, frozen=True, kw_only=True):
     ] = UNSET
     fwmark: Annotated[
         Maybe[int],
-        Keyword(Integer(0, MAX_UNSIGNED), "Firewall mark of the packets that are balanced", process="checker"),
+        Keyword(
+            Integer(0, MAX_UNSIGNED),
+            "Firewall mark of the packets that are balanced",
+            default="none: an address says which packets",
+            drops_line=True,
+            process="checker",
+        ),
     ] = UNSET
     family: Annotated[
         Maybe[str],
@@ -514,7 +520,11 @@ class VirtualServer(Server, frozen=True, kw_only=True):
     group: Annotated[
         Maybe[str],
         Keyword(
-            Text("name"), "The virtual_server_group whose members are the services", header=True, process="checker"
+            Text("name"),
+            "The virtual_server_group whose members are the services",
+            default="none",
+            header=True,
+            process="checker",
         ),
     ] = UNSET
     alpha: Annotated[

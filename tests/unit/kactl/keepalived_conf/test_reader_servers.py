@@ -5,6 +5,7 @@ from __future__ import annotations
 from kactl.keepalived_conf.lexer import parse_source
 from kactl.keepalived_conf.preprocess import expand
 from kactl.keepalived_conf.reader import Reading, read_directives
+from msgspec import UNSET
 from support.conversion import codes
 
 
@@ -71,3 +72,14 @@ def test_words_of_older_versions_are_carried_and_explained() -> None:
         ("legacy-keyword", 5, "carried"),
         ("deprecated-keyword", 8, "converted"),
     ]
+
+
+def test_members_of_a_group_are_left_out_one_by_one() -> None:
+    lines = ["10.1.1.1 80 x", "10.1.1.2-1 80", "fwmark 0x10", "fwmark 1 ipv6", "fwmark 2 inet6"]
+    reading = read("virtual_server_group g {\n" + "\n".join(lines) + "\n}\n")
+    members = reading.document.config.virtual_server_group["g"]
+    assert [(m.address, m.port, m.fwmark, m.family) for m in members] == [
+        ("10.1.1.1", 80, UNSET, UNSET),
+        (UNSET, UNSET, 2, "inet6"),
+    ]
+    assert [line for _, line, _ in codes(reading.document.diagnostics)] == [2, 3, 4, 5]
