@@ -91,3 +91,66 @@ def test_no_jumble_of_yaml_raises(parts: list[str], between: str) -> None:
         again = bind(emit(document), "again.yaml")
         assert not again.errors
         assert again.config == document.config
+
+
+LINES = """vrrp_script:
+  a:
+    script: x
+    weight: {weight: 3,
+      reverse: true
+      }
+static_ipaddress:
+- 192.0.2.1
+-   address: 192.0.2.2
+    dev: eth0
+-
+  address: 192.0.2.3
+-   {address: 192.0.2.4,
+     dev: eth1}
+global_defs:
+    router_id: "a # b"
+    startup_script: {command: x, user: y}
+virtual_server:
+  - address: 192.0.2.1
+    port: 80
+    real_server: [
+      {address: 192.0.2.1},
+      {address: 192.0.2.9,
+       HTTP_GET: {url: [{path: x}]}}
+      ]
+  - fwmark: 1
+    real_server:
+    - address: 192.0.2.9
+      TCP_CHECK:
+        retry: 1
+      SSL_GET:
+        - url:
+          - path: /""".splitlines()
+PLACES = st.tuples(st.booleans(), st.sampled_from((None, None, None, 0, 1, 2, 4, 5, 6, 8, 20)))
+
+
+@given(st.tuples(*[PLACES] * len(LINES)))
+@settings(max_examples=300)
+def test_no_comment_is_lost(places: tuple[tuple[bool, int | None], ...]) -> None:
+    """Wherever people write them: the same comments come out, and stay as they are from then on."""
+    parts, written = [], []
+    for number, (line, (behind, alone)) in enumerate(zip(LINES, places, strict=True)):
+        if alone is not None:
+            parts.append(f"{' ' * alone}# alone {number}")
+            written.append(f"alone {number}")
+        if behind:
+            written.append(f"behind {number}")
+        parts.append(f"{line} # behind {number}" if behind else line)
+    document = bind("\n".join(parts), "agent.yaml")
+    assert not document.errors
+    text = emit(document)
+    again = bind(text, "again.yaml")
+    assert emit(again) == text
+    found = sorted(word for _, *said in comments(again.origin) for word in flat(said))
+    assert found == sorted(written)
+
+
+def flat(said: object) -> list[str]:
+    if isinstance(said, str):
+        return [said]
+    return [word for part in said for word in flat(part)] if isinstance(said, list) else []
