@@ -123,12 +123,13 @@ class LogicalLines:
     def _count_line(self, text: str, file: str, line: int) -> None:
         self._lines += 1
         if self._lines > self._limits.lines:
-            self._exceed_lines(Place(file, line))
+            self.exceed_lines(Place(file, line))
         self._characters += len(text)
         if self._characters > self._limits.characters:
             self.add_characters(0, Place(file, line))
 
-    def _exceed_lines(self, place: Place) -> NoReturn:
+    def exceed_lines(self, place: Place) -> NoReturn:
+        """End the expansion: it has more lines than the limit."""
         message = f"the configuration expands to more than {self._limits.lines} lines"
         self._findings.error("expansion-limit", message, place)
         raise StoppedError
@@ -212,7 +213,7 @@ class LogicalLines:
         """Add a statement to the blocks; `include_check` in global_defs takes effect here."""
         self._statements += 1
         if self._statements > self._limits.lines:
-            self._exceed_lines(Place(file, line))
+            self.exceed_lines(Place(file, line))
         parent = self._blocks.parent
         directive = self._blocks.statement(text, columns, file, line)
         if text.startswith("include_check") and parent is not None and parent.keyword == "global_defs":

@@ -311,6 +311,8 @@ class _Expander:
             return
         self._findings.note("sequence-expanded", f"~{head.kind} is written out {count} times", place)
         body, body_columns = split_statement(text, columns, head.end, len(text))
+        if body and count > self._limits.lines:
+            self._lines.exceed_lines(place)
         if body:
             comment, line.comment = line.comment, None
             repeated = Line(body, body_columns, line.file, line.line, comment, line.chain)
