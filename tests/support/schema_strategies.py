@@ -272,6 +272,9 @@ SCALARS: dict[type[Shape], Callable[[Any], Values]] = {
         st.builds("{}/{}".format, st.integers(0, 255), st.integers(0, 255)) | st.integers(0, 255).map(str)
     ),
     network.MarkAndMask: _mark,
+    network.MplsLabels: lambda shape: st.lists(st.integers(0, 2**20 - 1), min_size=1, max_size=shape.most).map(
+        lambda labels: "/".join(map(str, labels))
+    ),
     network.NumberRange: _range,
     network.Lifetime: lambda shape: st.just("forever") | st.integers(0, 2**32 - 2).map(str),
     network.RouteTime: lambda shape: st.builds("{}{}".format, st.integers(0, 10**6), st.sampled_from(("", "s", "ms"))),

@@ -69,7 +69,7 @@ class _Address(Keywords, frozen=True, kw_only=True):
         Maybe[str],
         Keyword(
             IpPrefix(),
-            "The far end of a point-to-point link; its prefix length is the one that is used",
+            "The far end of a point-to-point link; its prefix length is the one that is used. keepalived 2.2 takes it without a length only",
             default="none",
             process="vrrp",
         ),

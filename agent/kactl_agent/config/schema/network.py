@@ -344,3 +344,25 @@ class RouteTime(Scalar[str]):
 
     def json_schema(self, refs: Mapping[type, str]) -> Json:
         return {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}]}
+
+
+@dataclass(frozen=True)
+class MplsLabels(Scalar[str]):
+    """`LABEL[/LABEL]`: a stack of MPLS labels of 20 bits (RFC 3032), outermost first; keepalived takes two at most."""
+
+    most: int = 2
+
+    def parse(self, text: str) -> str:
+        labels = text.split("/")
+        if len(labels) > self.most or not all(re.fullmatch(r"[0-9]+", n) and int(n) < 2**20 for n in labels):
+            raise ValueFault(f"`{text}` is no stack of MPLS labels", f"expected {self.describe()}")
+        return "/".join(str(int(n)) for n in labels)
+
+    def to_yaml(self, value: str) -> str | int | bool:
+        return int(value) if value.isdigit() else value
+
+    def describe(self) -> str:
+        return "<label 0..1048575>[/<label>]"
+
+    def json_schema(self, refs: Mapping[type, str]) -> Json:
+        return {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 2**20 - 1}, {"type": "string"}]}

@@ -15,6 +15,7 @@ from kactl_agent.config.schema.network import (
     InterfaceName,
     IpAddress,
     IpPrefix,
+    MplsLabels,
     Realms,
     RouteTime,
 )
@@ -121,8 +122,8 @@ class Encap(Keywords, frozen=True, kw_only=True):
     mpls: Annotated[
         Maybe[str],
         Keyword(
-            Text("labels", pattern=r"[0-9]+(/[0-9]+)*"),
-            "MPLS labels to push, separated by slashes, outermost first",
+            MplsLabels(),
+            "MPLS labels to push, outermost first: one, or two with a slash between",
             process="vrrp",
         ),
     ] = UNSET

@@ -19,6 +19,7 @@ from kactl_agent.config.schema.network import (
     Lifetime,
     MacAddress,
     MarkAndMask,
+    MplsLabels,
     NameOrNumber,
     NumberRange,
     Port,
@@ -54,6 +55,7 @@ SHAPES = [
     NumberRange("port", 65535),
     Lifetime(),
     RouteTime(),
+    MplsLabels(),
 ]
 
 
@@ -187,6 +189,10 @@ def test_numbers_and_names(shape: Scalar[str], text: str, value: str) -> None:
         (NumberRange("port", 65535), "6-5"),
         (NumberRange("port", 65535), "5-70000"),
         (RouteTime(), "10x"),
+        (MplsLabels(), "1048576"),
+        (MplsLabels(), "1/2/3"),
+        (MplsLabels(), "1/"),
+        (MplsLabels(), "x"),
         (RouteTime(), "s"),
     ],
 )
