@@ -24,6 +24,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from glob import glob
 from pathlib import Path
 
 START_TIMEOUT = 15.0
@@ -121,14 +122,26 @@ def net_namespaces_named(text: str) -> set[str]:
     return set(_NET_NAMESPACE.findall(_COMMENT.sub("", text)))
 
 
-def text_with_includes(path: Path) -> str:
-    """The file's text and that of the files beside it which it may include."""
+_INCLUDE = re.compile(r"^\s*(?:@\S+\s+)?include[rmwba]?\s+(\S+)", re.M)
+
+
+def text_with_includes(path: Path, depth: int = 3) -> str:
+    """The text of a file and of those it includes, one after the other."""
     texts = [path.read_text(encoding="utf-8", errors="replace")]
-    if re.search(r"^\s*(?:@\S+\s+)?include[rmwba]?\s", texts[0], re.M):
-        texts += [
-            p.read_text(encoding="utf-8", errors="replace") for p in sorted(path.parent.rglob("*")) if p.is_file()
-        ]
+    for pattern in _INCLUDE.findall(texts[0]) if depth else ():
+        for name in _alternatives(pattern):
+            found = glob(str(path.parent / name))
+            texts += [text_with_includes(Path(each), depth - 1) for each in sorted(found) if Path(each).is_file()]
     return "\n".join(texts)
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """The patterns that a pattern with braces stands for: `{a,b}.conf` is `a.conf` and `b.conf`."""
+    match = re.search(r"\{([^{}]*)\}", pattern)
+    if match is None:
+        return [pattern]
+    before, behind = pattern[: match.start()], pattern[match.end() :]
+    return [each for choice in match[1].split(",") for each in _alternatives(before + choice + behind)]
 
 
 def _unshare() -> list[str]:
@@ -214,7 +227,8 @@ def _observe(job: Job) -> Observation:
             assert process.stderr is not None
             complaint = process.stderr.read().decode(errors="replace")
         if not (folder / "test.rc").exists():
-            raise RuntimeError(f"{job.conf}: its namespace could not be prepared: {complaint}")
+            where = "keepalived -t did not end" if (folder / "test.out").exists() else "no namespace could be prepared"
+            raise RuntimeError(f"{job.conf}: {where}: {complaint}")
         return Observation(
             test_status=int((folder / "test.rc").read_text()),
             test_messages=tuple((folder / "test.out").read_text(errors="replace").splitlines()),
