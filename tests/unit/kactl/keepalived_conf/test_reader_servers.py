@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kactl.keepalived_conf.lexer import parse_source
 from kactl.keepalived_conf.preprocess import expand
-from kactl.keepalived_conf.reader import Reading, read_directives
+from kactl.keepalived_conf.reader import read_directives
 from msgspec import UNSET
 from support.conversion import codes
 
 
-def read(text: str) -> Reading:
+def read(text: str) -> Any:
     expansion = expand(parse_source(text.encode(), "k.conf"))
     return read_directives(expansion.directives, expansion.at_end, {})
 
