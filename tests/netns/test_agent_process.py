@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.agents import SLACK, Agent, agents, instance
+from support.agents import SLACK, START, Agent, agents, instance
 from support.netns import Network, network, wait_for
 
 pytestmark = pytest.mark.root
@@ -27,7 +27,7 @@ def net() -> Iterator[Network]:
 
 
 def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*AGENT, *arguments], capture_output=True, text=True, check=False, timeout=30, **options)
+    return subprocess.run([*AGENT, *arguments], capture_output=True, text=True, check=False, timeout=60, **options)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_second_start_exits_4_and_harms_nobody(net: Network, tmp_path: Path) -> 
         again = net.nodes[0].run(
             *AGENT, "--config", str(one.config), "--run-dir", str(one.run_dir), stderr=subprocess.PIPE
         )
-        _out, said = again.communicate(timeout=10)
+        _out, said = again.communicate(timeout=START)
         assert again.returncode == 4
         assert "running already" in said
         assert str(one.process.pid) in said
@@ -83,7 +83,7 @@ def test_missing_privilege_exits_5_and_names_the_capability(valid: Path, tmp_pat
     drop = ("setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw")
     done = subprocess.run(
         [*drop, *AGENT, "--config", str(valid), "--run-dir", str(tmp_path / "run")],
-        capture_output=True, text=True, check=False, timeout=30,
+        capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 5, done.stderr
     assert "CAP_NET_RAW" in done.stderr
@@ -134,7 +134,7 @@ def test_namespace_option(net: Network, valid: Path, tmp_path: Path) -> None:
     options = ("--run-dir", str(tmp_path / "run"), "--namespace", net.nodes[0].namespace, "--log-format", "json")
     process = subprocess.Popen([*AGENT, "--config", str(valid), *options], stderr=subprocess.PIPE, text=True)
     try:
-        wait_for(lambda: net.nodes[0].has("198.51.100.100/24"), 3.61 + SLACK, "master in the namespace")
+        wait_for(lambda: net.nodes[0].has("198.51.100.100/24"), START, "master in the namespace")
         process.terminate()
         assert process.wait(10) == 0
     finally:
@@ -147,7 +147,7 @@ def test_only_without_vrrp_says_so(net: Network, tmp_path: Path) -> None:
         net.nodes[0], tmp_path / "one", instance(virtual_ipaddress=["198.51.100.100/24"]), "--only", "checkers,bfd"
     )
     with agents(one):
-        wait_for(one.status, SLACK, "the control socket")
+        wait_for(one.status, START, "the control socket")
         assert one.pid_of("vrrp") == 0
         assert "--only bfd, checkers" in one.log
         assert one.stop() == 0
@@ -175,7 +175,7 @@ def test_workers_keep_only_what_they_need(net: Network, tmp_path: Path) -> None:
 def test_sd_notify(net: Network, valid: Path, tmp_path: Path) -> None:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     listener.bind(str(tmp_path / "notify"))
-    listener.settimeout(SLACK)
+    listener.settimeout(START)
     process = net.nodes[0].run(
         *AGENT, "--config", str(valid), "--run-dir", str(tmp_path / "run"),
         env=os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")}, stderr=subprocess.DEVNULL,

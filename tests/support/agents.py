@@ -15,7 +15,8 @@ from typing import Any
 from kactl_agent.control.client import AgentNotReachable, ControlClient
 from support.netns import Node, wait_for
 
-SLACK = 3.0  # seconds a loaded machine with two cores may add to what the protocol takes
+SLACK = 5.0  # seconds a loaded machine with two cores may add to what the protocol takes
+START = 30.0  # seconds it may take to start an interpreter and read a configuration
 VERSION2, VERSION3 = 2, 3
 
 
@@ -74,7 +75,12 @@ class Agent:
         status = self.status()
         return (status["agent"]["processes"].get(process, {}).get("pid") or 0) if status else 0
 
+    def wait_running(self) -> None:
+        wait_for(lambda: "running: " in self.log or self.process.poll() is not None, START, "the agent is up")
+
     def wait_state(self, state: str, seconds: float, name: str = "VI_1") -> None:
+        """Within `seconds` from now, or from when the agent is up."""
+        self.wait_running()
         wait_for(lambda: self.state(name) == state, seconds, f"{name} in state {state}; log:\n{self.log}")
 
     def stop(self) -> int:
