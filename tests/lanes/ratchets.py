@@ -1,4 +1,4 @@
-"""Figures that may only fall: ignored types, silenced lint, long functions and modules. Lower the limit with the figure."""
+"""Figures that may only fall: ignored types, silenced lint, long functions and modules."""
 
 from __future__ import annotations
 
