@@ -145,7 +145,6 @@ class _Line:
             raise LineFault("unknown-option", text, word=self._index[at])
         else:
             self._unknown.append(self._index[at])
-            self._unknown_text = self._words[at]
             self._leave_out(at, 1)
 
     def _report_unknown(self) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from kactl.keepalived_conf.tree import Directive
 
 INDENT = "  "
-_PART = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[#!]', re.DOTALL)
 
 
 def render_directive(directive: Directive, inside: Directive | None = None) -> str:
@@ -17,12 +14,12 @@ def render_directive(directive: Directive, inside: Directive | None = None) -> s
     block an entry stands in: the text is then that block with this one entry, comments included.
     """
     if inside is not None:
-        lines = [f"{protect(inside.raw)} {{", *_comment_lines(directive.above, INDENT)]
+        lines = [f"{inside.raw} {{", *_comment_lines(directive.above, INDENT)]
         behind = directive.behind
-        lines.append(INDENT + protect(directive.raw) + (f" {comment(behind)}" if behind is not None else ""))
+        lines.append(INDENT + directive.raw + (f" {comment(behind)}" if behind is not None else ""))
         return "\n".join([*lines, "}"])
     if directive.children is None:
-        return protect(directive.raw)
+        return directive.raw
     return "\n".join(_block_lines(directive, ""))
 
 
@@ -40,12 +37,12 @@ def _statement_lines(directive: Directive, indent: str) -> list[str]:
     if directive.children is not None:
         return _block_lines(directive, indent)
     tail = f" {comment(directive.behind)}" if directive.behind is not None else ""
-    return [f"{indent}{protect(directive.raw)}{tail}"]
+    return [f"{indent}{directive.raw}{tail}"]
 
 
 def _block_lines(directive: Directive, indent: str) -> list[str]:
     behind = directive.behind if directive.behind is not None else directive.behind_open
-    header = f"{indent}{protect(directive.raw)} {{" + (f" {comment(behind)}" if behind is not None else "")
+    header = f"{indent}{directive.raw} {{" + (f" {comment(behind)}" if behind is not None else "")
     lines = [header]
     if directive.behind is not None and directive.behind_open is not None:
         lines.append(f"{indent}{INDENT}{comment(directive.behind_open)}")
@@ -66,10 +63,3 @@ def _comment_lines(comments: list[str], indent: str) -> list[str]:
 def comment(text: str) -> str:
     """A comment with its marker."""
     return f"# {text}" if text else "#"
-
-
-def protect(raw: str) -> str:
-    r"""A logical line as it is written: `#` and `!` outside double quotes become `\#` and `\!`."""
-    if "#" not in raw and "!" not in raw:
-        return raw
-    return _PART.sub(lambda match: match[0] if match[0][0] == '"' else "\\" + match[0], raw)

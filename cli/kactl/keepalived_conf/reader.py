@@ -284,7 +284,8 @@ class _Reader:
         """Read a block that stands for itself. Where something required is missing it is carried instead: None."""
         first = len(self.findings)
         self.block(inner, directive.children or [])
-        missing = [f for f in inner.table if f.keyword.required and f.attribute not in inner.values]
+        # A list without an entry says as little as none: keepalived removes a group that has no member left.
+        missing = [f for f in inner.table if f.keyword.required and inner.values.get(f.attribute, []) == []]
         if not missing:
             return inner.struct()
         said = [d for d in self.findings[first:] if d.severity is Severity.ERROR]
