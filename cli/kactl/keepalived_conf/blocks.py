@@ -66,6 +66,11 @@ class BlockBuilder:
         """The innermost open block."""
         return self._open[-1].directive if self._open else None
 
+    @property
+    def root(self) -> Directive | None:
+        """The outermost open block."""
+        return self._open[0].directive if self._open else None
+
     def start_line(self, indent: int) -> None:
         """A physical or expanded line begins; `indent` is its first character's column."""
         self._last = None

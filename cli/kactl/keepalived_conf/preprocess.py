@@ -116,6 +116,8 @@ class _Expander:
     def _read(self, line: Line) -> None:
         """Take a logical line: a condition, a definition, a sequence, an include, or statements and braces."""
         self._blocks.start_line(column_at(line.columns, 0))
+        if "#" in line.text or "!" in line.text:
+            self._read_twice(line)
         rest: _Rest | None = _Rest(line.text, line.columns, False)
         while rest is not None:
             rest = self._process(line, rest)
@@ -124,6 +126,27 @@ class _Expander:
         for further in line.continuation:
             if further.comment is not None:
                 self._blocks.comment_line(further.comment.removesuffix("\\").rstrip(BLANKS))
+
+    def _read_twice(self, line: Line) -> None:
+        r"""Take off the comment that what `\#` and `\!` leave begins when a line is read for the second time.
+
+        keepalived's processes read a copy of the files from which comments, and with them these backslashes, have
+        been taken already, and look for comments again (seen with 2.2.7). Only global_defs are what the first reading
+        made of them, and that until the next reload.
+        """
+        code, columns, comment, _ = split_comment(line.text, line.columns)
+        if comment is None:
+            return
+        place = Place(line.file, line.line, column_at(line.columns, len(code)))
+        hint = "put the text into double quotes"
+        root = self._blocks.root
+        if root.keyword == "global_defs" if root is not None else line.text.startswith("global_defs"):
+            message = "keepalived forgets this backslash at a reload, when a comment begins here; the character is kept"
+            self._findings.warn("escaped-comment", message, place, hint, Effect.CHANGED)
+        else:
+            message = "keepalived forgets the backslash before this character, and a comment begins here"
+            self._findings.warn("escaped-comment", message, place, hint, Effect.REPAIRED)
+            line.text, line.columns = code, columns
 
     def _process(self, line: Line, rest: _Rest) -> _Rest | None:
         """Do one step for what is left of a line; gives what is left behind it."""

@@ -136,7 +136,11 @@ def rows_of(head: SequenceHead, line: Line, definitions: DefinitionTable) -> tup
 
 
 def repeat(line: Line, names: list[str], rows: Iterator[list[str]], definitions: DefinitionTable) -> Iterator[Line]:
-    """The line once for each row, with the variables set to it; the line's comment comes once."""
+    """The line once for each row, with the variables set to it; the line's comment comes once.
+
+    Afterwards the variables are what they were; keepalived 2.2.7 leaves the last value, which its manual says not to
+    rely on.
+    """
     comment = line.comment
     hidden: list[Definition | None] | None = None
     for row in rows:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -164,6 +166,33 @@ def test_findings_of_an_included_file_name_it() -> None:
     expansion = expand_text("include a\nx", files={BASE + "a": b"\0\n"})
     assert only(expansion, "control-bytes").place.file == BASE + "a"
     assert outline(expansion.directives) == ["x"]
+
+
+# keepalived 2.2.7 refuses these too; 2.4.3, which is followed, only what the variant is for.
+STRICTER_IN_2_2_7 = {
+    ("includew", "none"),
+    *((keyword, name) for keyword in ("includem", "includew", "includeb") for name in ("directory", "executable")),
+}
+
+
+@pytest.mark.keepalived
+@pytest.mark.skipif(shutil.which("keepalived") is None, reason="needs the keepalived binary")
+@pytest.mark.parametrize("keyword", ["include", "includer", "includem", "includew", "includeb", "includea"])
+@pytest.mark.parametrize("pattern", ["none", "none*", "{good,none}", "directory", "executable", "good"])
+def test_what_keepalived_refuses_is_an_error(keyword: str, pattern: str, tmp_path: Path) -> None:
+    (tmp_path / "good").write_text("# nothing\n")
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "executable").write_text("# nothing\n")
+    (tmp_path / "executable").chmod(0o755)
+    main = tmp_path / "main.conf"
+    main.write_text(f"{keyword} {pattern}\n")
+    result = subprocess.run(["keepalived", "-t", "-f", str(main)], capture_output=True, timeout=20, check=False)
+    expansion = expand(parse_source(main.read_bytes(), str(main)), ExpandOptions())
+    refused = result.returncode == 6  # NO_CONFIG: what an include makes fatal
+    if (keyword, pattern) in STRICTER_IN_2_2_7:
+        assert errors(expansion) == []
+    else:
+        assert (errors(expansion) != []) == refused
 
 
 def test_real_files(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kactl.keepalived_conf.preprocess import Limits
@@ -74,6 +75,22 @@ def test_a_backslash_at_the_end_continues_no_statement(text: str, lines: list[st
     assert (finding.place.line, finding.place.column) == (1, text.index("\\") + 1)
 
 
+@pytest.mark.parametrize(
+    ("text", "lines", "effect"),
+    [
+        ("v {\na b\\#c # d\n}", [("v", ["a b"])], Effect.REPAIRED),
+        ("a b\\!c", ["a b"], Effect.REPAIRED),
+        ("global_defs {\na b\\#c # d\n}", [("global_defs", ["a b#c"])], Effect.CHANGED),
+        ("global_defs { a b\\#c }", [("global_defs", ["a b#c"])], Effect.CHANGED),
+    ],
+)
+def test_an_escaped_comment_character_counts_in_global_defs_alone(text: str, lines: list[Any], effect: Effect) -> None:
+    # keepalived 2.2.7 names `w` for the unknown statement `w\#x` of an instance; in global_defs it takes `a\#b` as a#b.
+    expansion = expand_text(text)
+    assert outline(expansion.directives) == lines
+    assert only(expansion, "escaped-comment").effect is effect
+
+
 def test_a_long_comment_is_a_comment() -> None:
     assert expand_text("#" + "x" * 5000).at_end == ["x" * 5000]
 
@@ -128,6 +145,7 @@ def _messages(path: Path, *options: str) -> str:
         "~SEQ(i,1,3) w$i\n~SEQ(i,3,2,7) v$i\n~LST({a,b},{x,1},{y}) u${a}${b}\n~SEQx(i,9,11) t$i",
         "$M=\\\n w1 \\\n $N \\\n w2\n$N=\\\n w3 \\\n w4\n$M",
         "w1 { w2 } w3",
+        "w1\\#x\nw2 \\#y\n\\#w3",
         "$S=~SEQ(i,1,2)\n$S w$i\n$D=$Y=w7\n$D\n$Y",
     ],
 )  # fmt: skip
