@@ -15,7 +15,6 @@ from kactl.keepalived_conf.preprocess import ExpandOptions, expand
 from kactl.keepalived_conf.tree import Directive
 from support import golden
 
-UPDATE = bool(os.environ.get("KACTL_UPDATE_GOLDEN"))
 KEYWORDS = Path(__file__).resolve().parent.parent / "data" / "keywords.tsv"
 
 
@@ -28,7 +27,7 @@ def test_golden_configuration_becomes_the_kept_yaml_and_report(case: Path, tmp_p
     ran = golden.convert(case, tmp_path / "report.json")
     assert ran.status == 0, ran.stderr
     report = (tmp_path / "report.json").read_text()
-    if UPDATE:
+    if golden.UPDATE:
         (case / "expected.yaml").write_text(ran.stdout)
         (case / "report.json").write_text(report)
     assert ran.stdout == (case / "expected.yaml").read_text()
@@ -54,7 +53,7 @@ def test_broken_configuration_is_refused_with_place_and_reason(case: Path, tmp_p
         ran = golden.kactl("convert", "keepalived.conf", "--id", golden.CONFIG_ID, "-o", str(destination))
     finally:
         os.chdir(here)
-    if UPDATE:
+    if golden.UPDATE:
         (case / "expected.txt").write_text(f"exit {ran.status}\n{ran.stderr}")
     assert f"exit {ran.status}\n{ran.stderr}" == (case / "expected.txt").read_text()
     assert ran.status == 3

@@ -11,6 +11,8 @@ from kactl.app import run
 from kactl.environment import Environment
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
+UPDATE = bool(os.environ.get("KACTL_UPDATE_GOLDEN"))
+"""Whether what is kept is written anew."""
 CONFIG_ID = "lb1"
 SINCE_2_4 = "-since-2.4"
 """Ends the name of a case with keywords that Debian's keepalived 2.2.7 does not know."""

@@ -44,6 +44,7 @@ class Job:
     config_id: str = "lb1"
     options: tuple[str, ...] = ()  # further options of the daemon, such as -P
     environment: dict[str, str] = field(default_factory=dict)
+    starts: bool = True  # the daemon too, not only its check of the configuration
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,16 @@ def _alternatives(pattern: str) -> list[str]:
     return [each for choice in match[1].split(",") for each in _alternatives(before + choice + behind)]
 
 
+def jobs_of(
+    confs: Sequence[Path], *, config_id: str = "lb1", options: tuple[str, ...] = (), starts: bool = True
+) -> list[Job]:
+    """Jobs for files that are to be compared: each finds the interfaces and namespaces that any of them names."""
+    texts = [text_with_includes(conf) for conf in confs]
+    interfaces = tuple(sorted(set().union(*map(interfaces_named, texts))))
+    namespaces = tuple(sorted(set().union(*map(net_namespaces_named, texts))))
+    return [Job(str(conf.resolve()), interfaces, namespaces, config_id, options, starts=starts) for conf in confs]
+
+
 def _unshare() -> list[str]:
     rootless = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     return ["unshare", *rootless, "-n", "-m", "-p", "-i", "-u", "--fork", "--kill-child", "--mount-proc"]
@@ -179,6 +190,7 @@ ip -force -batch "$folder/links" || true
 set +e
 keepalived -t -f "$conf" -i "$id" "$@" > "$folder/test.out" 2>&1
 echo $? > "$folder/test.rc"
+test "$KACTL_STARTS" = True || exit 0
 keepalived -n -l -G -D -f "$conf" -i "$id" -p "$folder/parent.pid" -r "$folder/vrrp.pid" -c "$folder/check.pid" \
   -b "$folder/bfd.pid" "$@" > "$folder/log" 2>&1 &
 daemon=$!
@@ -218,7 +230,13 @@ def _observe(job: Job) -> Observation:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={**os.environ, "TMPDIR": str(folder), "LC_ALL": "C", **job.environment},
+            env={
+                **os.environ,
+                "TMPDIR": str(folder),
+                "LC_ALL": "C",
+                "KACTL_STARTS": str(job.starts),
+                **job.environment,
+            },
         ) as process:
             try:
                 dumps = _collect_dumps(process, folder)

@@ -81,15 +81,8 @@ def compare(pairs: Iterable[Pair], *, inside_uml: bool = False, timeout: float =
     return [_compare(a, b) for a, b in zip(seen[::2], seen[1::2], strict=True)]
 
 
-def _jobs(pair: Pair) -> tuple[Job, Job]:
-    texts = [keepalived_peer.text_with_includes(path) for path in (pair.first, pair.second)]
-    interfaces = tuple(sorted(set().union(*map(keepalived_peer.interfaces_named, texts))))
-    namespaces = tuple(sorted(set().union(*map(keepalived_peer.net_namespaces_named, texts))))
-    first, second = (
-        Job(str(path.resolve()), interfaces, namespaces, pair.config_id, pair.options)
-        for path in (pair.first, pair.second)
-    )
-    return first, second
+def _jobs(pair: Pair) -> list[Job]:
+    return keepalived_peer.jobs_of([pair.first, pair.second], config_id=pair.config_id, options=pair.options)
 
 
 def _observe_in_uml(jobs: list[Job], timeout: float) -> list[Observation]:
