@@ -5,12 +5,23 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
-from kactl_agent.vrrp.actions import Action, InterfaceState, PacketMeta, SendAdvert, Startup, State, Transition
+from kactl_agent.vrrp.actions import (
+    Action,
+    ClockOffset,
+    InterfaceState,
+    PacketMeta,
+    SendAdvert,
+    Startup,
+    State,
+    Transition,
+)
+from kactl_agent.vrrp.auth_header import PROTOCOL_AH, ipv4_header
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.packet import IPV4_GROUP, IPV6_GROUP, Advert, encode
 from kactl_agent.vrrp.settings import ChecksumForm, Family, VirtualAddress, VrrpSettings
 
 T = TypeVar("T", bound=Action)
+UNIX_TIME = 1_700_000_000_000_000_000  # what the wall clock says when `now` is 0
 
 
 def packed(text: str) -> bytes:
@@ -68,12 +79,32 @@ def advert(
     return data, PacketMeta(source=source, destination=destination, ttl=ttl, interface=settings.interface)
 
 
+def on_the_wire(action: SendAdvert, destination: bytes | None = None) -> tuple[bytes, PacketMeta]:
+    """What `destination` receives of an advert that an engine sends: the part of the driver and the kernel."""
+    destination = destination or action.destinations[0]
+    header = b""
+    if action.protocol == PROTOCOL_AH:
+        arguments = (len(action.payload), action.identification, action.ttl, action.source, destination)
+        header = ipv4_header(*arguments)
+    meta = PacketMeta(
+        source=action.source,
+        destination=destination,
+        ttl=action.ttl,
+        interface="eth0",
+        protocol=action.protocol,
+        header=header,
+    )
+    return action.payload, meta
+
+
 def started(now: int = 0, address: bytes | None = None, **changes: Any) -> VrrpInstance:
     """An instance after its interface was found up and it was started."""
     settings = make_settings(**changes)
     instance = VrrpInstance(settings)
     address = address or (LOCAL if settings.family is Family.IPV4 else LOCAL6)
     instance.handle_event(interface(address), now)
+    if settings.auth_hmac:
+        instance.handle_event(ClockOffset(UNIX_TIME), now)
     instance.handle_event(Startup(), now)
     return instance
 

@@ -11,6 +11,7 @@ from random import Random
 from kactl_agent.vrrp.actions import (
     Action,
     AddAddresses,
+    ClockOffset,
     Input,
     InterfaceState,
     PacketMeta,
@@ -22,6 +23,7 @@ from kactl_agent.vrrp.actions import (
 )
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.settings import VirtualAddress, VrrpSettings
+from support.vrrp import UNIX_TIME, on_the_wire
 
 
 class Node:
@@ -34,6 +36,8 @@ class Node:
         self.up = True
         self.addresses: set[VirtualAddress] = set()
         self.segment = 0
+        self.clock_step = 0
+        self.clock_error = 0  # of its wall clock, ns, when nothing is wrong with it
 
     @property
     def state(self) -> State | None:
@@ -67,6 +71,8 @@ class World:
     def start(self, node: Node) -> None:
         node.engine = VrrpInstance(node.settings)
         assert node.engine.handle_event(node.interface(), self.now) == []
+        if node.settings.auth_hmac:
+            assert node.engine.handle_event(ClockOffset(UNIX_TIME + node.clock_error + node.clock_step), self.now) == []
         self.tell(node, Startup())
 
     def kill(self, node: Node) -> None:
@@ -82,6 +88,12 @@ class World:
         node.up = up
         if node.engine:
             self.tell(node, node.interface())
+
+    def step_clock(self, node: Node, step: int) -> None:
+        """Its wall clock is `step` ns further off than usual; 0 puts it right again."""
+        node.clock_step = step
+        if node.engine and node.settings.auth_hmac:
+            self.tell(node, ClockOffset(UNIX_TIME + node.clock_error + step))
 
     def tell(self, node: Node, event: Input) -> None:
         assert node.engine is not None
@@ -145,7 +157,7 @@ class World:
         if not node.up:
             return
         for destination in action.destinations:
-            meta = PacketMeta(source=action.source, destination=destination, ttl=action.ttl, interface="eth0")
+            data, meta = on_the_wire(action, destination)
             for other in self.nodes:
                 if other is node or other.segment != node.segment or self.random.random() < self.loss:
                     continue
@@ -153,14 +165,14 @@ class World:
                     continue
                 at = self.now + self.random.randrange(self.max_delay + 1)
                 self._sequence += 1
-                heapq.heappush(self._packets, (at, self._sequence, other, action.payload, meta))
+                heapq.heappush(self._packets, (at, self._sequence, other, data, meta))
 
     def masters(self) -> list[Node]:
         return [node for node in self.nodes if node.state is State.MASTER]
 
     def _observe(self) -> None:
         """Keep the longest time that two masters shared a LAN on which nothing is lost."""
-        sound = not self.loss and len({node.segment for node in self.nodes}) == 1
+        sound = not self.loss and len({(node.segment, node.clock_step) for node in self.nodes}) == 1
         rivals = sound and len(self.masters()) > 1
         if rivals and self._rivals_since is None:
             self._rivals_since = self.now

@@ -96,6 +96,17 @@ class InstanceInForce:
         return self.pick("state", "", "MASTER" if self.priority.value == OWNER else "BACKUP")
 
     @cached_property
+    def strict_mode(self) -> Sourced[bool]:
+        return self.pick("strict_mode", "vrrp_strict", False)
+
+    @property
+    def address_limit(self) -> int:
+        """How many addresses an advert holds: 255 (RFC 9568 5.2.5), or what fits 1500 bytes with all its headers."""
+        if self.family.value == 4:
+            return 255
+        return 89 if self.said.auth_hmac is not UNSET else 90
+
+    @cached_property
     def interface(self) -> Sourced[str]:
         """The instance's interface, else default_interface; "" when neither is set."""
         return self.pick("interface", "default_interface", "")

@@ -16,6 +16,7 @@ from msgspec import UNSET
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.diagnostics import Diagnostic
 from kactl_agent.config.document import Document
+from kactl_agent.config.in_force import SECOND as US_SECOND
 from kactl_agent.config.in_force import InstanceInForce, Sourced, packed
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.network import family_of
@@ -25,6 +26,9 @@ from kactl_agent.vrrp.settings import (
     ChecksumForm,
     Family,
     GratuitousSettings,
+    HmacKey,
+    HmacMode,
+    HmacSettings,
     VirtualAddress,
     VrrpSettings,
 )
@@ -55,6 +59,7 @@ SERVED: dict[str, frozenset[str]] = {
             "vrrp_higher_prio_send_advert",
             "vrrp_owner_ignore_adverts",
             "vrrp_startup_delay",
+            "vrrp_strict",
             "v3_checksum_as_v2",
             "x-keepalived",
         }
@@ -76,6 +81,8 @@ SERVED: dict[str, frozenset[str]] = {
             "virtual_ipaddress_excluded",
             "no_virtual_ipaddress",
             "authentication",
+            "auth_hmac",
+            "strict_mode",
             "mcast_src_ip",
             "mcast_dst_ip",
             "unicast_src_ip",
@@ -141,6 +148,7 @@ class _InstanceResolver:
         family = it.family.value
         group = self._take("mcast_dst_ip", it.pick("mcast_dst_ip", f"vrrp_mcast_group{family}", ""))
         source = self._source_address()
+        password, header = self._password()
         checksum = self._take("v3_checksum_as_v2", it.pick("v3_checksum_as_v2", "v3_checksum_as_v2", False))
         return VrrpSettings(
             name=it.name,
@@ -165,7 +173,9 @@ class _InstanceResolver:
             higher_prio_send_advert=self._flag("higher_prio_send_advert"),
             owner_ignore_adverts=self._flag("owner_ignore_adverts"),
             startup_delay=self._take("startup_delay", it.global_value("vrrp_startup_delay", 0)) * MICROSECOND,
-            auth_password=self._password(),
+            auth_password=password,
+            authentication_header=header,
+            auth_hmac=self._auth_hmac(),
         )
 
     def _take(self, keyword: str, sourced: Sourced[Any]) -> Any:
@@ -207,7 +217,7 @@ class _InstanceResolver:
     def _addresses(self) -> Iterator[VirtualAddress]:
         it = self.instance
         family = it.family.value
-        limit = 255 if family == 4 else 90
+        limit = it.address_limit
         advertised = 0
         for entry in or_default(it.said.virtual_ipaddress, ()):
             if family_of(or_default(entry.address, "")) == family:
@@ -243,22 +253,46 @@ class _InstanceResolver:
             tracked=not or_default(entry.no_track, False),
         )
 
-    def _password(self) -> bytes:
-        """VRRPv2's PASS. Whatever else is asked for is refused: an instance never runs silently unauthenticated."""
-        said, path = self.instance.said, self.instance.path
-        if said.auth_hmac is not UNSET:
-            self.sheet.error((*path, "auth_hmac"), "not-served", "auth_hmac is not served by this version of the agent")
-        auth = said.authentication
-        if auth is UNSET or self.instance.version.value == 3:
-            return b""
-        if or_default(auth.auth_type, "") == "AH":
-            place: Path = (*path, "authentication", "auth_type")
-            self.sheet.error(place, "not-served", "auth_type AH is not served by this version of the agent")
-            return b""
-        if or_default(auth.auth_type, "") != "PASS":
-            return b""
-        password = or_default(auth.auth_pass, "")
-        return password.encode()[:8] if isinstance(password, str) else b""
+    def _password(self) -> tuple[bytes, bool]:
+        """VRRPv2's password, and whether it is the key of an authentication header. What drops it, a rule has said."""
+        it = self.instance
+        auth = it.said.authentication
+        if auth is UNSET or it.version.value == 3 or it.strict_mode.value or it.said.auth_hmac is not UNSET:
+            return b"", False
+        auth_type, password = or_default(auth.auth_type, ""), or_default(auth.auth_pass, "")
+        if not auth_type or not isinstance(password, str):
+            return b"", False
+        self.sources["authentication"] = Sourced(auth, (*it.path, "authentication")).source
+        return password.encode()[:8], auth_type == "AH" and bool(password)
+
+    def _auth_hmac(self) -> HmacSettings | None:
+        """Whatever is wrong with it is an error: an instance never runs silently unauthenticated."""
+        it = self.instance
+        said = it.said.auth_hmac
+        if said is UNSET:
+            return None
+        path: Path = (*it.path, "auth_hmac")
+        entries = [e for e in or_default(said.key, ()) if e.id is not UNSET and isinstance(e.key, str)]
+        keys = tuple(HmacKey(or_default(e.id, 0), hmac_key(str(e.key))) for e in entries)
+        active = or_default(said.active_key, 0)
+        if active not in {key.id for key in keys}:
+            self.sheet.error(path, "auth-hmac-active-key", f"active_key {active} of auth_hmac is none of its keys")
+            return None
+        default = min(max(3 * (it.advert_interval.value // US_SECOND), 5), 300) * US_SECOND
+        mode = HmacMode.ENFORCE if it.strict_mode.value else HmacMode(or_default(said.mode, "enforce"))
+        self.sources["auth_hmac"] = Sourced(said, path).source
+        return HmacSettings(
+            keys=keys,
+            active_key=active,
+            time_window=or_default(said.time_window, default) // US_SECOND,
+            monotonic=or_default(said.anti_replay, "time") == "monotonic",
+            mode=mode,
+        )
+
+
+def hmac_key(text: str) -> bytes:
+    """The bytes of a key: `hex:` and its digits, or the text itself."""
+    return bytes.fromhex(text.removeprefix("hex:")) if text.startswith("hex:") else text.encode()
 
 
 IFA_F_NODAD = 0x02
@@ -305,6 +339,6 @@ def _not_served(sheet: Sheet) -> None:
             continue
         struct: type[msgspec.Struct] = type(value)
         for field, _ in table_of(struct).set_fields(value):
-            if field.name not in SERVED[block] and field.name != "auth_hmac":
+            if field.name not in SERVED[block]:
                 text = f"{field.name} is not served by this version of the agent"
                 sheet.warning((*path, field.name), "not-served", text)

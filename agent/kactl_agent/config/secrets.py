@@ -30,9 +30,11 @@ from kactl_agent.config.schema.shapes import (
     ValueFault,
     WordList,
 )
+from kactl_agent.config.schema.vrrp import HmacKey
 from kactl_agent.config.suggest import structs_of
 
 MAX_SECRET = 64 * 1024
+HMAC_KEY_FILE = "file:"  # keepalived's own way to say where a key of auth_hmac is
 
 
 @cache
@@ -134,6 +136,8 @@ class _Resolver:
         if isinstance(value, dict):
             entries = {k: self.value(_item(shape), v, origin.find((k,))) for k, v in value.items()}
             return entries if any(entries[k] is not v for k, v in value.items()) else value
+        if isinstance(shape, HmacKey) and isinstance(value, str) and value.startswith(HMAC_KEY_FILE):
+            return self.text(shape, SecretSource(file=value.removeprefix(HMAC_KEY_FILE)), origin)
         if _is_secret(shape) and isinstance(value, str):
             self.secrets.add(value)
         return value
@@ -147,6 +151,8 @@ class _Resolver:
             return self.fault(str(fault), fault.hint, origin, source)
         self.secrets.add(text)
         scalar = _scalar_of(shape)
+        if isinstance(scalar, HmacKey) and text.startswith(HMAC_KEY_FILE):
+            return self.fault("the secret cannot be used: it names another file", "", origin, source)
         try:
             return text if scalar is None else scalar.parse_yaml(text)
         except ValueFault as fault:

@@ -23,13 +23,15 @@ class State(Enum):
 
 
 class PacketMeta(msgspec.Struct, frozen=True):
-    """What the kernel says about a received packet besides its bytes."""
+    """What the kernel says about a received packet besides its bytes, all that stands behind the IP header."""
 
     source: bytes
     destination: bytes
     ttl: int  # TTL or hop limit
     interface: str
     checksum_verified: bool = False  # the kernel checks VRRP over IPv6 itself (IPV6_CHECKSUM)
+    protocol: int = 112  # of the IP header: 112, or 51 when an authentication header comes first (IPv4)
+    header: bytes = b""  # with protocol 51: the IPv4 header as received, options included
 
 
 # -- inputs -----------------------------------------------------------------------------------------------------------
@@ -55,6 +57,15 @@ class InterfaceState(Input, frozen=True):
     primary_address: bytes  # primary IPv4 or link-local IPv6 address, b"" when there is none
     hardware_address: bytes
     mtu: int
+
+
+class ClockOffset(Input, frozen=True):
+    """What the wall clock says: Unix time is `now` plus this many ns. Instances with auth_hmac alone need it.
+
+    Sent before Startup and whenever the clock was stepped or has drifted by more than a few ms since it was last sent.
+    """
+
+    nanoseconds: int
 
 
 class AddressLost(Input, frozen=True):
@@ -92,13 +103,20 @@ class Action(msgspec.Struct, frozen=True, tag_field="action", tag=True):
 
 
 class SendAdvert(Action, frozen=True):
-    """Send a VRRP packet: the driver puts `payload`, the VRRP message, behind an IP header of this source and TTL."""
+    """Send a VRRP packet: the driver puts `payload` behind an IP header of this source and TTL.
+
+    With `protocol` 51 the payload begins with an authentication header, which covers the IPv4 header: it has to be
+    the one of `kactl_agent.vrrp.auth_header.ipv4_header`, with `identification`. Otherwise the payload is the VRRP
+    message (with the trailer of auth_hmac), and the identification is 0: the kernel's choice.
+    """
 
     payload: bytes
     source: bytes
     destinations: tuple[bytes, ...]
     ttl: int
     priority: int
+    protocol: int = 112
+    identification: int = 0
 
 
 class AddAddresses(Action, frozen=True):
@@ -137,5 +155,7 @@ class Report(Action, frozen=True):
     level: str = "info"  # info, warning, error
 
 
-AnyInput = Startup | Shutdown | InterfaceState | AddressLost | PriorityContribution | TrackerFault | ActionFailed
+AnyInput = (
+    Startup | Shutdown | InterfaceState | ClockOffset | AddressLost | PriorityContribution | TrackerFault | ActionFailed
+)
 AnyAction = SendAdvert | AddAddresses | RemoveAddresses | Announce | Transition | Report

@@ -31,6 +31,7 @@ class Event(Enum):
     RECOVERY = "recovery"  # the last one went
     RECOVERY_OWNER = "recovery_owner"
     ADDRESS_LOST = "address_lost"
+    SEQUENCE_EXHAUSTED = "sequence_exhausted"  # auth_type AH has no number left for another advert
     PRIORITY_CHANGED = "priority_changed"
 
 
@@ -62,6 +63,7 @@ class Step(Enum):
     RECORD_LOWER = "record_lower"
     FORGET_MASTER = "forget_master"
     CLEAR_PREEMPT_DELAY = "clear_preempt_delay"
+    CYCLE_SEQUENCE = "cycle_sequence"  # of auth_type AH, when its numbers are used up
 
 
 class Row(NamedTuple):
@@ -75,6 +77,7 @@ class Row(NamedTuple):
 _INIT, _BACKUP, _MASTER, _FAULT = State.INIT, State.BACKUP, State.MASTER, State.FAULT
 
 _BECOME_MASTER = (
+    Step.CYCLE_SEQUENCE,
     Step.CANCEL_DOWN_TIMER,
     Step.CLEAR_PREEMPT_DELAY,
     Step.FORGET_MASTER,
@@ -124,6 +127,7 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_INIT, Event.RECOVERY_OWNER): Row(_INIT, (), "remembered for Startup"),
     (_INIT, Event.ADDRESS_LOST): Row(_INIT, (), _NOT_STARTED),
     (_INIT, Event.PRIORITY_CHANGED): Row(_INIT, (), "remembered for Startup"),
+    (_INIT, Event.SEQUENCE_EXHAUSTED): Row(_INIT, (), _NOT_STARTED),
     # Backup
     (_BACKUP, Event.STARTUP): Row(_BACKUP, (), _STARTED),
     (_BACKUP, Event.STARTUP_OWNER): Row(_BACKUP, (), _STARTED),
@@ -162,6 +166,7 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_BACKUP, Event.PRIORITY_CHANGED): Row(
         _BACKUP, (Step.SHIFT_DOWN_TIMER,), "RFC 9568 6.1 Skew_Time; keepalived moves the running timer"
     ),
+    (_BACKUP, Event.SEQUENCE_EXHAUSTED): Row(_BACKUP, (), "a backup sends nothing; the numbers start anew with MASTER"),
     # Master (Active)
     (_MASTER, Event.STARTUP): Row(_MASTER, (), _STARTED),
     (_MASTER, Event.STARTUP_OWNER): Row(_MASTER, (), _STARTED),
@@ -196,6 +201,11 @@ TABLE: dict[tuple[State, Event], Row] = {
         "keepalived: a deleted virtual address; it comes back after Skew_Time unless another router takes over",
     ),
     (_MASTER, Event.PRIORITY_CHANGED): Row(_MASTER, (), "keepalived: the next advert carries it"),
+    (_MASTER, Event.SEQUENCE_EXHAUSTED): Row(
+        _BACKUP,
+        (*_RESIGN, Step.CYCLE_SEQUENCE, *_STAND_BY, Step.START_DOWN_TIMER),
+        "RFC 2402 3.3.2: a sequence number is never used again; keepalived: stops being master",
+    ),
     # Fault
     (_FAULT, Event.STARTUP): Row(_FAULT, (), _STARTED),
     (_FAULT, Event.STARTUP_OWNER): Row(_FAULT, (), _STARTED),
@@ -222,4 +232,5 @@ TABLE: dict[tuple[State, Event], Row] = {
     ),
     (_FAULT, Event.ADDRESS_LOST): Row(_FAULT, (), "no address is held in FAULT"),
     (_FAULT, Event.PRIORITY_CHANGED): Row(_FAULT, (), "remembered for the recovery"),
+    (_FAULT, Event.SEQUENCE_EXHAUSTED): Row(_FAULT, (), "nothing is sent in FAULT"),
 }

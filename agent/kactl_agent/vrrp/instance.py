@@ -10,6 +10,7 @@ from kactl_agent.vrrp.actions import (
     Action,
     ActionFailed,
     AddressLost,
+    ClockOffset,
     Input,
     InterfaceState,
     PacketMeta,
@@ -31,6 +32,7 @@ from kactl_agent.vrrp.snapshot import InstanceSnapshot
 INTERFACE_MISSING = "interface_missing"
 INTERFACE_DOWN = "interface_down"
 NO_SOURCE_ADDRESS = "no_source_address"
+CLOCK_UNKNOWN = "clock_unknown"
 
 
 class VrrpInstance(StateMachine):
@@ -39,9 +41,11 @@ class VrrpInstance(StateMachine):
     def __init__(self, settings: VrrpSettings) -> None:
         super().__init__(settings)
         self._preempt = settings.preempt or self._owner  # RFC 9568 6.1: the owner always preempts
-        self._reception = Reception(settings)
+        self._reception = Reception(settings, self._header, self._authenticator)
         self._statistics |= dict.fromkeys(REMARKS, 0)
         self._faults: dict[str, str] = {INTERFACE_MISSING: f"interface {settings.interface} does not exist"}
+        if settings.auth_hmac is not None:  # without the time it could neither sign nor verify
+            self._faults[CLOCK_UNKNOWN] = "the wall clock, which auth_hmac needs, is not known yet"
         self._contributions: dict[str, int] = {}
 
     # -- what the driver calls -----------------------------------------------------------------------------------------
@@ -65,7 +69,7 @@ class VrrpInstance(StateMachine):
             statistics["ignored_startup_delay"] += 1
             return []
         try:
-            advert, remarks = self._reception.check(data, meta)
+            advert, remarks = self._reception.check(data, meta, now + self._clock_offset)
         except RemoteProtocolError as error:
             statistics[error.reason.value] += 1
             if error.reason is Reason.VIRTUAL_ROUTER_ID:
@@ -89,7 +93,11 @@ class VrrpInstance(StateMachine):
         if self._down_timer is not None and self._down_timer <= now:
             actions += self._advance(Event.MASTER_DOWN_TIMER, Occasion(now))
         if self._adver_timer is not None and self._adver_timer <= now:
-            actions += self._advance(Event.ADVER_TIMER, Occasion(now))
+            if self._header is not None and self._header.exhausted:
+                detail = "the sequence numbers of the authentication header are used up: they start anew"
+                actions += self._advance(Event.SEQUENCE_EXHAUSTED, Occasion(now), "sequence_exhausted", detail)
+            else:
+                actions += self._advance(Event.ADVER_TIMER, Occasion(now))
         actions += self._gratuitous.due(now)
         return actions
 
@@ -102,6 +110,10 @@ class VrrpInstance(StateMachine):
                 return self._startup(now)
             case Shutdown():
                 return self._advance(Event.SHUTDOWN, Occasion(now), "shutdown", "orderly stop")
+            case ClockOffset():
+                self._clock_offset = event.nanoseconds
+                others = {name: text for name, text in self._faults.items() if name != CLOCK_UNKNOWN}
+                return self._faults_changed(others, now)
             case AddressLost():
                 return self._address_lost(event, now)
             case PriorityContribution():

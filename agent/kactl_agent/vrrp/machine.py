@@ -18,6 +18,8 @@ from kactl_agent.vrrp.actions import (
     State,
     Transition,
 )
+from kactl_agent.vrrp.auth_header import AuthenticationHeader
+from kactl_agent.vrrp.auth_hmac import Authenticator
 from kactl_agent.vrrp.fsm import TABLE, Event, Step
 from kactl_agent.vrrp.gratuitous import GratuitousSchedule
 from kactl_agent.vrrp.packet import Advert, Reason, text_of
@@ -55,7 +57,10 @@ class StateMachine:
     def __init__(self, settings: VrrpSettings) -> None:
         self._settings = settings
         self._owner = settings.priority == OWNER
-        self._transmission = Transmission(settings)
+        self._header = AuthenticationHeader(settings.auth_password) if settings.authentication_header else None
+        self._authenticator = Authenticator(settings) if settings.auth_hmac else None
+        self._clock_offset = 0  # from `now` to Unix time
+        self._transmission = Transmission(settings, self._header, self._authenticator)
         self._gratuitous = GratuitousSchedule(settings.gratuitous, settings.addresses)
         self._state = State.INIT
         self._since = 0
@@ -134,9 +139,14 @@ class StateMachine:
 
     # -- steps: sending ------------------------------------------------------------------------------------------------
 
-    def _send_advert(self, _: Occasion) -> list[Action]:
+    def _send_advert(self, occasion: Occasion) -> list[Action]:
+        if self._header is not None and self._header.exhausted:
+            return []  # Adver_Timer ends it
         self._statistics["adverts_sent"] += 1
-        return list(self._transmission.advert(self._priority, self._source))
+        return self._advert(self._priority, occasion.now)
+
+    def _advert(self, priority: int, now: int) -> list[Action]:
+        return list(self._transmission.advert(priority, self._source, now + self._clock_offset))
 
     def _send_last_advert(self, occasion: Occasion) -> list[Action]:
         return self._send_advert(occasion) if self._settings.higher_prio_send_advert else []
@@ -144,13 +154,17 @@ class StateMachine:
     def _send_answer(self, occasion: Occasion) -> list[Action]:
         return [] if self._settings.lower_prio_no_advert else self._send_advert(occasion)
 
-    def _send_priority_zero(self, _: Occasion) -> list[Action]:
+    def _send_priority_zero(self, occasion: Occasion) -> list[Action]:
         interface = self._interface
         if not self._source or interface is None or not (interface.exists and interface.up):
             return []  # nothing could leave
         self._statistics["adverts_sent"] += 1
         self._statistics["priority_zero_sent"] += 1
-        return list(self._transmission.advert(RESIGNING, self._source))
+        return self._advert(RESIGNING, occasion.now)
+
+    def _cycle_sequence(self, _: Occasion) -> None:
+        if self._header is not None and self._header.exhausted:
+            self._header.cycle()
 
     # -- steps: addresses ----------------------------------------------------------------------------------------------
 

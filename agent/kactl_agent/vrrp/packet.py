@@ -46,6 +46,16 @@ class Reason(Enum):
     AUTH_TYPE_UNKNOWN = "auth_type_unknown"  # RFC 2338 5.3.6
     AUTH_TYPE_MISMATCH = "auth_type_mismatch"
     AUTH_FAILURE = "auth_failure"
+    AUTH_HEADER = "auth_header"  # an authentication header is missing, unexpected or malformed (RFC 2338 5.3.6.3)
+    AUTH_SPI = "auth_spi"  # keepalived: the SPI is the address of the sender
+    AUTH_SEQUENCE = "auth_sequence"  # RFC 2402 3.4.3
+    HMAC_MISSING = "auth_hmac_missing"
+    HMAC_MALFORMED = "auth_hmac_malformed"
+    HMAC_UNKNOWN_KEY = "auth_hmac_unknown_key"
+    HMAC_INVALID = "auth_hmac_invalid"
+    HMAC_STALE = "auth_hmac_stale"
+    HMAC_REPLAY = "auth_hmac_replay"
+    UNICAST_SOURCE = "unicast_source"  # the sender is no unicast_peer
     ADDRESS_LIST = "address_list"  # RFC 3768 7.1
     DESTINATION = "destination"  # multicast to a unicast instance, or the other way round
 
@@ -99,11 +109,18 @@ def pseudo_header_sum(source: bytes, destination: bytes, length: int) -> int:
     return int.from_bytes(source, "big") + int.from_bytes(destination, "big") + length + PROTOCOL
 
 
-def encode(advert: Advert, source: bytes, destination: bytes, form: ChecksumForm = ChecksumForm.PSEUDO_HEADER) -> bytes:
+def encode(
+    advert: Advert,
+    source: bytes,
+    destination: bytes,
+    form: ChecksumForm = ChecksumForm.PSEUDO_HEADER,
+    trailer: bytes = b"",
+) -> bytes:
     """The message, with its checksum (RFC 3768 5.3.8, RFC 9568 5.2.8).
 
     `form` matters for VRRPv3 over IPv4 alone; where the checksum covers a pseudo-header it depends on `source` and
-    `destination`. Raises ValueError when a field does not fit.
+    `destination`. `trailer` is what is going to stand behind the message, a multiple of two bytes: the checksum over
+    IPv6 covers it, as that of every upper-layer packet covers all of it. Raises ValueError when a field does not fit.
     """
     addresses = b"".join(advert.addresses)
     ipv6 = len(source) == 16
@@ -111,9 +128,9 @@ def encode(advert: Advert, source: bytes, destination: bytes, form: ChecksumForm
         if ipv6:
             raise ValueError("VRRPv2 has no form for IPv6")
         interval = _field(advert.advert_interval, SECOND, 0xFF)
-        word, trailer = advert.auth_type << 8 | interval, advert.auth_data
+        word, auth_data = advert.auth_type << 8 | interval, advert.auth_data
     else:
-        word, trailer = _field(advert.advert_interval, CENTISECOND, 0xFFF), b""
+        word, auth_data = _field(advert.advert_interval, CENTISECOND, 0xFFF), b""
     try:
         header = _HEADER.pack(
             advert.version << 4 | TYPE_ADVERTISEMENT,
@@ -125,10 +142,11 @@ def encode(advert: Advert, source: bytes, destination: bytes, form: ChecksumForm
         )
     except struct.error as error:
         raise ValueError(str(error)) from None
-    message = header + addresses + trailer
+    message = header + addresses + auth_data
     with_pseudo_header = advert.version == 3 and (ipv6 or form is ChecksumForm.PSEUDO_HEADER)
-    pseudo_header = pseudo_header_sum(source, destination, len(message)) if with_pseudo_header else 0
-    checksum = internet_checksum(message, pseudo_header)
+    covered = message + trailer if ipv6 else message
+    pseudo_header = pseudo_header_sum(source, destination, len(covered)) if with_pseudo_header else 0
+    checksum = internet_checksum(covered, pseudo_header)
     return message[:6] + checksum.to_bytes(2, "big") + message[8:]
 
 
@@ -149,11 +167,13 @@ def decode(
     virtual_router_id: int | None = None,
     form: ChecksumForm = ChecksumForm.PSEUDO_HEADER,
     checksum_verified: bool = False,
+    trailer: bytes = b"",
 ) -> Advert:
     """A received message as an `Advert`, checked in the order of RFC 9568 7.1 (RFC 3768 7.1 for VRRPv2).
 
     `virtual_router_id` None takes any. For VRRPv3 over IPv4 both checksum forms are tried, `form` first, and the result
-    tells which one fits. `checksum_verified` skips the checksum where the kernel has checked it. An address count of
+    tells which one fits. `checksum_verified` skips the checksum where the kernel has checked it; `trailer` is what
+    stood behind the message, which IPv6's checksum covers. An address count of
     zero is an error in VRRPv3 only: VRRPv2 has no such rule, and keepalived sends it for an instance without addresses.
     Raises RemoteProtocolError, and nothing else, whatever the bytes are.
     """
@@ -172,7 +192,8 @@ def decode(
     expected = end + AUTH_DATA_LENGTH if version == 2 else end
     if len(data) != expected:
         raise RemoteProtocolError(Reason.LENGTH, f"{len(data)} bytes where {count} addresses make {expected}")
-    matched = None if checksum_verified else _check_checksum(data, version, family, source, destination, form)
+    covered = data + trailer if family is Family.IPV6 else data
+    matched = None if checksum_verified else _check_checksum(covered, version, family, source, destination, form)
     if virtual_router_id is not None and vrid != virtual_router_id:
         raise RemoteProtocolError(Reason.VIRTUAL_ROUTER_ID, f"virtual_router_id {vrid}, not {virtual_router_id}")
     addresses = tuple([data[offset : offset + size] for offset in range(_HEADER_LENGTH, end, size)])
@@ -199,6 +220,14 @@ def decode(
         addresses=addresses,
         checksum_form=matched,
     )
+
+
+def message_length(data: bytes, version: int, family: Family) -> int | None:
+    """How long the message at the beginning of `data` says it is; None when that cannot be said."""
+    if len(data) < _HEADER_LENGTH:
+        return None
+    end = _HEADER_LENGTH + data[3] * _ADDRESS_LENGTH[family]
+    return end + AUTH_DATA_LENGTH if version == 2 else end
 
 
 def _check_checksum(

@@ -13,6 +13,8 @@ import hmac
 from typing import NamedTuple
 
 from kactl_agent.vrrp.actions import PacketMeta
+from kactl_agent.vrrp.auth_header import PROTOCOL_AH, AuthenticationHeader
+from kactl_agent.vrrp.auth_hmac import TRAILER_LENGTH, Authenticator, Verified
 from kactl_agent.vrrp.packet import (
     AUTH_IP_AH,
     AUTH_NONE,
@@ -24,6 +26,7 @@ from kactl_agent.vrrp.packet import (
     decode,
     is_link_local,
     is_multicast,
+    message_length,
     text_of,
 )
 from kactl_agent.vrrp.settings import SECOND, Family, VrrpSettings
@@ -35,6 +38,8 @@ REMARKS = (
     "advert_interval_differs",
     "first_address_global",
     "two_owners",
+    "auth_hmac_unsigned",
+    "auth_hmac_clock_skew",
 )
 
 
@@ -56,22 +61,61 @@ class Accepted(NamedTuple):
 class Reception:
     """The receive checks of one instance."""
 
-    def __init__(self, settings: VrrpSettings) -> None:
+    def __init__(
+        self,
+        settings: VrrpSettings,
+        header: AuthenticationHeader | None = None,
+        authenticator: Authenticator | None = None,
+    ) -> None:
         self._settings = settings
+        self._header = header
+        self._authenticator = authenticator
         self._addresses = tuple(a.address for a in settings.addresses if a.advertised)
-        self._auth_type = AUTH_SIMPLE_PASSWORD if settings.auth_password else AUTH_NONE
+        self._auth_type = auth_type_of(settings)
         self._auth_data = settings.auth_password[:8].ljust(8, b"\0")
 
-    def check(self, data: bytes, meta: PacketMeta) -> Accepted:
-        """The advert in `data`. Raises RemoteProtocolError when it has to be discarded."""
-        advert = self._decode(data, meta)
-        return Accepted(advert, tuple(self._remarks(advert, meta)))
+    def check(self, data: bytes, meta: PacketMeta, wall: int = 0) -> Accepted:
+        """The advert in `data` at Unix time `wall` (ns). Raises RemoteProtocolError when it has to be discarded."""
+        self._check_ttl(meta)
+        if (meta.protocol == PROTOCOL_AH) is not (self._header is not None):
+            text = "is missing" if self._header else "is there, but not configured here"
+            raise RemoteProtocolError(Reason.AUTH_HEADER, f"an authentication header {text}")
+        message = self._header.unwrap(data, meta.header) if self._header else data
+        message, trailer = self._split(message)
+        verified = self._verify(message, trailer, meta, wall)
+        advert = self._decode(message, trailer, meta)
+        if self._header:
+            self._header.verify(data, meta.header)
+        remarks = self._remarks(advert, meta)
+        if verified is not None:
+            remarks += _signature_remarks(verified, meta)
+        return Accepted(advert, tuple(remarks))
 
-    def _decode(self, data: bytes, meta: PacketMeta) -> Advert:
+    def _check_ttl(self, meta: PacketMeta) -> None:
+        if meta.ttl != TTL and not self._settings.unicast_peers:
+            # keepalived checks unicast only where min_ttl or max_ttl is set
+            raise RemoteProtocolError(Reason.TTL, f"TTL {meta.ttl} is not {TTL}")
+
+    def _split(self, data: bytes) -> tuple[bytes, bytes]:
+        """The message, and the trailer of auth_hmac where it is configured and the length says that there is one."""
+        if self._authenticator is not None:
+            length = message_length(data, self._settings.version, self._settings.family)
+            if length is not None and len(data) == length + TRAILER_LENGTH:
+                return data[:length], data[length:]
+        return data, b""
+
+    def _verify(self, message: bytes, trailer: bytes, meta: PacketMeta, wall: int) -> Verified | None:
+        """None where auth_hmac is not configured, or `decode` is going to find something worse than a signature."""
+        settings = self._settings
+        if self._authenticator is None or len(message) != message_length(message, settings.version, settings.family):
+            return None
+        if message[0] >> 4 != settings.version or message[1] != settings.virtual_router_id:
+            return None
+        return self._authenticator.verify(message, trailer, meta.source, wall)
+
+    def _decode(self, data: bytes, trailer: bytes, meta: PacketMeta) -> Advert:
         settings = self._settings
         unicast = bool(settings.unicast_peers)
-        if meta.ttl != TTL and not unicast:  # keepalived checks unicast only where min_ttl or max_ttl is set
-            raise RemoteProtocolError(Reason.TTL, f"TTL {meta.ttl} is not {TTL}")
         advert = decode(
             data,
             version=settings.version,
@@ -81,6 +125,7 @@ class Reception:
             virtual_router_id=settings.virtual_router_id,
             form=settings.checksum_form,
             checksum_verified=meta.checksum_verified,
+            trailer=trailer,
         )
         if (
             advert.checksum_form not in (None, settings.checksum_form)
@@ -181,3 +226,23 @@ class Reception:
         if surplus:
             parts.append(f"not configured: {surplus}")
         return "; ".join(parts)
+
+
+def auth_type_of(settings: VrrpSettings) -> int:
+    """The authentication type of RFC 2338 5.3.6 that an instance uses."""
+    if settings.authentication_header:
+        return AUTH_IP_AH
+    return AUTH_SIMPLE_PASSWORD if settings.auth_password else AUTH_NONE
+
+
+def _signature_remarks(verified: Verified, meta: PacketMeta) -> list[Remark]:
+    source = text_of(meta.source)
+    if not verified.signed:
+        return [Remark("auth_hmac_unsigned", f"{source} does not sign its adverts; auth_hmac takes them", "warning")]
+    if verified.skew_seconds:
+        side = "ahead of" if verified.skew_seconds > 0 else "behind"
+        detail = (
+            f"the clock of {source} is {abs(verified.skew_seconds)} s {side} ours; beyond time_window it is not heard"
+        )
+        return [Remark("auth_hmac_clock_skew", detail, "warning")]
+    return []

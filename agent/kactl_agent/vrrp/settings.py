@@ -27,6 +27,31 @@ class ChecksumForm(Enum):
     MESSAGE_ONLY = "message-only"  # RFC 9568 5.2.8; keepalived's v3_checksum_as_v2
 
 
+class HmacMode(Enum):
+    """What auth_hmac does about adverts that are not signed, and whether it signs."""
+
+    ENFORCE = "enforce"  # signs, drops what is not signed
+    PERMISSIVE = "permissive"  # signs, takes what is not signed
+    RECEIVE_ONLY = "receive-only"  # does not sign, takes what is not signed
+
+
+class HmacKey(msgspec.Struct, frozen=True):
+    """A key of auth_hmac, 32 to 64 bytes; never logged."""
+
+    id: int
+    key: bytes
+
+
+class HmacSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """auth_hmac. Adverts signed with any of the keys are taken; what is sent is signed with the active one."""
+
+    keys: tuple[HmacKey, ...]
+    active_key: int  # the id of one of them
+    time_window: int  # whole seconds
+    monotonic: bool = False  # anti_replay monotonic: no comparison with the clock
+    mode: HmacMode = HmacMode.ENFORCE
+
+
 class VirtualAddress(msgspec.Struct, frozen=True):
     """An address the machine has while the instance is MASTER (virtual_ipaddress, virtual_ipaddress_excluded)."""
 
@@ -83,4 +108,14 @@ class VrrpSettings(msgspec.Struct, frozen=True, kw_only=True):
     owner_ignore_adverts: bool = False
     startup_delay: int = 0
     strict_mode: bool = False  # also discard what the RFCs want discarded and keepalived takes
-    auth_password: bytes = b""  # VRRPv2 simple text password, at most 8 bytes; never logged
+    auth_password: bytes = b""  # VRRPv2: simple text password or key of the header, at most 8 bytes; never logged
+    authentication_header: bool = False  # VRRPv2: auth_type AH instead of PASS
+    auth_hmac: HmacSettings | None = None
+
+
+def without_secrets(settings: VrrpSettings) -> VrrpSettings:
+    """The same for those who only look: no password, and the keys without their bytes."""
+    auth_hmac = settings.auth_hmac
+    if auth_hmac is not None:
+        auth_hmac = msgspec.structs.replace(auth_hmac, keys=tuple(HmacKey(entry.id, b"") for entry in auth_hmac.keys))
+    return msgspec.structs.replace(settings, auth_password=b"", auth_hmac=auth_hmac)

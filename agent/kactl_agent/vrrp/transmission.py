@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 from kactl_agent.vrrp.actions import Action, SendAdvert
+from kactl_agent.vrrp.auth_header import PROTOCOL_AH, AuthenticationHeader
+from kactl_agent.vrrp.auth_hmac import Authenticator
 from kactl_agent.vrrp.packet import (
     AUTH_DATA_LENGTH,
-    AUTH_NONE,
     AUTH_SIMPLE_PASSWORD,
     IPV4_GROUP,
     IPV6_GROUP,
     Advert,
     encode,
 )
+from kactl_agent.vrrp.reception import auth_type_of
 from kactl_agent.vrrp.settings import Family, VrrpSettings
 
 
 class Transmission:
-    """Encodes the adverts of one instance."""
+    """Encodes the adverts of one instance, and authenticates them where that is configured."""
 
-    def __init__(self, settings: VrrpSettings) -> None:
+    def __init__(
+        self,
+        settings: VrrpSettings,
+        header: AuthenticationHeader | None = None,
+        authenticator: Authenticator | None = None,
+    ) -> None:
         self._settings = settings
+        self._header = header
+        self._authenticator = authenticator if authenticator is not None and authenticator.signs else None
         group = settings.multicast_group or (IPV4_GROUP if settings.family is Family.IPV4 else IPV6_GROUP)
         self._destinations = settings.unicast_peers or (group,)
         self._addresses = tuple(a.address for a in settings.addresses if a.advertised)
         self._source = b""
-        self._encoded: dict[int, tuple[Action, ...]] = {}  # by priority, from this source
+        self._encoded: dict[int, tuple[SendAdvert, ...]] = {}  # by priority, from this source
 
-    def advert(self, priority: int, source: bytes) -> tuple[Action, ...]:
-        """One advert of `priority` from `source` to all destinations.
+    def advert(self, priority: int, source: bytes, wall: int = 0) -> tuple[Action, ...]:
+        """One advert of `priority` from `source` to all destinations, at Unix time `wall` (ns).
 
         It is one action as far as the destinations get the same bytes: a checksum over a pseudo-header is different for
-        each of them.
+        each of them, and so is what an authentication header says.
         """
         if source != self._source:
             self._source = source
@@ -38,24 +47,62 @@ class Transmission:
         actions = self._encoded.get(priority)
         if actions is None:
             actions = self._encoded[priority] = self._encode(priority, source)
+        if self._header is not None:
+            return self._with_header(self._header, actions)
+        if self._authenticator is not None:
+            return self._signed(self._authenticator, actions, priority, wall)
         return actions
 
-    def _encode(self, priority: int, source: bytes) -> tuple[Action, ...]:
+    def _encode(self, priority: int, source: bytes, trailer: bytes = b"") -> tuple[SendAdvert, ...]:
         settings = self._settings
-        advert = Advert(
+        advert = self._advert(priority)
+        destinations_of: dict[bytes, list[bytes]] = {}
+        for destination in self._destinations:
+            payload = encode(advert, source, destination, settings.checksum_form, trailer) + trailer
+            destinations_of.setdefault(payload, []).append(destination)
+        return tuple(
+            SendAdvert(payload, source, tuple(destinations), settings.ttl, priority)
+            for payload, destinations in destinations_of.items()
+        )
+
+    def _advert(self, priority: int) -> Advert:
+        settings = self._settings
+        auth_type = auth_type_of(settings)
+        password = settings.auth_password if auth_type == AUTH_SIMPLE_PASSWORD else b""
+        return Advert(
             version=settings.version,
             virtual_router_id=settings.virtual_router_id,
             priority=priority,
             advert_interval=settings.advert_interval,
             addresses=self._addresses,
-            auth_type=AUTH_SIMPLE_PASSWORD if settings.auth_password else AUTH_NONE,
-            auth_data=settings.auth_password[:AUTH_DATA_LENGTH].ljust(AUTH_DATA_LENGTH, b"\0"),
+            auth_type=auth_type,
+            auth_data=password[:AUTH_DATA_LENGTH].ljust(AUTH_DATA_LENGTH, b"\0"),
         )
-        destinations_of: dict[bytes, list[bytes]] = {}
-        for destination in self._destinations:
-            payload = encode(advert, source, destination, settings.checksum_form)
-            destinations_of.setdefault(payload, []).append(destination)
+
+    def _with_header(self, header: AuthenticationHeader, actions: tuple[SendAdvert, ...]) -> tuple[Action, ...]:
+        """One sequence number for the advert, one integrity check value for each destination."""
+        header.advance()
         return tuple(
-            SendAdvert(payload, source, tuple(destinations), settings.ttl, priority)
-            for payload, destinations in destinations_of.items()
+            SendAdvert(
+                header.wrap(action.payload, action.source, destination, action.ttl),
+                action.source,
+                (destination,),
+                action.ttl,
+                action.priority,
+                PROTOCOL_AH,
+                header.identification,
+            )
+            for action in actions
+            for destination in action.destinations
+        )
+
+    def _signed(
+        self, authenticator: Authenticator, actions: tuple[SendAdvert, ...], priority: int, wall: int
+    ) -> tuple[Action, ...]:
+        trailer = authenticator.trailer(actions[0].payload, actions[0].source, wall)
+        if self._settings.family is Family.IPV6:  # whose checksum covers the trailer
+            return self._encode(priority, actions[0].source, trailer)
+        return tuple(
+            SendAdvert(action.payload + trailer, action.source, action.destinations, action.ttl, action.priority)
+            for action in actions
         )

@@ -21,6 +21,7 @@ def check(sheet: Sheet) -> None:
         _election(sheet, instance)
         _addresses(sheet, instance)
         _authentication(sheet, instance)
+        _auth_hmac(sheet, instance)
         _unicast(sheet, instance)
     _clashes(sheet, instances)
 
@@ -164,7 +165,7 @@ def _addresses(sheet: Sheet, instance: InstanceInForce) -> None:
         need = "at least one is required" if needed else "one would be sensible"
         text = f"`{instance.name}` has no virtual_ipaddress: {need}"
         sheet.warning(path, "no-virtual-ipaddress", text, "say no_virtual_ipaddress when that is meant")
-    limit = 255 if instance.family.value == 4 else 90
+    limit = instance.address_limit
     advertised = sum(family_of(or_default(a.address, "")) == instance.family.value for a in addresses)
     if advertised > limit:
         sheet.warning(
@@ -176,7 +177,7 @@ def _addresses(sheet: Sheet, instance: InstanceInForce) -> None:
 
 
 def _strict(instance: InstanceInForce) -> bool:
-    return bool(instance.pick("strict_mode", "vrrp_strict", False).value)
+    return bool(instance.strict_mode.value)
 
 
 def _authentication(sheet: Sheet, instance: InstanceInForce) -> None:
@@ -202,6 +203,29 @@ def _authentication(sheet: Sheet, instance: InstanceInForce) -> None:
         sheet.warning(place, "authentication-superseded", "auth_hmac supersedes authentication: this block is ignored")
     elif auth.auth_pass is UNSET and auth.auth_type is not UNSET:
         sheet.warning(place, "authentication-no-password", f"auth_type {auth.auth_type} without an auth_pass")
+
+
+def _auth_hmac(sheet: Sheet, instance: InstanceInForce) -> None:
+    said, path = instance.said.auth_hmac, (*instance.path, "auth_hmac")
+    if said is UNSET:
+        return
+    seen: set[int] = set()
+    for index, entry in enumerate(or_default(said.key, ())):
+        number = or_default(entry.id, 0)
+        if number in seen:
+            sheet.error(
+                (*path, "key", index), "auth-hmac-duplicate-key", f"auth_hmac has two keys {number}", ignored=True
+            )
+        seen.add(number)
+    active = or_default(said.active_key, 0)
+    if active not in seen:
+        text = f"active_key {active} of auth_hmac is none of its keys" if active else "auth_hmac has no active_key"
+        hint = "keepalived would run the instance without authentication"
+        place = (*path, "active_key") if active else path
+        sheet.error(place, "auth-hmac-active-key", text, hint, ignored=True)
+    if _strict(instance) and or_default(said.mode, "enforce") != "enforce":
+        text = f"strict mode has no auth_hmac mode {said.mode}: it is enforce"
+        sheet.warning((*path, "mode"), "auth-hmac-strict", text, "adverts that are not signed are dropped")
 
 
 def _unicast(sheet: Sheet, instance: InstanceInForce) -> None:

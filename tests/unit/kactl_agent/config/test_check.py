@@ -163,6 +163,21 @@ vrrp_instance:
     authentication: {auth_type: PASS}  # warning authentication-no-password
     virtual_ipaddress: [192.0.2.1]
 """,
+    # (VI) auth_hmac active_key 1 is not defined, disabling extension (2.4.3)
+    "auth_hmac": """
+vrrp_instance:
+  A:
+    interface: eth0
+    virtual_router_id: 1
+    strict_mode: true
+    auth_hmac:
+      key:
+        - {id: 1, key: kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk}
+        - {id: 1, key: llllllllllllllllllllllllllllllll}  # error auth-hmac-duplicate-key
+      active_key: 2  # error auth-hmac-active-key
+      mode: permissive  # warning auth-hmac-strict
+    virtual_ipaddress: [192.0.2.1]
+""",
     # A unicast keyword has been specified without any unicast peers. Defaulting to multicast.
     "unicast without peers": """
 vrrp_instance:

@@ -7,7 +7,16 @@ import socket
 import pytest
 from kactl_agent.config.bind import bind
 from kactl_agent.config.resolve import Resolution, resolve
-from kactl_agent.vrrp.settings import CENTISECOND, SECOND, ChecksumForm, Family, VrrpSettings
+from kactl_agent.vrrp.settings import (
+    CENTISECOND,
+    SECOND,
+    ChecksumForm,
+    Family,
+    HmacKey,
+    HmacMode,
+    HmacSettings,
+    VrrpSettings,
+)
 
 HEAD = "interface: eth0, virtual_router_id: 51"
 V4 = "virtual_ipaddress: [192.0.2.10/24]"
@@ -148,22 +157,73 @@ def test_password_is_version_2s_alone() -> None:
     assert instance(f"version: 3, {auth}, {V4}").auth_password == b""
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        "authentication: {auth_type: AH, auth_pass: abc}",
-        f"auth_hmac: {{active_key: 1, key: [{{id: 1, key: {'k' * 40}}}]}}",
-    ],
-)
-def test_authentication_it_cannot_do_is_refused(asked: str) -> None:
-    found = resolution(f"vrrp_instance:\n  VI_1: {{{HEAD}, {asked}, {V4}}}\n")
-    assert [(d.code, d.severity.value) for d in found.diagnostics] == [("not-served", "error")]
+def test_the_authentication_header_is_version_2s_alone() -> None:
+    auth = "authentication: {auth_type: AH, auth_pass: abcdefgh}"
+    settings = instance(f"{auth}, {V4}")
+    assert (settings.auth_password, settings.authentication_header) == (b"abcdefgh", True)
+    for other in (f"version: 3, {auth}, {V4}", f"strict_mode: true, {auth}, {V4}", f"{KEYED}, {auth}, {V4}"):
+        settings = instance(other)
+        assert (settings.auth_password, settings.authentication_header) == (b"", False)
+
+
+KEY = "k" * 32
+KEYED = f"auth_hmac: {{key: [{{id: 3, key: {KEY}}}], active_key: 3}}"
+
+
+def test_auth_hmac_keys_and_defaults() -> None:
+    hexadecimal = "hex:" + "0fA0" * 16
+    keys = f'[{{id: 1, key: "{hexadecimal}"}}, {{id: 9, key: {KEY}}}]'
+    found = instance(f"auth_hmac: {{key: {keys}, active_key: 9}}, {V4}").auth_hmac
+    assert found == HmacSettings(
+        keys=(HmacKey(1, bytes.fromhex("0fa0" * 16)), HmacKey(9, KEY.encode())), active_key=9, time_window=5
+    )
+    said = (
+        f"{{key: [{{id: 3, key: {KEY}}}], active_key: 3, mode: receive-only, anti_replay: monotonic, time_window: 20}}"
+    )
+    found = instance(f"auth_hmac: {said}, {V4}").auth_hmac
+    assert found is not None
+    assert (found.mode, found.monotonic, found.time_window) == (HmacMode.RECEIVE_ONLY, True, 20)
+
+
+@pytest.mark.parametrize(("interval", "window"), [("0.5", 5), ("1.99", 5), ("2", 6), ("40", 120)])
+def test_the_default_window_is_three_whole_seconds_of_the_interval(interval: str, window: int) -> None:
+    found = instance(f"version: 3, advert_int: {interval}, {KEYED}, {V4}").auth_hmac
+    assert found is not None
+    assert found.time_window == window
+    found = instance(f"advert_int: 200, {KEYED}, {V4}").auth_hmac
+    assert found is not None
+    assert found.time_window == 300
+
+
+def test_strict_mode_enforces_auth_hmac() -> None:
+    body = f"auth_hmac: {{key: [{{id: 3, key: {KEY}}}], active_key: 3, mode: permissive}}, {V4}"
+    for text, mode in ((body, HmacMode.PERMISSIVE), (f"strict_mode: true, {body}", HmacMode.ENFORCE)):
+        found = instance(text).auth_hmac
+        assert found is not None
+        assert found.mode is mode
+    found = instance(body, "vrrp_strict: true").auth_hmac
+    assert found is not None
+    assert found.mode is HmacMode.ENFORCE
+
+
+def test_an_advert_with_a_signature_holds_fewer_addresses() -> None:
+    addresses = ", ".join(f'"fe80::{n:x}"' for n in range(1, 100))
+    for text, count in ((V6, 90), (f"{KEYED}, {V6}", 89)):
+        settings = instance(text.replace(V6, f"virtual_ipaddress: [{addresses}]"))
+        assert sum(a.advertised for a in settings.addresses) == count
+
+
+def test_authentication_it_cannot_do_is_refused() -> None:
+    """keepalived goes on without it."""
+    asked = f"{{key: [{{id: 3, key: {KEY}}}], active_key: 2}}"
+    found = resolution(f"vrrp_instance:\n  VI_1: {{{HEAD}, auth_hmac: {asked}, {V4}}}\n")
+    assert [(d.code, d.severity.value) for d in found.diagnostics] == [("auth-hmac-active-key", "error")]
 
 
 def test_every_keyword_that_is_not_acted_on_is_said() -> None:
     found = resolution(
         "virtual_server:\n  - {fwmark: 1, real_server: [{address: 192.0.2.1}]}\n"
-        f"vrrp_instance:\n  VI_1: {{{HEAD}, use_vmac: {{}}, {V4}}}\n"
+        f"vrrp_instance:\n  VI_1: {{{HEAD}, use_vmac: true, {V4}}}\n"
     )
     assert {(d.code, d.place.line) for d in found.diagnostics} == {("not-served", 1), ("not-served", 4)}
     assert all(d.severity.value == "warning" for d in found.diagnostics)

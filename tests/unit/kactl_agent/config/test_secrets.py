@@ -108,3 +108,29 @@ def test_what_stands_behind_a_secrets_keyword_is_covered(line: str, masked: str)
 def test_known_secrets_are_covered_wherever_they_stand(tmp_path: Path) -> None:
     mask = masker(frozenset(secrets_of(document("s3cret", tmp_path))))
     assert mask("  - one s3cret two") == "  - one ****** two"
+
+
+def hmac_document(folder: Path) -> Document:
+    key = f'[{{id: 1, key: "file:{folder / "secret"}"}}]'
+    text = f"vrrp_instance: {{A: {{virtual_router_id: 1, auth_hmac: {{active_key: 1, key: {key}}}}}}}\n"
+    bound = bind(text, str(folder / "agent.yaml"))
+    assert not bound.diagnostics
+    return bound
+
+
+@pytest.mark.parametrize("written", ["k" * 32, "hex:" + "0f" * 32])
+def test_keepalived_s_way_to_name_the_file_of_a_key(tmp_path: Path, written: str) -> None:
+    secret_file(tmp_path, written.encode() + b"\n")
+    resolved = resolve_secrets(hmac_document(tmp_path), environ={})
+    assert not resolved.errors
+    assert resolved.config.vrrp_instance["A"].auth_hmac.key[0].key == written
+    assert written in resolved.secrets
+
+
+@pytest.mark.parametrize(("data", "message"), [(b"short", "5 bytes"), (b"file:/etc/other", "names another file")])
+def test_an_unfit_key_in_a_file_is_an_error(tmp_path: Path, data: bytes, message: str) -> None:
+    secret_file(tmp_path, data)
+    resolved = resolve_secrets(hmac_document(tmp_path), environ={})
+    (found,) = resolved.errors
+    assert message in found.message
+    assert isinstance(resolved.config.vrrp_instance["A"].auth_hmac.key[0].key, SecretSource)
