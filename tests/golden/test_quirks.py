@@ -157,6 +157,16 @@ ELSEWHERE = {
 """Cases with a test of their own, below."""
 
 
+def test_quirk_5_a_protected_comment_character_is_one_in_global_defs_alone(tmp_path: Path) -> None:
+    """Copied: elsewhere a comment begins, so that the password is `e`; in global_defs the character is what was meant."""
+    case = golden.GOLDEN / "convert" / "quirk-5-escaped-comment-character"
+    assert _findings(case.name, tmp_path) == {(3, "escaped-comment", "changed"), (13, "escaped-comment", "repaired")}
+    yaml = golden.there_and_back(case / "keepalived.conf", tmp_path / "regenerated.conf")
+    assert "auth_pass: e\n" in yaml
+    assert "a#b@example.net" in yaml
+    assert "c#d" in yaml
+
+
 def test_quirk_6_notices_alone_are_no_failure() -> None:
     """Mended: keepalived's check exits 5 for a mere notice."""
     case = golden.GOLDEN / "convert" / "quirk-6-notices-alone"
