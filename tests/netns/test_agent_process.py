@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -80,6 +81,10 @@ def test_a_second_sigterm_changes_nothing(net: Network, tmp_path: Path) -> None:
 
 
 def test_missing_privilege_exits_5_and_names_the_capability(valid: Path, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to give one capability up")
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv is not installed")
     drop = ("setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw")
     done = subprocess.run(
         [*drop, *AGENT, "--config", str(valid), "--run-dir", str(tmp_path / "run")],
@@ -126,7 +131,7 @@ def test_usage(arguments: tuple[str, ...]) -> None:
 
 def test_an_unknown_namespace(valid: Path, tmp_path: Path) -> None:
     done = run("--config", str(valid), "--run-dir", str(tmp_path / "run"), "--namespace", "C-no-such")
-    assert done.returncode == 1
+    assert done.returncode == (1 if os.geteuid() == 0 else 5)
     assert "C-no-such" in done.stderr
 
 

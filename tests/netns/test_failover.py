@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from kactl_agent.control.client import ControlClient
-from support.agents import SLACK, Agent, agents, alive, instance, master_down, skew
+from support.agents import SLACK, START, Agent, agents, alive, instance, master_down, skew
 from support.netns import Network, Node, inside, ip, network, wait_for
 
 pytestmark = pytest.mark.root
@@ -266,6 +266,45 @@ def test_reload_keeps_unchanged_instances(net: Network, tmp_path: Path) -> None:
         assert f"{one.config}:1:21: error[" in one.log
         assert one.status()["agent"]["config_revision"] == after["agent"]["config_revision"]
         assert one.state("A") == "MASTER"
+
+
+def test_a_worker_killed_in_the_middle_of_a_reload(net: Network, tmp_path: Path) -> None:
+    node = net.nodes[0]
+    old, new = "198.51.100.100/24", "198.51.100.101/24"
+    one = Agent(node, tmp_path / "one", configuration(3, 200, old, advert_int=0.1), "--log-level", "debug")
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        worker = one.pid_of("vrrp")
+        os.kill(worker, signal.SIGSTOP)
+        one.configure(configuration(3, 200, new, advert_int=0.1))
+        one.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "handing configuration" in one.log, SLACK, "the settings are on their way")
+        os.kill(worker, signal.SIGKILL)
+        wait_for(lambda: not node.has(old), SLACK, "the addresses of the old configuration go")
+        wait_for(lambda: node.has(new), 1 + master_down(3, 200, 0.1) + SLACK, "the new configuration is in force")
+        assert "reload done" in one.log
+        assert not node.has(old)
+        pid = one.process.pid
+        children = [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        assert sorted(children) == sorted([one.pid_of("vrrp"), one.pid_of("observer")])
+
+
+def test_the_first_instance_may_come_by_reload_and_the_last_one_go(net: Network, tmp_path: Path) -> None:
+    node, address = net.nodes[0], "198.51.100.100/24"
+    one = Agent(node, tmp_path / "one", {})
+    with agents(one):
+        wait_for(one.status, START, "the control socket")
+        assert one.pid_of("vrrp") == 0
+        one.configure(configuration(3, 200, address, advert_int=0.1))
+        with ControlClient(one.run_dir) as client:
+            assert client.call("reload")["changes"]["added"] == ["VI_1"]
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        one.configure({})
+        with ControlClient(one.run_dir) as client:
+            assert client.call("reload")["changes"]["removed"] == ["VI_1"]
+        assert not node.has(address)
+        assert one.status()["vrrp"]["instances"] == {}
+        assert one.stop() == 0
 
 
 def test_sigusr1_dumps_the_state(net: Network, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -74,6 +75,9 @@ def test_addresses_come_and_go_in_one_call(kernel: LinuxKernel, net: Network) ->
     assert kernel.addresses.apply((), wanted, kernel.links) == [], "what is there already is no failure"
     assert kernel.links.drain()
     assert all(kernel.links.has(address) for address in wanted)
+    if tuple(map(int, os.uname().release.split(".")[:2])) >= (5, 18):
+        ours = {entry.address for entry in kernel.links.addresses("eth0") if entry.protocol == 18}
+        assert ours == {address.address for address in wanted}
     assert kernel.addresses.apply(wanted, (), kernel.links) == []
     assert kernel.addresses.apply(wanted, (), kernel.links) == [], "what is gone already is no failure"
     assert kernel.links.drain()

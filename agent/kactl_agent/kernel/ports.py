@@ -38,6 +38,7 @@ class InterfaceAddress(msgspec.Struct, frozen=True):
     prefix_length: int
     flags: int = 0  # IFA_F_* bits
     scope: int = 0
+    protocol: int = 0  # IFA_PROTO: who put it there, 0 where nobody said or the kernel is older than 5.18
 
     @property
     def family(self) -> Family:

@@ -208,7 +208,8 @@ def decode_address(body: bytes) -> InterfaceAddress | None:
         return None
     if len(found.get(IFA_FLAGS, b"")) == 4:
         (flags,) = _U32.unpack(found[IFA_FLAGS])
-    return InterfaceAddress(index, value, prefix_length, flags, scope)
+    protocol = found.get(IFA_PROTO, b"\0")[0]
+    return InterfaceAddress(index, value, prefix_length, flags, scope, protocol)
 
 
 def decode_forwarding(body: bytes) -> tuple[int, bool] | None:

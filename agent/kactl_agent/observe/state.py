@@ -111,7 +111,8 @@ class AgentState:
             "virtual_router_id": settings.virtual_router_id,
             "family": settings.family.value,
             "version": settings.version,
-            "virtual_ipaddress": [address_text(address) for address in settings.addresses],
+            "virtual_ipaddress": [address_text(a) for a in settings.addresses if a.advertised],
+            "virtual_ipaddress_excluded": [address_text(a) for a in settings.addresses if not a.advertised],
         }
         if known is None:
             # the worker is being started or restarted: nothing is known, and nothing is made up

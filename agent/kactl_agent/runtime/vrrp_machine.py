@@ -9,7 +9,7 @@ from typing import Protocol
 
 from kactl_agent.kernel.addresses import plan
 from kactl_agent.kernel.ports import InterfaceAddress, Kernel, Link, VrrpSocket
-from kactl_agent.kernel.rtnetlink import IFA_F_DADFAILED, IFA_F_SECONDARY, IFA_F_TENTATIVE
+from kactl_agent.kernel.rtnetlink import IFA_F_DADFAILED, IFA_F_SECONDARY, IFA_F_TENTATIVE, RTPROT_KEEPALIVED
 from kactl_agent.runtime.driver import Driver, Engine
 from kactl_agent.runtime.vrrp_actions import Listener, VrrpActions
 from kactl_agent.vrrp.actions import AddressLost, InterfaceState, Report, Shutdown, Startup
@@ -244,6 +244,8 @@ def _key(settings: VrrpSettings) -> PlaceKey:
 
 
 def _is_primary(entry: InterfaceAddress) -> bool:
+    if entry.protocol == RTPROT_KEEPALIVED:  # a virtual address of another agent or daemon on this machine
+        return False
     if entry.family is Family.IPV4:
         return not entry.flags & IFA_F_SECONDARY
     link_local = entry.address[0] == 0xFE and entry.address[1] & 0xC0 == 0x80

@@ -152,7 +152,7 @@ class Supervisor:
         self._exit_code = EXIT_FINE
         self._stopping = False
         self._ready = False
-        self._unclean = False  # a VRRP worker ended without removing its addresses
+        self._unclean: list[AgentConfiguration] = []  # whose addresses a VRRP worker that died may have left
 
     def run(self) -> int:
         ignored = (signal.SIGPIPE,)
@@ -271,9 +271,8 @@ class Supervisor:
         code = child.reap()
         child.edge.close()
         del self._children[child.name]
-        if child.name == "vrrp":
-            self._unclean = code != 0 and code not in _PERMANENT
-            self._reload.worker_lost()
+        if child.name == "vrrp" and code != 0 and code not in _PERMANENT:
+            self._unclean = self._reload.configurations()
         if self._stopping:
             self._stop_next()
             return
@@ -284,12 +283,13 @@ class Supervisor:
         elif not self._options.respawn:
             self.stop(EXIT_FAILED)
         else:
-            self._respawn_later(child, code)
+            self._respawn_later(child)
+            if child.name == "vrrp":
+                self._reload.worker_lost()
 
-    def _respawn_later(self, child: Worker, code: int) -> None:
+    def _respawn_later(self, child: Worker) -> None:
+        self._reclaim()
         delay = self._backoff[child.name].after(time.monotonic_ns() - child.started)
-        if delay and child.name == "vrrp" and code != 0:
-            self._reclaim()
         start = self._start_vrrp if child.name == "vrrp" else self._start_observer
         self._log("info", f"the {child.name} worker is restarted {f'in {delay} s' if delay else 'now'}")
         self._restarts[child.name] += 1
@@ -301,11 +301,13 @@ class Supervisor:
 
     def _reclaim(self) -> None:
         """Addresses of a worker that was killed must not stay while another router has taken them over."""
-        target = partial(vrrp_worker.reclaim, self.configuration)
+        if not self._unclean:
+            return
+        target = partial(vrrp_worker.reclaim, self._unclean)
         child = Child("reclaim", fork_child("reclaim", target, [], self._poller.after_fork))
         if (code := child.reap()) != 0:
             self._log("error", f"addresses of the worker that died may still be here: {exit_text(code)}")
-        self._unclean = False
+        self._unclean = []
 
     # -- kactl_agent.supervisor.reload.Host ----------------------------------------------------------------------------
 
@@ -416,7 +418,7 @@ class Supervisor:
             vrrp.edge.post(frames.Stop(self._options.keep_vips))
             self._poller.call_later(_STOP_SECONDS, partial(self._kill, vrrp))
             return
-        if self._unclean and not self._options.keep_vips:
+        if not self._options.keep_vips:
             self._reclaim()
         if observer is not None:
             observer.edge.post(frames.Stop())

@@ -53,6 +53,11 @@ class Reload:
     def under_way(self) -> bool:
         return self._loading is not None or self._applying is not None
 
+    def configurations(self) -> list[AgentConfiguration]:
+        """Those the VRRP worker may be running: in the middle of a reload either."""
+        current = [self._host.configuration]
+        return current if self._applying is None else [*current, self._applying]
+
     def request(self, serial: int) -> None:
         """`serial` is of the request to answer, 0 for a signal."""
         if self.under_way:
@@ -114,6 +119,7 @@ class Reload:
         if refusal:
             self._end(False, refusal)
             return
+        self._host.log("debug", f"reload: handing configuration {outcome.configuration.revision} over")
         self._serial += 1
         self._applying = outcome.configuration
         self._patience = self._poller.call_later(_APPLYING_SECONDS, self._too_late)

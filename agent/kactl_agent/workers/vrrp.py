@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import msgspec
@@ -58,11 +58,11 @@ def run(start: VrrpWorkerStart, supervisor: Edge, observer: Edge) -> int:
     return 0
 
 
-def reclaim(configuration: AgentConfiguration) -> int:
-    """Take the addresses off the machine that a worker which died left there. Returns an exit code."""
+def reclaim(configurations: Iterable[AgentConfiguration]) -> int:
+    """Take the addresses off the machine that a worker which died may have left there. Returns an exit code."""
     privileges.keep_only(_CAPABILITIES)
     kernel = LinuxKernel()
-    failures = vrrp_machine.reclaim(kernel, addresses_of(configuration.vrrp))
+    failures = vrrp_machine.reclaim(kernel, [a for each in configurations for a in addresses_of(each.vrrp)])
     kernel.close()
     return 1 if failures else 0
 

@@ -12,7 +12,11 @@ from kactl_agent.vrrp.settings import SECOND, Family, VirtualAddress, VrrpSettin
 
 SETTINGS = VrrpSettings(
     name="VI_1", interface="eth0", virtual_router_id=51, version=2, family=Family.IPV4, priority=150,
-    addresses=(VirtualAddress(bytes((192, 0, 2, 10)), 24, "eth0"),), auth_password=b"secret77",
+    addresses=(
+        VirtualAddress(bytes((192, 0, 2, 10)), 24, "eth0"),
+        VirtualAddress(bytes((192, 0, 2, 11)), 32, "eth0", advertised=False),
+    ),
+    auth_password=b"secret77",
 )  # fmt: skip
 WALL = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
 BOOT = 5_000 * SECOND  # the engine's clock at that moment
@@ -57,6 +61,7 @@ def test_the_document_of_a_master() -> None:
     assert instance["priority"] == {"configured": 150, "effective": 150, "contributions": []}
     assert instance["master"] == "192.0.2.1"
     assert instance["virtual_ipaddress"] == ["192.0.2.10/24"]
+    assert instance["virtual_ipaddress_excluded"] == ["192.0.2.11/32"]
     assert instance["statistics"]["became_master"] == 1
     assert "secret77" not in json.dumps(document)
     for key in ("ipvs", "bfd"):

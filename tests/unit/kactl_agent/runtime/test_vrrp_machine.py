@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from kactl_agent.kernel.fake import FakeKernel, FakeLan
-from kactl_agent.kernel.ports import VrrpSocket
+from kactl_agent.kernel.ports import InterfaceAddress, VrrpSocket
 from kactl_agent.runtime.vrrp_machine import VrrpMachine, reclaim
 from kactl_agent.vrrp.actions import Report, State, Transition
 from kactl_agent.vrrp.instance import VrrpInstance
@@ -197,6 +197,13 @@ def test_a_virtual_address_is_no_source() -> None:
     node.machine.settle()
     assert node.state("A") is State.BACKUP
     assert node.instances["A"].snapshot().source_address == bytes((192, 0, 2, 1))
+
+
+def test_a_virtual_address_of_another_daemon_is_no_source() -> None:
+    node = Machine()
+    node.kernel.links.on_link["eth0"][0] = InterfaceAddress(1, bytes((203, 0, 113, 9)), 32, protocol=18)
+    node.start(settings())
+    assert node.state() is State.FAULT
 
 
 def test_ipv6_sends_from_a_usable_link_local_address() -> None:
