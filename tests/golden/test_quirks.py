@@ -158,7 +158,7 @@ ELSEWHERE = {
 
 
 def test_quirk_5_a_protected_comment_character_is_one_in_global_defs_alone(tmp_path: Path) -> None:
-    """Copied: elsewhere a comment begins, so that the password is `e`; in global_defs the character is what was meant."""
+    """Copied: a comment begins, and the password is `e`; in global_defs it is the character that was meant."""
     case = golden.GOLDEN / "convert" / "quirk-5-escaped-comment-character"
     assert _findings(case.name, tmp_path) == {(3, "escaped-comment", "changed"), (13, "escaped-comment", "repaired")}
     yaml = golden.there_and_back(case / "keepalived.conf", tmp_path / "regenerated.conf")
