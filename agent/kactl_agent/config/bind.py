@@ -14,7 +14,8 @@ from yaml.events import MappingStartEvent, ScalarEvent, SequenceStartEvent
 from kactl_agent.config.diagnostics import Diagnostic, Severity
 from kactl_agent.config.document import Document, Include, Origin
 from kactl_agent.config.emit import render_value
-from kactl_agent.config.schema.keyword import Field, Table, table_of
+from kactl_agent.config.schema.keyword import BlockKeywords, Field, Table, table_of
+from kactl_agent.config.schema.line import check_sayable
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import (
     Block,
@@ -148,13 +149,22 @@ class _Binder:
                     hint=f"use {field.keyword.replaced_by}",
                     severity=Severity.WARNING,
                 )
-        self.require(table, values, children, origin)
-        return struct(**values)
+        complete = self.require(table, values, children, origin)
+        value = struct(**values)
+        if complete and not issubclass(struct, BlockKeywords):
+            self.check_line(value, origin)
+        return value
 
-    def require(self, table: Table, values: dict[str, Any], children: dict[Any, Origin], at: Origin) -> None:
-        """What a line or a block cannot do without."""
-        if len(values) == len(table.fields):
-            return
+    def check_line(self, value: Struct, at: Origin) -> None:
+        """What no line can say, though each of its words is right."""
+        try:
+            check_sayable(value)
+        except ValueFault as fault:
+            self.events.report(Diagnostic("incomplete-line", fault.message, at.place, hint=fault.hint))
+
+    def require(self, table: Table, values: dict[str, Any], children: dict[Any, Origin], at: Origin) -> bool:
+        """What a line or a block cannot do without: whether it is all there."""
+        complete = len(values) >= len(children)
         for field in table.fields:
             keyword = field.keyword
             if not keyword.required or field.attribute in values or field.name in children:
@@ -162,6 +172,8 @@ class _Binder:
             what = f"`{self.where[-1]}`" if self.where else "the configuration"
             message, hint = f"`{field.name}` is missing in {what}", f"`{field.name}: {keyword.shape.describe()}`"
             self.events.report(Diagnostic(MISSING, message, at.place, hint=hint))
+            complete = False
+        return complete
 
     def unknown(self, table: Table, word: str, key: Event, event: Event, at_root: bool) -> None:
         if at_root and word == INCLUDE:

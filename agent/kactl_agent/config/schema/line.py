@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from kactl_agent.config.schema.keyword import Field, Table, table_of
-from kactl_agent.config.schema.shapes import Bool, Line, MissingWord, Repeated, ValueFault
+from kactl_agent.config.schema.shapes import Bool, Line, MissingWord, Repeated, SecretSource, ValueFault
 
 S = TypeVar("S", bound=Struct)
 
@@ -173,3 +173,24 @@ def describe_line(struct: type[Struct]) -> str:
         )
         parts.append(f"[{shape.describe()}]" if field.keyword.bare_word else f"[{f'{field.name} {argument}'.strip()}]")
     return " ".join(parts)
+
+
+def check_sayable(value: Struct) -> None:
+    """Raises ValueFault when no line says this value: a word that needs another before it.
+
+    YAML can say such things (`{name: chk, reverse: true}` without a weight); keepalived.conf has no words for them.
+    """
+    table = table_of(type(value))
+    said = {f.attribute: v for f, v in table.set_fields(value) if v is not False or not _is_flag(f)}
+    if not said or any(isinstance(item, SecretSource) for item in said.values()):
+        return
+    meant = type(value)(**said)
+    words = write_line(meant)
+    read, at = read_line(type(value), words, 0)
+    if read != meant or at != len(words):
+        raise ValueFault("a word is missing between these", f"expected {describe_line(type(value))}")
+
+
+def _is_flag(field: Field) -> bool:
+    shape = field.keyword.shape
+    return isinstance(shape, Bool) and shape.bare_only

@@ -7,8 +7,10 @@ from typing import Annotated, Any, ClassVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kactl_agent.config.bind import bind
 from kactl_agent.config.schema.keyword import FLAG, Keyword, Keywords, table_of
-from kactl_agent.config.schema.line import describe_line, read_line, write_line
+from kactl_agent.config.schema.line import check_sayable, describe_line, read_line, write_line
+from kactl_agent.config.schema.script import Script
 from kactl_agent.config.schema.shapes import Choice, Integer, Line, Maybe, MissingWord, Repeated, Text, ValueFault
 from msgspec import UNSET, Struct
 from support.schema_strategies import configs, instances, line_structs, structs, structs_of, values
@@ -136,3 +138,27 @@ def test_an_option_before_the_first_one_costs_the_line(line: str) -> None:
     with pytest.raises(ValueFault) as caught:
         read(Ordered, line)
     assert (caught.value.word, caught.value.taken) == (1, UNSET)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (Ordered(name="a", reverse=True), "`reverse` stands without `weight` before it"),
+        (Script(command="/x", group="adm"), "a word is missing"),
+    ],
+)
+def test_what_no_line_can_say(value: Any, message: str) -> None:
+    with pytest.raises(ValueFault, match=message):
+        check_sayable(value)
+
+
+@pytest.mark.parametrize(
+    "value", [Ordered(name="a", weight=1, reverse=False), Script(command="/x", user="root", group="adm")]
+)
+def test_what_a_line_can_say(value: Any) -> None:
+    check_sayable(value)
+
+
+def test_yaml_that_no_line_can_say_is_refused() -> None:
+    text = "vrrp_sync_group: {g: {group: [a], track_script: [{name: chk, reverse: true}]}}"
+    assert [d.code for d in bind(text, "agent.yaml").errors] == ["incomplete-line"]
