@@ -253,6 +253,9 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
 
     legacy: ClassVar[Mapping[str, Legacy]] = {
         "lvs_id": Legacy("The name of this machine in versions before 1.1.12", "router_id"),
+        "lvs_sync_daemon_interface": Legacy(
+            "Interface of the IPVS sync daemon; keepalived takes this spelling in vrrp_instance only", "lvs_sync_daemon"
+        ),
         **dict.fromkeys(
             (
                 "child_wait_time",
@@ -783,7 +786,6 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
             Line(LvsSyncDaemon),
             "Synchronise IPVS connections with other directors",
             default="off",
-            deprecated=("lvs_sync_daemon_interface",),
             process="checker",
         ),
     ] = UNSET

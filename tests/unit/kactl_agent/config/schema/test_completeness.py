@@ -16,10 +16,7 @@ LIST = Path(__file__).parents[4] / "data" / "keywords.tsv"
 EXTENSIONS = {"x-keepalived"}
 """kactl's own keywords."""
 
-UNLISTED = {
-    # keepalived knows these old spellings; its list of keywords does not have them.
-    "global_defs": {"lvs_sync_daemon_interface"},
-}
+UNLISTED: dict[str, set[str]] = {}
 """Spellings that the schema has beyond the list, by block."""
 
 

@@ -83,7 +83,6 @@ def test_words(keyword: str, line: str, value: Any) -> None:
 )
 def test_old_forms_of_the_sync_daemon(line: str, value: LvsSyncDaemon) -> None:
     assert taken(GlobalDefs, "lvs_sync_daemon", line) == value
-    assert taken(GlobalDefs, "lvs_sync_daemon_interface", line) == value
 
 
 @pytest.mark.parametrize(
@@ -176,7 +175,6 @@ def test_flags_take_no_word() -> None:
         ("lvs_flush_onstop", "lvs_flush_on_stop"),
         ("lvs_process_name", "checker_process_name"),
         ("vrrp_vmac_garp_intvl", "vrrp_garp_extra_if"),
-        ("lvs_sync_daemon_interface", "lvs_sync_daemon"),
     ],
 )
 def test_deprecated_spellings(old: str, new: str) -> None:
