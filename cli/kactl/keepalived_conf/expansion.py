@@ -15,7 +15,7 @@ from kactl.keepalived_conf.tree import Directive
 class Limits:
     """What bounds an expansion; beyond any of them it ends with an error."""
 
-    lines: int = 1_000_000
+    lines: int = 500_000
     characters: int = 64 * 1024 * 1024
     line_length: int = 64 * 1024  # characters of one line after expansion
     definition_depth: int = 64
