@@ -185,6 +185,7 @@ def test_deprecated_spellings(old: str, new: str) -> None:
 
 def test_words_of_the_past_and_in_the_wrong_place() -> None:
     assert table_of(GlobalDefs).legacy["lvs_id"].replaced_by == "router_id"
+    assert table_of(GlobalDefs).legacy["lvs_sync_daemon_interface"].replaced_by == "lvs_sync_daemon"
     assert "global_defs" in table_of(Config).legacy["router_id"].replaced_by
     assert "global_defs" in table_of(Config).legacy["vrrp_garp_master_delay"].replaced_by
     assert "umask" not in table_of(Config).legacy, "a word of shell scripts says nothing about keepalived"
