@@ -86,7 +86,9 @@ class _Client(asyncio.Protocol):
         if self not in self._server.clients:
             return
         self._buffer += data
-        while self._transport is not None and b"\n" in self._buffer:
+        while b"\n" in self._buffer:
+            if self._transport is None or self._transport.is_closing():
+                return  # let go: what else it asked for is nobody's work
             line, _, self._buffer = self._buffer.partition(b"\n")
             if len(line) >= protocol.LARGEST_REQUEST:
                 self._refuse_size()
