@@ -28,13 +28,18 @@ def read_line(struct: type[S], words: Sequence[str], at: int, *, header: bool = 
     values: dict[str, Any] = {}
     waiting = list(table.positional)
     leading = True
+    closing: Field | None = None  # an option that ends the line: behind it there is only more of it
     while at < len(words):
         word = words[at]
+        if closing is not None and table.by_word.get(word) is not closing:
+            break
         option = None if _must_be_positional(table, values) else table.by_word.get(word)
         if option is not None and _is_option(option, header) and (leading or not option.keyword.leading):
             _check_order(struct, option, values, at)
             value, at = _read_option(option, words, at, values)
             values[option.attribute] = value
+            if closes_line(option):
+                closing = option
             continue
         if word in table.fillers and at + 1 < len(words):
             at += 1
@@ -58,6 +63,11 @@ def read_line(struct: type[S], words: Sequence[str], at: int, *, header: bool = 
         if field.keyword.required and on_line and field.attribute not in values:
             raise MissingWord(f"`{field.name}` is missing: {field.keyword.shape.describe()}", word=at - 1)
     return struct(**values), at
+
+
+def closes_line(option: Field) -> bool:
+    """Whether nothing but the same option again may stand behind it; keepalived ignores what does."""
+    return option.keyword.last and isinstance(option.keyword.shape, Repeated)
 
 
 def _must_be_positional(table: Table, values: dict[str, Any]) -> bool:

@@ -309,3 +309,10 @@ def test_a_second_process_of_a_tracked_process_is_carried_as_keepalived_ignores_
     value = reading.document.config.vrrp_track_process["p"]
     assert (value.process, value.x_keepalived) == (("agent", "--one"), ("process other",))
     assert codes(reading.document.diagnostics) == [("duplicate-keyword", 3, "carried")]
+
+
+def test_words_behind_the_ways_of_a_route_are_ignored_as_keepalived_does():
+    reading = read("static_routes {\n 10.1.0.0/24 nexthop via 10.9.9.2 dev eth0 weight 5 congctl cubic metric 7\n}\n")
+    (route,) = reading.document.config.static_routes
+    assert (len(route.nexthop), route.congctl, route.metric) == (1, UNSET, UNSET)
+    assert codes(reading.document.diagnostics) == [("extra-words", 2, "repaired")]
