@@ -188,6 +188,11 @@ while read -r name; do
 done < "$folder/namespaces"
 ip -force -batch "$folder/links" || true
 set +e
+# A link-local address comes a moment after its interface is up; what a daemon finds must not depend on that.
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  test $(ip -6 -o address show scope link | wc -l) -ge $(($(ip -o link show type veth | wc -l) / 2)) && break
+  sleep 0.05
+done
 keepalived -t -f "$conf" -i "$id" "$@" > "$folder/test.out" 2>&1
 echo $? > "$folder/test.rc"
 test "$KACTL_STARTS" = True || exit 0
@@ -207,8 +212,8 @@ def _link_commands(interfaces: Sequence[str]) -> str:
         lines += [
             f"link add name {name} address 02:00:5e:10:{high:02x}:{low:02x} type veth"
             f" peer name kp{number} address 02:00:5e:20:{high:02x}:{low:02x}",
+            f"link set dev kp{number} addrgenmode none up",
             f"link set dev {name} up",
-            f"link set dev kp{number} up",
             f"address add 198.18.{number % 256}.{1 + high}/24 dev {name}",
         ]
     return "".join(line + "\n" for line in lines)
