@@ -8,7 +8,17 @@ from typing import Any
 
 from kactl_agent.config.diagnostics import Effect
 from kactl_agent.config.schema.keyword import Keyword, Keywords, table_of
-from kactl_agent.config.schema.shapes import Line, MissingWord, Optional, Scalar, Shape, Text, ValueFault, WordList
+from kactl_agent.config.schema.shapes import (
+    Line,
+    MissingWord,
+    Optional,
+    Repeated,
+    Scalar,
+    Shape,
+    Text,
+    ValueFault,
+    WordList,
+)
 from msgspec import UNSET, Struct
 
 
@@ -137,7 +147,7 @@ class _Line:
         del self._index[at : at + count]
 
     def _leave_out_unknown(self, at: int) -> None:
-        if self._struct is None:
+        if self._struct is None or self._ended(self._struct, at):
             self._unknown += self._index[at:]
             self._leave_out(at, len(self._words) - at)
         elif self._whole_line:
@@ -146,6 +156,13 @@ class _Line:
         else:
             self._unknown.append(self._index[at])
             self._leave_out(at, 1)
+
+    def _ended(self, struct: type[Struct], at: int) -> bool:
+        """Whether an option that ends the line stands before words[at]: what follows is ignored, and nothing else."""
+        ends = {
+            w for f in table_of(struct) if f.keyword.last and isinstance(f.keyword.shape, Repeated) for w in f.spellings
+        }
+        return not ends.isdisjoint(self._words[self._first : at])
 
     def _report_unknown(self) -> None:
         count = self._unknown[-1] - self._unknown[0] + 1

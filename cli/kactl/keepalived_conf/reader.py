@@ -225,12 +225,27 @@ class _Reader:
         shape = found.keyword.shape
         assert isinstance(shape, NamedEntries)
         name = self._name(builder, found, directive, shape.name)
-        if name is not None:
-            items: list[Any] = []
-            builder.values.setdefault(found.attribute, {})[name] = items
-            self._read_entries(
-                builder, Entries(shape.item), items, self._origin(builder, found, directive, name), directive
-            )
+        if name is None:
+            return
+        items: list[Any] = []
+        before = len(builder.values.get("x_keepalived", ()))
+        blocks: dict[str, list[Any]] = builder.values.setdefault(found.attribute, {})
+        origin = self._origin(builder, found, directive, name)
+        self._read_entries(builder, Entries(shape.item), items, origin, directive)
+        carried: list[str] = builder.values.get("x_keepalived", [])
+        if items or len(carried) == before:
+            blocks[name] = items
+            return
+        # Without any good entry the block is carried as a whole, rather than entry by entry beside an empty one.
+        for index in range(before, len(carried)):
+            _forget(builder.origin, CARRIED, index)
+        del carried[before:]
+        if not carried:
+            del builder.values["x_keepalived"]
+        _forget(builder.origin, found.name, name)
+        if not blocks:
+            del builder.values[found.attribute]
+        self._carry(builder, directive)
 
     def _name(self, builder: _Builder, found: Field, directive: Directive, shape: Text) -> str | None:
         """The name on a block's header line; without one, or with one given before, the block is carried: None."""

@@ -95,6 +95,13 @@ def test_an_unknown_word_makes_keepalived_ignore_a_route():
     assert (caught.value.code, caught.value.word) == ("unknown-option", 3)
 
 
+def test_words_behind_the_ways_of_a_route_are_ignored_alone():
+    # keepalived 2.2.7: "Route has trailing nonsense after nexthops - mtu", and the route is there without
+    reading = entry(RouteEntry, "10.1.0.0/24 nexthop via 10.0.0.1 weight 1 nexthop via 10.0.0.2 weight 2 mtu 1000")
+    assert (len(reading.value.nexthop), reading.value.mtu) == (2, UNSET)
+    assert said(reading) == [("extra-words", 11, 2)]
+
+
 def test_deprecated_options_are_named():
     reading = entry(RouteEntry, "10.1.0.0/24 gw 10.0.0.254")
     assert reading.value.via.address == "10.0.0.254"

@@ -129,6 +129,13 @@ def test_an_address_that_is_none_is_carried():
     assert codes(reading.document.diagnostics) == [("invalid-value", 6, "carried")]
 
 
+def test_a_group_of_addresses_without_a_good_one_is_carried_as_a_whole():
+    reading = read("foo\nvirtual_server_group g { # x\n bad # y\n}\nglobal_defs {\n}\n")
+    assert reading.document.config.virtual_server_group is UNSET
+    assert reading.document.config.x_keepalived == ("foo", "virtual_server_group g { # x\n  bad # y\n}")
+    assert list(reading.document.origin.children) == ["global_defs", "x-keepalived"]
+
+
 def test_state_is_case_sensitive_and_silently_backup():
     reading = instance(" state Master")
     assert only_instance(reading).state == "BACKUP"
