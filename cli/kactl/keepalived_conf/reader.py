@@ -228,20 +228,13 @@ class _Reader:
         if name is None:
             return
         items: list[Any] = []
-        before = len(builder.values.get("x_keepalived", ()))
         blocks: dict[str, list[Any]] = builder.values.setdefault(found.attribute, {})
         origin = self._origin(builder, found, directive, name)
         self._read_entries(builder, Entries(shape.item), items, origin, directive)
-        carried: list[str] = builder.values.get("x_keepalived", [])
-        if items or len(carried) == before:
+        if items or not directive.children:
             blocks[name] = items
             return
-        # Without any good entry the block is carried as a whole, rather than entry by entry beside an empty one.
-        for index in range(before, len(carried)):
-            _forget(builder.origin, CARRIED, index)
-        del carried[before:]
-        if not carried:
-            del builder.values["x_keepalived"]
+        # Without any good entry the block is carried, as keepalived has seen it.
         _forget(builder.origin, found.name, name)
         if not blocks:
             del builder.values[found.attribute]
@@ -459,8 +452,13 @@ class _Reader:
                 self.account.mark_all(directive, Outcome.REFUSED)
             else:
                 text = f"{fault.message}: keepalived ignores the line"
-                self._finding(fault.code, text, directive, fault.word, Effect.CARRIED, fault.hint, words)
-                self._carry(carrier, directive, inside=inside)
+                alone = inside is not None and _stands_alone(carrier, inside)
+                effect = Effect.REPAIRED if alone else Effect.CARRIED
+                self._finding(fault.code, text, directive, fault.word, effect, fault.hint, words)
+                if alone:
+                    self.account.mark_all(directive, Outcome.REPAIRED)
+                else:
+                    self._carry(carrier, directive, inside=inside)
             return None
         self.account.mark(directive)
         self._report_repairs(reading, directive, words)
@@ -518,8 +516,7 @@ class _Reader:
         self, builder: _Builder, directive: Directive, key: PartKey, *, inside: Directive | None = None
     ) -> None:
         """Carry a part that keepalived ignores, or drop it where its text would not be ignored on the way back."""
-        found = None if inside is None else builder.table.by_word.get(inside.keyword)
-        if key in self._dropped or (found is not None and found.keyword.again == "ignored"):
+        if key in self._dropped or (inside is not None and _stands_alone(builder, inside)):
             self._dropped.add(key)
             self.account.mark_all(directive, Outcome.REPAIRED)
         else:
@@ -585,6 +582,12 @@ class _Reader:
         words: list[Word] | None = None,
     ) -> None:
         self._finding(code, message, directive, word, Effect.REFUSED, hint, words, severity=Severity.ERROR)
+
+
+def _stands_alone(builder: _Builder, block: Directive) -> bool:
+    """Whether a second block like this one would not add to it: an entry that is left out cannot be carried in one."""
+    keyword = builder.table.by_word[block.keyword].keyword
+    return keyword.again == "ignored" or isinstance(keyword.shape, NamedEntries)
 
 
 def add_comments(origin: Origin, directive: Directive, *, outside_only: bool = False) -> None:

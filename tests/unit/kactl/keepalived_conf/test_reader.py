@@ -136,6 +136,14 @@ def test_a_group_of_addresses_without_a_good_one_is_carried_as_a_whole():
     assert list(reading.document.origin.children) == ["global_defs", "x-keepalived"]
 
 
+def test_a_bad_address_of_a_group_is_left_out():
+    # A second block with the name is another group to keepalived, and an empty one.
+    reading = read("virtual_server_group g {\n 10.0.0.1 80\n bad\n}\n")
+    assert len(reading.document.config.virtual_server_group["g"]) == 1
+    assert reading.document.config.x_keepalived is UNSET
+    assert codes(reading.document.diagnostics) == [("invalid-value", 3, "repaired")]
+
+
 def test_state_is_case_sensitive_and_silently_backup():
     reading = instance(" state Master")
     assert only_instance(reading).state == "BACKUP"
