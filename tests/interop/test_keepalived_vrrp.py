@@ -172,17 +172,21 @@ def test_a_killed_keepalived_is_replaced_after_the_master_down_interval(net: Net
             assert "master_down_timer" in agent.log
 
 
-def test_simple_password_authentication(net: Network, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["PASS", "AH"])
+@pytest.mark.parametrize("we_are", ["MASTER", "BACKUP"])
+def test_authentication(net: Network, tmp_path: Path, kind: str, we_are: str) -> None:
     address = "198.51.100.100/24"
     theirs, ours = net.nodes
     secret = "s3cret77"
-    lines = f"  authentication {{\n    auth_type PASS\n    auth_pass {secret}\n  }}"
-    more = {"authentication": {"auth_type": "PASS", "auth_pass": secret}}
-    agent = Agent(ours, tmp_path / "ours", configuration(2, 200, address, **more))
+    lines = f"  authentication {{\n    auth_type {kind}\n    auth_pass {secret}\n  }}"
+    more = {"authentication": {"auth_type": kind, "auth_pass": secret}}
+    priority = 200 if we_are == "MASTER" else 50
+    agent = Agent(ours, tmp_path / "ours", configuration(2, priority, address, **more))
     with agents(agent), keepalived(theirs, tmp_path / "theirs", 2, 100, address, lines) as peer:
-        agent.wait_state("MASTER", master_down(2, 200) + SLACK)
-        peer.wait_state("BACKUP", SLACK)
-        wait_for(lambda: only_on(ours, theirs, address), SLACK, "the address on our node alone")
+        peer.wait_state("BACKUP" if we_are == "MASTER" else "MASTER", master_down(2, 100) + SLACK)
+        agent.wait_state(we_are, master_down(2, 200) + SLACK)
+        holder, other = (ours, theirs) if we_are == "MASTER" else (theirs, ours)
+        wait_for(lambda: only_on(holder, other, address), SLACK, "the address on the master's node alone")
         assert secret not in agent.log
         assert secret not in str(agent.status())
 

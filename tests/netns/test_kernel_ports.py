@@ -169,7 +169,7 @@ def test_vrrp_messages_travel(net: Network, family: Family) -> None:
             kernel = LinuxKernel()
             link = kernel.links.link("eth0")
             assert link is not None
-            sockets.append(kernel.vrrp_sockets.open(link, family, (group,)))
+            sockets.append(kernel.vrrp_sockets.open(link, family, (group,), 112))
             kernel.close()
     sender, receiver, neighbour = sockets
     if family is Family.IPV4:

@@ -10,8 +10,11 @@ import os
 from collections import deque
 from collections.abc import Collection, Sequence
 
+import msgspec
+
 from kactl_agent.kernel.ports import AddressFailure, InterfaceAddress, Link, Links
 from kactl_agent.vrrp.actions import PacketMeta
+from kactl_agent.vrrp.auth_header import PROTOCOL_AH, ipv4_header
 from kactl_agent.vrrp.settings import Family, VirtualAddress
 
 _UP = 0x1 | 0x40  # IFF_UP, IFF_RUNNING
@@ -25,11 +28,12 @@ class FakeLan:
 
     def deliver(self, sender: FakeVrrpSocket, payload: bytes, meta: PacketMeta) -> None:
         for sock in self.connected:
-            if sock is sender or sock.family is not sender.family or not sock.link_up():
+            if sock is sender or sock.kind != sender.kind or not sock.link_up():
                 continue
             if meta.destination in sock.groups or sock.has_address(meta.destination):
                 verified = sock.family is Family.IPV6
-                sock.push(payload, PacketMeta(meta.source, meta.destination, meta.ttl, sock.interface, verified))
+                received = msgspec.structs.replace(meta, interface=sock.interface, checksum_verified=verified)
+                sock.push(payload, received)
 
 
 class _Readiness:
@@ -61,10 +65,13 @@ class _Readiness:
 class FakeVrrpSocket:
     """A socket of a `FakeKernel`; `sent` keeps (payload, source, destination, ttl) of all that went out."""
 
-    def __init__(self, kernel: FakeKernel, interface: str, family: Family, groups: Collection[bytes]) -> None:
+    def __init__(
+        self, kernel: FakeKernel, interface: str, family: Family, groups: Collection[bytes], protocol: int = 112
+    ) -> None:
         self.kernel = kernel
         self.interface = interface
         self.family = family
+        self.protocol = protocol
         self.groups = frozenset(groups)
         self.queue: deque[tuple[bytes, PacketMeta]] = deque()
         self.sent: list[tuple[bytes, bytes, bytes, int]] = []
@@ -79,6 +86,10 @@ class FakeVrrpSocket:
         self.queue.append((payload, meta))
         self._readiness.set()
 
+    @property
+    def kind(self) -> tuple[Family, int]:
+        return self.family, self.protocol
+
     def link_up(self) -> bool:
         link = self.kernel.links.link(self.interface)
         return link is not None and link.up
@@ -86,14 +97,18 @@ class FakeVrrpSocket:
     def has_address(self, address: bytes) -> bool:
         return any(entry.address == address for entry in self.kernel.links.addresses(self.interface))
 
-    def send(self, payload: bytes, source: bytes, destination: bytes, ttl: int) -> None:
+    def send(self, payload: bytes, source: bytes, destination: bytes, ttl: int, identification: int = 0) -> None:
         self.kernel.fail_if_told("send")
         if not self.link_up():
             raise OSError(100, "Network is down")
         self.sent.append((payload, source, destination, ttl))
         self.kernel.log.append(("send", self.interface, payload))
         if self.kernel.lan is not None:
-            self.kernel.lan.deliver(self, payload, PacketMeta(source, destination, ttl, self.interface))
+            header = b""
+            if self.protocol == PROTOCOL_AH:
+                header = ipv4_header(len(payload), identification, ttl, source, destination)
+            meta = PacketMeta(source, destination, ttl, self.interface, protocol=self.protocol, header=header)
+            self.kernel.lan.deliver(self, payload, meta)
 
     def receive(self) -> tuple[bytes, PacketMeta] | None:
         if self.queue:
@@ -222,9 +237,9 @@ class FakeVrrpSockets:
         self._kernel = kernel
         self.opened: list[FakeVrrpSocket] = []
 
-    def open(self, link: Link, family: Family, groups: Collection[bytes]) -> FakeVrrpSocket:
+    def open(self, link: Link, family: Family, groups: Collection[bytes], protocol: int = 112) -> FakeVrrpSocket:
         self._kernel.fail_if_told("open")
-        sock = FakeVrrpSocket(self._kernel, link.name, family, groups)
+        sock = FakeVrrpSocket(self._kernel, link.name, family, groups, protocol)
         self.opened.append(sock)
         if self._kernel.lan is not None:
             self._kernel.lan.connected.add(sock)

@@ -94,8 +94,11 @@ class VrrpSocket(Protocol):
 
     def fileno(self) -> int: ...
 
-    def send(self, payload: bytes, source: bytes, destination: bytes, ttl: int) -> None:
-        """Send one VRRP message behind an IP header of this source and TTL. Raises OSError."""
+    def send(self, payload: bytes, source: bytes, destination: bytes, ttl: int, identification: int = 0) -> None:
+        """Send one VRRP message behind an IP header of this source and TTL. Raises OSError.
+
+        The identification is the kernel's choice when it is 0.
+        """
 
     def receive(self) -> tuple[bytes, PacketMeta] | None:
         """The next VRRP message, without its IP header; None when none is waiting. Raises OSError."""
@@ -104,8 +107,11 @@ class VrrpSocket(Protocol):
 
 
 class VrrpSockets(Protocol):
-    def open(self, link: Link, family: Family, groups: Collection[bytes]) -> VrrpSocket:
-        """A socket bound to the interface and a member of the multicast groups. Raises OSError."""
+    def open(self, link: Link, family: Family, groups: Collection[bytes], protocol: int) -> VrrpSocket:
+        """A socket bound to the interface and a member of the multicast groups. Raises OSError.
+
+        `protocol` is VRRP's, 112, or 51 for VRRP behind an authentication header (IPv4 only).
+        """
 
 
 class FrameSocket(Protocol):

@@ -1,4 +1,4 @@
-"""Raw sockets for IP protocol 112, one for each interface and family (RFC 9568 5.1, ip(7), ipv6(7), raw(7)).
+"""Raw sockets for VRRP, one for each interface, family and protocol (RFC 9568 5.1, ip(7), ipv6(7), raw(7)).
 
 IPv4 headers are built here: the source address is the instance's, whatever the routing table would choose. Over IPv6
 the kernel builds the header and computes and verifies the checksum. Each socket is bound to its interface and hears
@@ -29,13 +29,8 @@ _IPV4_HEADER = struct.Struct("!BBHHHBBH4s4s")
 _PACKET_INFO = struct.Struct("=16si")
 
 
-def open_vrrp_socket(link: Link, family: Family, groups: Collection[bytes]) -> VrrpSocket:
-    """`groups` are multicast addresses to join on the interface. Raises OSError."""
-    return (_Ipv4Socket if family is Family.IPV4 else _Ipv6Socket)(link, groups)
-
-
-def _raw_socket(family: int, link: Link) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, IPPROTO_VRRP)
+def _raw_socket(family: int, link: Link, protocol: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.name.encode() + b"\0")
         set_receive_buffer(sock, _RECEIVE_BUFFER)
@@ -49,9 +44,10 @@ def _raw_socket(family: int, link: Link) -> socket.socket:
 
 
 class _Ipv4Socket:
-    def __init__(self, link: Link, groups: Collection[bytes]) -> None:
+    def __init__(self, link: Link, groups: Collection[bytes], protocol: int) -> None:
         self._link = link
-        self._socket = _raw_socket(socket.AF_INET, link)
+        self._protocol = protocol
+        self._socket = _raw_socket(socket.AF_INET, link, protocol)
         try:
             self._configure(groups)
         except OSError:
@@ -73,10 +69,11 @@ class _Ipv4Socket:
     def close(self) -> None:
         self._socket.close()
 
-    def send(self, payload: bytes, source: bytes, destination: bytes, ttl: int) -> None:
-        # the kernel fills in identification and checksum; "don't fragment" stays unset, as keepalived leaves it
+    def send(self, payload: bytes, source: bytes, destination: bytes, ttl: int, identification: int = 0) -> None:
+        # the kernel fills in the checksum, and the identification where it is 0;
+        # "don't fragment" stays unset, as keepalived leaves it
         header = _IPV4_HEADER.pack(
-            0x45, _TRAFFIC_CLASS, 20 + len(payload), 0, 0, ttl, IPPROTO_VRRP, 0, source, destination
+            0x45, _TRAFFIC_CLASS, 20 + len(payload), identification, 0, ttl, self._protocol, 0, source, destination
         )
         self._socket.sendto(header + payload, (socket.inet_ntoa(destination), 0))
 
@@ -90,14 +87,21 @@ class _Ipv4Socket:
                 continue
             header_size = (data[0] & 0x0F) * 4
             total = int.from_bytes(data[2:4], "big")
-            meta = PacketMeta(source=data[12:16], destination=data[16:20], ttl=data[8], interface=self._link.name)
+            meta = PacketMeta(
+                source=data[12:16],
+                destination=data[16:20],
+                ttl=data[8],
+                interface=self._link.name,
+                protocol=self._protocol,
+                header=b"" if self._protocol == IPPROTO_VRRP else data[:header_size],  # an AH covers it
+            )
             return data[header_size:total], meta
 
 
 class _Ipv6Socket:
     def __init__(self, link: Link, groups: Collection[bytes]) -> None:
         self._link = link
-        self._socket = _raw_socket(socket.AF_INET6, link)
+        self._socket = _raw_socket(socket.AF_INET6, link, IPPROTO_VRRP)
         try:
             self._configure(groups)
         except OSError:
@@ -122,7 +126,8 @@ class _Ipv6Socket:
     def close(self) -> None:
         self._socket.close()
 
-    def send(self, payload: bytes, source: bytes, destination: bytes, ttl: int) -> None:
+    def send(self, payload: bytes, source: bytes, destination: bytes, ttl: int, identification: int = 0) -> None:
+        del identification  # IPv6 has none
         control = [
             (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _PACKET_INFO.pack(source, self._link.index)),
             (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT, _int(ttl)),
@@ -154,5 +159,5 @@ def _int(value: int) -> bytes:
 class RawVrrpSockets:
     """`kactl_agent.kernel.ports.VrrpSockets` on Linux."""
 
-    def open(self, link: Link, family: Family, groups: Collection[bytes]) -> VrrpSocket:
-        return open_vrrp_socket(link, family, groups)
+    def open(self, link: Link, family: Family, groups: Collection[bytes], protocol: int) -> VrrpSocket:
+        return _Ipv4Socket(link, groups, protocol) if family is Family.IPV4 else _Ipv6Socket(link, groups)

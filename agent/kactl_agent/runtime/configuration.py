@@ -40,7 +40,7 @@ _decoder = msgspec.msgpack.Decoder(AgentConfiguration)
 
 
 def without_secrets(configuration: AgentConfiguration) -> AgentConfiguration:
-    """The same for processes that only look: no passwords."""
+    """The same for processes that only look: no passwords and no keys."""
     instances = tuple(vrrp_settings.without_secrets(instance) for instance in configuration.vrrp)
     return msgspec.structs.replace(configuration, vrrp=instances)
 

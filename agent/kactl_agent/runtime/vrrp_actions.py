@@ -76,7 +76,7 @@ class VrrpActions:
         failures = []
         for destination in action.destinations:
             try:
-                sock.send(action.payload, action.source, destination, action.ttl)
+                sock.send(action.payload, action.source, destination, action.ttl, action.identification)
             except OSError as error:  # one unreachable peer must not keep the advert from the others
                 failures.append(f"to {ip_address(destination)}: {error.strerror or error}")
         return "; ".join(failures)

@@ -12,11 +12,13 @@ from kactl_agent.kernel.ports import InterfaceAddress, Kernel, Link, VrrpSocket
 from kactl_agent.kernel.rtnetlink import IFA_F_DADFAILED, IFA_F_SECONDARY, IFA_F_TENTATIVE, RTPROT_KEEPALIVED
 from kactl_agent.runtime.driver import Driver, Engine
 from kactl_agent.runtime.vrrp_actions import Listener, VrrpActions
-from kactl_agent.vrrp.actions import AddressLost, InterfaceState, Report, Shutdown, Startup
-from kactl_agent.vrrp.packet import IPV4_GROUP, IPV6_GROUP
+from kactl_agent.vrrp.actions import AddressLost, ClockOffset, InterfaceState, Report, Shutdown, Startup
+from kactl_agent.vrrp.auth_header import PROTOCOL_AH, virtual_router_id
+from kactl_agent.vrrp.packet import IPV4_GROUP, IPV6_GROUP, PROTOCOL
 from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
 
-PlaceKey = tuple[str, Family]
+PlaceKey = tuple[str, Family, int]
+_CLOCK_TOLERANCE = 5_000_000  # ns the wall clock may drift before instances are told
 _PACKETS_A_WAKEUP = 64  # then the timers have their turn: a flood cannot starve them
 _NOT_THERE = InterfaceState(up=False, exists=False, primary_address=b"", hardware_address=b"", mtu=0)
 
@@ -30,7 +32,7 @@ class Watcher(Protocol):
 
 
 class _Place:
-    """One family on one interface, and the instances there."""
+    """One family and IP protocol on one interface, and the instances there."""
 
     def __init__(self, key: PlaceKey) -> None:
         self.key = key
@@ -62,6 +64,7 @@ class VrrpMachine:
         self._places: dict[PlaceKey, _Place] = {}
         self._interface_states: dict[str, InterfaceState] = {}
         self._virtual: frozenset[bytes] = frozenset()
+        self._clock_offset: int | None = None
 
     # -- instances -----------------------------------------------------------------------------------------------------
 
@@ -79,12 +82,14 @@ class VrrpMachine:
         self._kernel.links.drain()
         self._kernel.addresses.prepare(addresses_of(settings for settings, _engine in new), self._kernel.links)
         for settings, engine in new:
-            place = self._places.setdefault((settings.interface, settings.family), _Place(_key(settings)))
+            place = self._places.setdefault(_key(settings), _Place(_key(settings)))
             place.names.setdefault(settings.virtual_router_id, []).append(settings.name)
             self.driver.add(settings.name, engine)
         self._open_sockets()
         for settings, _engine in new:
             self._tell_interface_state(settings)
+            if settings.auth_hmac is not None and self._clock_offset is not None:
+                self.driver.tell(settings.name, ClockOffset(self._clock_offset))
             self.driver.tell(settings.name, Startup())
         self.settle()
 
@@ -121,6 +126,16 @@ class VrrpMachine:
             # what engines did to the machine on the way is news as well
             if not self._kernel.links.drain():
                 return
+
+    def set_clock_offset(self, nanoseconds: int) -> None:
+        """The wall clock is the driver's clock and this: to be called at the start and now and then after."""
+        known = self._clock_offset
+        if known is not None and abs(nanoseconds - known) <= _CLOCK_TOLERANCE:
+            return
+        self._clock_offset = nanoseconds
+        for settings in self._settings.values():
+            if settings.auth_hmac is not None:
+                self.driver.tell(settings.name, ClockOffset(nanoseconds))
 
     def retry(self) -> None:
         """Try again to open sockets that could not be opened."""
@@ -170,7 +185,7 @@ class VrrpMachine:
 
     def _open_sockets(self) -> None:
         for place in self._places.values():
-            interface, family = place.key
+            interface, family, protocol = place.key
             link = self._kernel.links.link(interface)
             groups = self._groups(place)
             same = place.link is not None and link is not None and (place.link.index, place.link.name) == (
@@ -182,7 +197,7 @@ class VrrpMachine:
             if link is None:
                 continue
             try:
-                place.socket = self._kernel.vrrp_sockets.open(link, family, groups)
+                place.socket = self._kernel.vrrp_sockets.open(link, family, groups, protocol)
             except OSError as error:
                 self._complain(place, error.strerror or str(error))
                 continue
@@ -218,8 +233,8 @@ class VrrpMachine:
             if packet is None:
                 return
             data, meta = packet
-            # RFC 9568 5.2.3: the second byte says which virtual router a message is for; others are not ours to judge
-            for name in tuple(place.names.get(data[1], ())) if len(data) > 1 else ():
+            wanted = virtual_router_id(data, meta.protocol)
+            for name in tuple(place.names.get(wanted, ())) if wanted is not None else ():
                 self.driver.receive(name, data, meta)
 
     def close(self) -> None:
@@ -240,7 +255,7 @@ def reclaim(kernel: Kernel, addresses: Iterable[VirtualAddress]) -> list[str]:
 
 
 def _key(settings: VrrpSettings) -> PlaceKey:
-    return settings.interface, settings.family
+    return settings.interface, settings.family, PROTOCOL_AH if settings.authentication_header else PROTOCOL
 
 
 def _is_primary(entry: InterfaceAddress) -> bool:

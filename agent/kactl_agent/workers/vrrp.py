@@ -96,6 +96,7 @@ class VrrpWorker:
 
     def begin(self) -> None:
         self._loop.add_reader(self._kernel.links.fileno(), self._machine.settle)
+        self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         self._machine.start(self._engines(self._configuration.vrrp))
         self._supervisor.edge.post(frames.WorkerStarted(PROCESS))
         self._beat()
@@ -212,6 +213,7 @@ class VrrpWorker:
         if self._stopping:
             return
         self._machine.retry()
+        self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         if self._observer is not None:
             lateness = self._machine.driver.lateness
             beat = frames.Heartbeat(

@@ -27,8 +27,8 @@ def test_it_is_a_kernel() -> None:
 def test_messages_reach_the_other_members_of_the_group() -> None:
     lan = FakeLan()
     kernels = [node(lan) for _ in range(3)]
-    sockets = [k.vrrp_sockets.open(k.links.link("eth0"), Family.IPV4, (GROUP,)) for k in kernels]
-    six = kernels[1].vrrp_sockets.open(kernels[1].links.link("eth0"), Family.IPV6, (GROUP,))
+    sockets = [k.vrrp_sockets.open(k.links.link("eth0"), Family.IPV4, (GROUP,), 112) for k in kernels]
+    six = kernels[1].vrrp_sockets.open(kernels[1].links.link("eth0"), Family.IPV6, (GROUP,), 112)
     kernels[2].links.set_up("eth0", False)
     assert not select.select([sockets[1]], [], [], 0)[0]
     sockets[0].send(b"x", b"\1\1\1\1", GROUP, 255)
@@ -45,7 +45,7 @@ def test_unicast_reaches_who_has_the_address() -> None:
     lan = FakeLan()
     one, two = node(lan), node(lan)
     two.links.add_address("eth0", b"\2\2\2\2", 24)
-    sender, receiver = (k.vrrp_sockets.open(k.links.link("eth0"), Family.IPV4, ()) for k in (one, two))
+    sender, receiver = (k.vrrp_sockets.open(k.links.link("eth0"), Family.IPV4, (), 112) for k in (one, two))
     sender.send(b"x", b"\1\1\1\1", b"\2\2\2\2", 64)
     sender.send(b"y", b"\1\1\1\1", b"\3\3\3\3", 64)
     assert receiver.receive()[0] == b"x"
@@ -69,7 +69,7 @@ def test_failures_are_as_told() -> None:
     (failure,) = kernel.addresses.apply((), (VIP,), kernel.links)
     assert failure.address == VIP
     with pytest.raises(OSError):
-        kernel.vrrp_sockets.open(kernel.links.link("eth0"), Family.IPV4, ())
+        kernel.vrrp_sockets.open(kernel.links.link("eth0"), Family.IPV4, (), 112)
     with pytest.raises(OSError):
         kernel.frames.send("eth0", [b"x"])
     kernel.failing = set()

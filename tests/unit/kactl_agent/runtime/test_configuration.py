@@ -11,7 +11,7 @@ from kactl_agent.runtime.configuration import (
     load_sealed,
     without_secrets,
 )
-from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
+from kactl_agent.vrrp.settings import Family, HmacKey, HmacSettings, VirtualAddress, VrrpSettings
 
 
 def instance(name: str, **more: object) -> VrrpSettings:
@@ -25,10 +25,13 @@ def instance(name: str, **more: object) -> VrrpSettings:
     return VrrpSettings(name=name, **(values | more))
 
 
+HMAC = HmacSettings(keys=(HmacKey(1, b"topsecret" * 4),), active_key=1, time_window=5)
 CONFIGURATION = AgentConfiguration(
     revision="r1",
     file="/etc/kactl/agent.yaml",
-    vrrp=(instance("A", auth_password=b"secret", addresses=(VirtualAddress(b"\1\2\3\4", 24, "eth0"),)),),
+    vrrp=(
+        instance("A", auth_password=b"secret", auth_hmac=HMAC, addresses=(VirtualAddress(b"\1\2\3\4", 24, "eth0"),)),
+    ),
 )
 
 

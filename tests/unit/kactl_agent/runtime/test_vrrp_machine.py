@@ -11,7 +11,15 @@ from kactl_agent.kernel.ports import InterfaceAddress, VrrpSocket
 from kactl_agent.runtime.vrrp_machine import VrrpMachine, reclaim
 from kactl_agent.vrrp.actions import Report, State, Transition
 from kactl_agent.vrrp.instance import VrrpInstance
-from kactl_agent.vrrp.settings import SECOND, Family, GratuitousSettings, VirtualAddress, VrrpSettings
+from kactl_agent.vrrp.settings import (
+    SECOND,
+    Family,
+    GratuitousSettings,
+    HmacKey,
+    HmacSettings,
+    VirtualAddress,
+    VrrpSettings,
+)
 
 VIP = VirtualAddress(bytes((192, 0, 2, 100)), 24, "eth0")
 VIP6 = VirtualAddress(bytes.fromhex("20010db8" + "0" * 22 + "64"), 64, "eth0")
@@ -343,6 +351,43 @@ def test_unicast_joins_no_group() -> None:
     node.start(settings("M", 52, addresses=()))
     assert node.kernel.vrrp_sockets.opened[-1].groups == {bytes((224, 0, 0, 18))}
     assert node.kernel.vrrp_sockets.opened[0].closed
+
+
+def exchange(*nodes: Machine) -> None:
+    for _ in range(60):
+        for node in nodes:
+            node.advance(SECOND // 10)
+            node.read()
+
+
+def test_authentication_header() -> None:
+    lan = FakeLan()
+    one, two, plain = (Machine(lan, host) for host in (1, 2, 3))
+    secret = {"version": 2, "auth_password": b"secret", "authentication_header": True}
+    one.start(settings(priority=200, **secret))
+    two.start(settings(priority=100, **secret))
+    plain.start(settings("P", 52), settings(priority=50, version=2))
+    exchange(one, two, plain)
+    assert (one.state(), two.state()) == (State.MASTER, State.BACKUP)
+    assert one.kernel.vrrp_sockets.opened[0].protocol == 51
+    assert plain.state() is State.MASTER, "protocols 51 and 112 do not hear each other"
+
+
+def test_instances_with_auth_hmac_are_told_the_time() -> None:
+    lan = FakeLan()
+    one, two = Machine(lan, 1), Machine(lan, 2)
+    signed = {"auth_hmac": HmacSettings(keys=(HmacKey(1, b"k" * 32),), active_key=1, time_window=5)}
+    for node, priority in ((one, 200), (two, 100)):
+        node.machine.set_clock_offset(1_767_225_600 * SECOND)
+        node.start(settings(priority=priority, **signed))
+    exchange(one, two)
+    assert (one.state(), two.state()) == (State.MASTER, State.BACKUP)
+    two.machine.set_clock_offset(1_767_225_600 * SECOND + 1_000_000)
+    exchange(one, two)
+    assert two.state() is State.BACKUP
+    two.machine.set_clock_offset(1_767_225_600 * SECOND + 3600 * SECOND)
+    exchange(one, two)
+    assert two.state() is State.MASTER, "an hour away, what the other one signs is stale"
 
 
 def test_reclaim() -> None:
