@@ -191,6 +191,9 @@ class DefinitionTable:
             if value is None:
                 continue
             if isinstance(value, Definition):
+                lines = value.lines
+                if len(lines) > 1 and not lines[0].text and text[: match.start()].strip(BLANKS):
+                    lines = lines[1:]  # keepalived knows no empty first line: behind other text stands what follows it
                 if len(value.lines) > 1:
                     if text[match.end() :].strip(BLANKS):
                         continue  # keepalived leaves a multi-line definition as text unless it is the last thing
@@ -198,11 +201,9 @@ class DefinitionTable:
                         raise RunawayExpansionError(value if value in chain else None)
                     multi = value
                     nested = (*chain, value)
-                    further = [
-                        Line(each.text, each.columns, each.file, each.line, None, nested) for each in value.lines[1:]
-                    ]
+                    further = [Line(each.text, each.columns, each.file, each.line, None, nested) for each in lines[1:]]
                 value.used = True
-                replacement = value.lines[0].text
+                replacement = lines[0].text
             else:
                 replacement = value
             if mapped is None:

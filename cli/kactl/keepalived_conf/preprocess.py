@@ -251,8 +251,10 @@ class _Expander:
                 place,
                 "remove the comment, or put it above the definition",
             )
-        # Empty lines say nothing, but an empty first line keeps a definition a multi-line one.
-        lines = lines[:1] + [each for each in lines[1:] if each.text]
+        # Empty lines say nothing. An empty first line is kept for the places of those that follow, if they are several.
+        said = [each for each in lines if each.text]
+        leading = lines[:1] if not lines[0].text and len(said) != 1 else []
+        lines = leading + said
         self._lines.add_characters(sum(len(each.text) for each in lines), place)
         self._definitions.define(Definition(match[1], lines, line.file, line.line, place.column))
 

@@ -44,7 +44,11 @@ def test_definitions(text: str, lines: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
-        ("$M=\\\n one \\\n two ${A} \\\n three\n$A=foo\npre $M\nnext", ["pre", "one", "two foo", "three", "next"]),
+        # keepalived 2.2.7 leaves an empty first line out
+        ("$M=\\\n one \\\n two ${A} \\\n three\n$A=foo\npre $M\nnext", ["pre one", "two foo", "three", "next"]),
+        ("$M=\\\n one \\\n two\n$H=${_HASH}\n$H $M", ["two"]),
+        ("$M=\\\n one\nx ${M}/24 y", ["x one/24 y"]),
+        ("$M=\\\n\nx $M y", ["x y"]),
         ("$M=one \\\n two\n$M post", ["$M post"]),
         ('$M=one \\\n two\n"$M"\n"${M}"', ["$M", "${M}"]),
         ("$M=one \\\n\n two\n$M", ["two", "one"]),  # an empty line ends it
