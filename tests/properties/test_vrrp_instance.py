@@ -36,7 +36,7 @@ SETTINGS = st.builds(
     lower_prio_no_advert=st.booleans(),
     higher_prio_send_advert=st.booleans(),
     owner_ignore_adverts=st.booleans(),
-    strict_mode=st.booleans(),
+    rfc_discards=st.booleans(),
     unicast_peers=st.sampled_from([(), (PEER, PEER_LOW)]),
     addresses=st.sampled_from([(VIP,), (VIP, VirtualAddress(packed("2001:db8::1"), 128, "eth1", advertised=False))]),
     gratuitous=st.sampled_from(

@@ -13,6 +13,7 @@ from kactl_agent.vrrp.settings import (
     Family,
     HmacKey,
     HmacSettings,
+    OldUnicastChecksum,
     VirtualAddress,
 )
 from support.vrrp import VIP, VIP6, make_settings, packed
@@ -53,6 +54,8 @@ def make_world(seed: int, longest_interval: int = 0) -> tuple[World, int]:
             auth_password=b"secret" if version == 2 and seed % 2 else b"",
             authentication_header=version == 2 and seed % 4 == 1,
             auth_hmac=HMAC if seed % 4 == 2 else None,
+            check_unicast_source=random.random() < 0.5,
+            old_unicast_checksum=random.choice([OldUnicastChecksum.AUTO, OldUnicastChecksum.ALWAYS]),
             unicast_peers=tuple(a for a in addresses if a != addresses[index]) if unicast else (),
             addresses=(VIP if family is Family.IPV4 else VIP6, VirtualAddress(packed("2001:db8::7"), 64, "eth0"))
             if family is Family.IPV6

@@ -16,7 +16,7 @@ from kactl_agent.config.checks.problem import Path
 from kactl_agent.config.schema.network import family_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import or_default
-from kactl_agent.config.schema.vrrp import VrrpInstance
+from kactl_agent.config.schema.vrrp import Authentication, VrrpInstance
 
 T = TypeVar("T")
 
@@ -93,7 +93,28 @@ class InstanceInForce:
 
     @cached_property
     def state(self) -> Sourced[str]:
-        return self.pick("state", "", "MASTER" if self.priority.value == OWNER else "BACKUP")
+        """MASTER or BACKUP. Strict mode has MASTER for owners alone, and so have sequence numbers that start anew."""
+        owner = self.priority.value == OWNER
+        said = self.pick("state", "", "MASTER" if owner else "BACKUP")
+        if self.strict_mode.value:
+            return Sourced("MASTER" if owner else "BACKUP", self.strict_mode.path)
+        if self.authentication_header and not owner:
+            return Sourced("BACKUP", self.authentication.path)
+        return said
+
+    @cached_property
+    def authentication(self) -> Sourced[Authentication | None]:
+        """VRRPv2's, where nothing drops it: strict mode and auth_hmac do."""
+        said = self.said.authentication
+        if said is UNSET or self.version.value == 3 or self.strict_mode.value or self.said.auth_hmac is not UNSET:
+            return Sourced(None)
+        return Sourced(said if or_default(said.auth_type, "") else None, (*self.path, "authentication"))
+
+    @property
+    def authentication_header(self) -> bool:
+        """auth_type AH, with a password to use it."""
+        auth = self.authentication.value
+        return auth is not None and auth.auth_type == "AH" and bool(or_default(auth.auth_pass, ""))
 
     @cached_property
     def strict_mode(self) -> Sourced[bool]:
@@ -123,6 +144,8 @@ class InstanceInForce:
 
     @cached_property
     def down_timer_adverts(self) -> Sourced[int]:
+        if self.strict_mode.value:
+            return Sourced(3, self.strict_mode.path)
         return self.pick("down_timer_adverts", "vrrp_down_timer_adverts", 3)
 
     @cached_property
@@ -136,7 +159,7 @@ class InstanceInForce:
     @cached_property
     def preempt_delay(self) -> Sourced[int]:
         said = self.pick("preempt_delay", "", 0)
-        if self.state.value == "MASTER" or not self.preempt.value:
+        if self.state.value == "MASTER" or not self.preempt.value or self.strict_mode.value:
             return Sourced(0, said.path)
         return said
 

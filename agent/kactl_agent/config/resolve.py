@@ -16,8 +16,8 @@ from msgspec import UNSET
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.diagnostics import Diagnostic
 from kactl_agent.config.document import Document
+from kactl_agent.config.in_force import OWNER, InstanceInForce, Sourced, packed
 from kactl_agent.config.in_force import SECOND as US_SECOND
-from kactl_agent.config.in_force import InstanceInForce, Sourced, packed
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.network import family_of
 from kactl_agent.config.schema.shapes import or_default
@@ -29,10 +29,16 @@ from kactl_agent.vrrp.settings import (
     HmacKey,
     HmacMode,
     HmacSettings,
+    OldUnicastChecksum,
     VirtualAddress,
     VrrpSettings,
 )
 
+_OLD_CHECKSUM = {
+    False: OldUnicastChecksum.AUTO,
+    True: OldUnicastChecksum.ALWAYS,
+    "never": OldUnicastChecksum.NEVER,
+}
 _GROUPS = {4: packed("224.0.0.18"), 6: packed("ff02::12")}
 
 SERVED: dict[str, frozenset[str]] = {
@@ -60,6 +66,8 @@ SERVED: dict[str, frozenset[str]] = {
             "vrrp_owner_ignore_adverts",
             "vrrp_startup_delay",
             "vrrp_strict",
+            "vrrp_check_unicast_src",
+            "vrrp_skip_check_adv_addr",
             "v3_checksum_as_v2",
             "x-keepalived",
         }
@@ -88,6 +96,10 @@ SERVED: dict[str, frozenset[str]] = {
             "unicast_src_ip",
             "unicast_peer",
             "unicast_ttl",
+            "unicast_fault_no_peer",
+            "check_unicast_src",
+            "old_unicast_checksum",
+            "skip_check_adv_addr",
             "garp_master_delay",
             "garp_master_repeat",
             "garp_master_refresh",
@@ -165,13 +177,14 @@ class _InstanceResolver:
             addresses=tuple(self._addresses()),
             source_address=source,
             multicast_group=packed(group) if group else _GROUPS[family],
-            unicast_peers=tuple(packed(peer) for peer in self._peers() if family_of(peer) == family),
+            **self._unicast(),
             ttl=self._take("unicast_ttl", it.pick("unicast_ttl", "", 255)) if it.is_unicast else 255,
             checksum_form=ChecksumForm.MESSAGE_ONLY if checksum else ChecksumForm.PSEUDO_HEADER,
             gratuitous=self._gratuitous(),
-            lower_prio_no_advert=self._flag("lower_prio_no_advert"),
-            higher_prio_send_advert=self._flag("higher_prio_send_advert"),
-            owner_ignore_adverts=self._flag("owner_ignore_adverts"),
+            lower_prio_no_advert=self._flag("lower_prio_no_advert", strict=True),
+            higher_prio_send_advert=self._flag("higher_prio_send_advert", strict=False),
+            owner_ignore_adverts=self._owner_ignores_adverts(),
+            skip_check_adv_addr=self._flag("skip_check_adv_addr"),
             startup_delay=self._take("startup_delay", it.global_value("vrrp_startup_delay", 0)) * MICROSECOND,
             auth_password=password,
             authentication_header=header,
@@ -182,16 +195,43 @@ class _InstanceResolver:
         self.sources[keyword] = sourced.source
         return sourced.value
 
-    def _flag(self, keyword: str) -> bool:
-        return bool(self._take(keyword, self.instance.pick(keyword, f"vrrp_{keyword}", False)))
+    def _flag(self, keyword: str, *, strict: bool | None = None) -> bool:
+        """`strict` is what strict mode makes of it, whatever is said."""
+        it = self.instance
+        if strict is not None and it.strict_mode.value:
+            return bool(self._take(keyword, Sourced(strict, it.strict_mode.path)))
+        return bool(self._take(keyword, it.pick(keyword, f"vrrp_{keyword}", False)))
+
+    def _owner_ignores_adverts(self) -> bool:
+        """In strict mode an owner does, unless it is told not to."""
+        it = self.instance
+        strict_owner = bool(it.strict_mode.value) and it.priority.value == OWNER
+        return bool(
+            self._take(
+                "owner_ignore_adverts", it.pick("owner_ignore_adverts", "vrrp_owner_ignore_adverts", strict_owner)
+            )
+        )
 
     def _source_address(self) -> bytes:
         keyword = "unicast_src_ip" if self.instance.is_unicast else "mcast_src_ip"
         address = self._take(keyword, self.instance.pick(keyword, "", ""))
         return packed(address) if address else b""
 
-    def _peers(self) -> Iterator[str]:
-        return (or_default(peer.address, "") for peer in or_default(self.instance.said.unicast_peer, ()))
+    def _unicast(self) -> dict[str, Any]:
+        """Peers and what is checked of them: a limit for one TTL makes every source be checked."""
+        it = self.instance
+        family = it.family.value
+        said = [p for p in or_default(it.said.unicast_peer, ()) if family_of(or_default(p.address, "")) == family]
+        limited = any(peer.min_ttl is not UNSET or peer.max_ttl is not UNSET for peer in said)
+        limits = tuple((or_default(peer.min_ttl, 0), or_default(peer.max_ttl, 255)) for peer in said)
+        old = self._take("old_unicast_checksum", it.pick("old_unicast_checksum", "", False))
+        return {
+            "unicast_peers": tuple(packed(or_default(peer.address, "")) for peer in said),
+            "unicast_ttl_limits": limits if limited else (),
+            "check_unicast_source": self._flag("check_unicast_src") or limited,
+            "unicast_fault_no_peer": self._take("unicast_fault_no_peer", it.pick("unicast_fault_no_peer", "", False)),
+            "old_unicast_checksum": _OLD_CHECKSUM[old],
+        }
 
     def _gratuitous(self) -> GratuitousSettings:
         """garp_*: vrrp_min_garp means one copy, no second burst and no refresh where nothing is said explicitly."""
@@ -208,7 +248,7 @@ class _InstanceResolver:
             delay=delay * MICROSECOND,
             refresh=value("garp_master_refresh", 0) * MICROSECOND,
             refresh_repeat=max(1, value("garp_master_refresh_repeat", 1)),
-            lower_priority_repeat=value("garp_lower_prio_repeat", repeat),
+            lower_priority_repeat=0 if it.strict_mode.value else value("garp_lower_prio_repeat", repeat),
             lower_priority_delay=value("garp_lower_prio_delay", delay) * MICROSECOND,
             arp_interval=it.global_value("vrrp_garp_interval", 0).value * MICROSECOND,
             advertisement_interval=it.global_value("vrrp_gna_interval", 0).value * MICROSECOND,
@@ -256,14 +296,12 @@ class _InstanceResolver:
     def _password(self) -> tuple[bytes, bool]:
         """VRRPv2's password, and whether it is the key of an authentication header. What drops it, a rule has said."""
         it = self.instance
-        auth = it.said.authentication
-        if auth is UNSET or it.version.value == 3 or it.strict_mode.value or it.said.auth_hmac is not UNSET:
+        auth = it.authentication.value
+        password = "" if auth is None else or_default(auth.auth_pass, "")
+        if auth is None or not isinstance(password, str):
             return b"", False
-        auth_type, password = or_default(auth.auth_type, ""), or_default(auth.auth_pass, "")
-        if not auth_type or not isinstance(password, str):
-            return b"", False
-        self.sources["authentication"] = Sourced(auth, (*it.path, "authentication")).source
-        return password.encode()[:8], auth_type == "AH" and bool(password)
+        self.sources["authentication"] = it.authentication.source
+        return password.encode()[:8], it.authentication_header
 
     def _auth_hmac(self) -> HmacSettings | None:
         """Whatever is wrong with it is an error: an instance never runs silently unauthenticated."""

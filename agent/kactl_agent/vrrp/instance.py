@@ -26,13 +26,14 @@ from kactl_agent.vrrp.machine import Occasion, StateMachine
 from kactl_agent.vrrp.packet import Advert, Reason, RemoteProtocolError, text_of
 from kactl_agent.vrrp.priority import RESIGNING, effective_priority
 from kactl_agent.vrrp.reception import REMARKS, Reception
-from kactl_agent.vrrp.settings import VrrpSettings
+from kactl_agent.vrrp.settings import OldUnicastChecksum, VrrpSettings
 from kactl_agent.vrrp.snapshot import InstanceSnapshot
 
 INTERFACE_MISSING = "interface_missing"
 INTERFACE_DOWN = "interface_down"
 NO_SOURCE_ADDRESS = "no_source_address"
 CLOCK_UNKNOWN = "clock_unknown"
+NO_UNICAST_PEER = "unicast_fault_no_peer"
 
 
 class VrrpInstance(StateMachine):
@@ -46,6 +47,9 @@ class VrrpInstance(StateMachine):
         self._faults: dict[str, str] = {INTERFACE_MISSING: f"interface {settings.interface} does not exist"}
         if settings.auth_hmac is not None:  # without the time it could neither sign nor verify
             self._faults[CLOCK_UNKNOWN] = "the wall clock, which auth_hmac needs, is not known yet"
+        if settings.unicast_fault_no_peer and not settings.unicast_peers:
+            self._faults[NO_UNICAST_PEER] = "unicast is configured without a peer"
+        self._checksum_decided = settings.old_unicast_checksum is not OldUnicastChecksum.AUTO
         self._contributions: dict[str, int] = {}
 
     # -- what the driver calls -----------------------------------------------------------------------------------------
@@ -69,7 +73,9 @@ class VrrpInstance(StateMachine):
             statistics["ignored_startup_delay"] += 1
             return []
         try:
-            advert, remarks = self._reception.check(data, meta, now + self._clock_offset)
+            advert, remarks, old_checksum = self._reception.check(
+                data, meta, now + self._clock_offset, compare_addresses=self._compares_addresses(meta.source)
+            )
         except RemoteProtocolError as error:
             statistics[error.reason.value] += 1
             if error.reason is Reason.VIRTUAL_ROUTER_ID:
@@ -81,6 +87,10 @@ class VrrpInstance(StateMachine):
                 f"advert from {text_of(meta.source)}, which is our own address: looped back, or an address conflict"
             )
             return self._report("own_address", detail)
+        if not self._checksum_decided:  # keepalived: what is heard first decides, until a reload
+            self._checksum_decided = True
+            if old_checksum:
+                self._transmission.use_old_checksum()
         actions = self._advance(self._classify(advert, meta.source, now), Occasion(now, advert, meta.source))
         for remark in remarks:  # after the transition or the new master that lets them be reported again
             statistics[remark.code] += 1
@@ -180,6 +190,10 @@ class VrrpInstance(StateMachine):
                 if now < self._preempt_at:
                     return Event.ADVERT_LOWER_NOT_PREEMPTED
         return Event.ADVERT_LOWER
+
+    def _compares_addresses(self, source: bytes) -> bool:
+        """skip_check_adv_addr: a backup need not compare what the master that it has accepted advertises."""
+        return not self._settings.skip_check_adv_addr or self._state is not State.BACKUP or source != self._master
 
     def _startup(self, now: int) -> list[Action]:
         if self._state is not State.INIT:

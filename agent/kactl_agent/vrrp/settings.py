@@ -27,6 +27,17 @@ class ChecksumForm(Enum):
     MESSAGE_ONLY = "message-only"  # RFC 9568 5.2.8; keepalived's v3_checksum_as_v2
 
 
+class OldUnicastChecksum(Enum):
+    """The VRRPv3 checksum over IPv4 that keepalived up to 1.3.6 has in unicast.
+
+    Its pseudo-header has the multicast group in place of the destination.
+    """
+
+    AUTO = "auto"  # used once a peer uses it, if that is what is heard first
+    ALWAYS = "always"
+    NEVER = "never"  # nor taken from others
+
+
 class HmacMode(Enum):
     """What auth_hmac does about adverts that are not signed, and whether it signs."""
 
@@ -99,6 +110,10 @@ class VrrpSettings(msgspec.Struct, frozen=True, kw_only=True):
     source_address: bytes = b""  # b"": the interface's primary address (mcast_src_ip, unicast_src_ip)
     multicast_group: bytes = b""  # 224.0.0.18 or ff02::12, unless configured
     unicast_peers: tuple[bytes, ...] = ()
+    unicast_ttl_limits: tuple[tuple[int, int], ...] = ()  # (min_ttl, max_ttl) of each peer; () when there are none
+    check_unicast_source: bool = False  # discard what comes from no peer
+    unicast_fault_no_peer: bool = False  # without peers FAULT, not multicast
+    old_unicast_checksum: OldUnicastChecksum = OldUnicastChecksum.AUTO
     ttl: int = 255
     checksum_form: ChecksumForm = ChecksumForm.PSEUDO_HEADER
     accept_either_checksum: bool = True
@@ -107,7 +122,8 @@ class VrrpSettings(msgspec.Struct, frozen=True, kw_only=True):
     higher_prio_send_advert: bool = False
     owner_ignore_adverts: bool = False
     startup_delay: int = 0
-    strict_mode: bool = False  # also discard what the RFCs want discarded and keepalived takes
+    rfc_discards: bool = False  # also discard what the RFCs want discarded and keepalived takes
+    skip_check_adv_addr: bool = False  # compare the addresses of a new master's adverts only
     auth_password: bytes = b""  # VRRPv2: simple text password or key of the header, at most 8 bytes; never logged
     authentication_header: bool = False  # VRRPv2: auth_type AH instead of PASS
     auth_hmac: HmacSettings | None = None

@@ -8,13 +8,11 @@ from kactl_agent.vrrp.auth_hmac import Authenticator
 from kactl_agent.vrrp.packet import (
     AUTH_DATA_LENGTH,
     AUTH_SIMPLE_PASSWORD,
-    IPV4_GROUP,
-    IPV6_GROUP,
     Advert,
     encode,
 )
-from kactl_agent.vrrp.reception import auth_type_of
-from kactl_agent.vrrp.settings import Family, VrrpSettings
+from kactl_agent.vrrp.reception import auth_type_of, group_of
+from kactl_agent.vrrp.settings import Family, OldUnicastChecksum, VrrpSettings
 
 
 class Transmission:
@@ -29,8 +27,8 @@ class Transmission:
         self._settings = settings
         self._header = header
         self._authenticator = authenticator if authenticator is not None and authenticator.signs else None
-        group = settings.multicast_group or (IPV4_GROUP if settings.family is Family.IPV4 else IPV6_GROUP)
-        self._destinations = settings.unicast_peers or (group,)
+        self._destinations = settings.unicast_peers or (group_of(settings),)
+        self._old_checksum = settings.old_unicast_checksum is OldUnicastChecksum.ALWAYS
         self._addresses = tuple(a.address for a in settings.addresses if a.advertised)
         self._source = b""
         self._encoded: dict[int, tuple[SendAdvert, ...]] = {}  # by priority, from this source
@@ -53,12 +51,19 @@ class Transmission:
             return self._signed(self._authenticator, actions, priority, wall)
         return actions
 
+    def use_old_checksum(self) -> None:
+        """From now on, send the checksum of keepalived up to 1.3.6 in unicast over IPv4."""
+        self._old_checksum = True
+        self._encoded.clear()
+
     def _encode(self, priority: int, source: bytes, trailer: bytes = b"") -> tuple[SendAdvert, ...]:
         settings = self._settings
         advert = self._advert(priority)
         destinations_of: dict[bytes, list[bytes]] = {}
         for destination in self._destinations:
-            payload = encode(advert, source, destination, settings.checksum_form, trailer) + trailer
+            old_checksum = self._old_checksum and settings.family is Family.IPV4
+            summed = group_of(settings) if old_checksum else destination  # what the pseudo-header says
+            payload = encode(advert, source, summed, settings.checksum_form, trailer) + trailer
             destinations_of.setdefault(payload, []).append(destination)
         return tuple(
             SendAdvert(payload, source, tuple(destinations), settings.ttl, priority)

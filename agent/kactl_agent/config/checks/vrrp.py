@@ -23,6 +23,7 @@ def check(sheet: Sheet) -> None:
         _authentication(sheet, instance)
         _auth_hmac(sheet, instance)
         _unicast(sheet, instance)
+        _strict_mode(sheet, instance)
     _clashes(sheet, instances)
 
 
@@ -160,7 +161,7 @@ def _addresses(sheet: Sheet, instance: InstanceInForce) -> None:
                     f"scope, label and broadcast mean nothing for `{address}`",
                     "they are IPv4's",
                 )
-    if not addresses and not or_default(said.no_virtual_ipaddress, False):
+    if not addresses and (_strict(instance) or not or_default(said.no_virtual_ipaddress, False)):
         needed = instance.version.value == 3 or _strict(instance)
         need = "at least one is required" if needed else "one would be sensible"
         text = f"`{instance.name}` has no virtual_ipaddress: {need}"
@@ -178,6 +179,39 @@ def _addresses(sheet: Sheet, instance: InstanceInForce) -> None:
 
 def _strict(instance: InstanceInForce) -> bool:
     return bool(instance.strict_mode.value)
+
+
+_STRICT_ON_OFF = {"lower_prio_no_advert": True, "higher_prio_send_advert": False}
+
+
+def _strict_mode(sheet: Sheet, instance: InstanceInForce) -> None:
+    """What strict mode mends, keyword by keyword (-t of 2.2.7); authentication has a rule of its own."""
+    if not _strict(instance):
+        return
+    said, path = instance.said, instance.path
+    mended = []
+    if or_default(said.preempt_delay, 0):
+        mended.append(("preempt_delay", "has no preempt_delay: it is cleared"))
+    if or_default(said.down_timer_adverts, 3) != 3:
+        mended.append(("down_timer_adverts", "has three missing adverts: down_timer_adverts is 3"))
+    if or_default(said.garp_lower_prio_repeat, 0):
+        mended.append(("garp_lower_prio_repeat", "answers no lower priority with gratuitous ARPs: it is 0"))
+    for keyword, value in _STRICT_ON_OFF.items():
+        if or_default(getattr(said, keyword), value) is not value:
+            mended.append((keyword, f"needs {keyword} {'on' if value else 'off'}: it is switched"))
+    if said.state is not UNSET and said.state != instance.state.value:
+        mended.append(("state", f"has state MASTER with priority 255 and never else: it is {instance.state.value}"))
+    if said.vmac_xmit_base is not UNSET:
+        mended.append(("vmac_xmit_base", "sends from the virtual MAC address: vmac_xmit_base is cleared"))
+    for keyword, text in mended:
+        sheet.warning((*path, keyword), "strict-mode", f"strict mode {text}", "leave it out, or leave strict mode")
+    if instance.is_unicast:
+        sheet.warning(
+            (*path, "unicast_peer"),
+            "strict-unicast",
+            "VRRP is multicast: strict mode has no unicast where the interface can do multicast",
+            "keepalived refuses it since 2.4.0; the agent sends unicast as it is told",
+        )
 
 
 def _authentication(sheet: Sheet, instance: InstanceInForce) -> None:
@@ -201,6 +235,13 @@ def _authentication(sheet: Sheet, instance: InstanceInForce) -> None:
         )
     elif instance.said.auth_hmac is not UNSET:
         sheet.warning(place, "authentication-superseded", "auth_hmac supersedes authentication: this block is ignored")
+    elif instance.authentication_header and instance.priority.value != OWNER and instance.said.state == "MASTER":
+        sheet.warning(
+            (*instance.path, "state"),
+            "authentication-header-master",
+            "state MASTER is incompatible with auth_type AH: it is BACKUP",
+            "the sequence number has to be learnt first",
+        )
     elif auth.auth_pass is UNSET and auth.auth_type is not UNSET:
         sheet.warning(place, "authentication-no-password", f"auth_type {auth.auth_type} without an auth_pass")
 

@@ -178,6 +178,59 @@ vrrp_instance:
       mode: permissive  # warning auth-hmac-strict
     virtual_ipaddress: [192.0.2.1]
 """,
+    # (VI) preempt_delay is incompatible with strict mode - resetting / down_timer_adverts is incompatible with ... /
+    # Strict mode requires no repeat garps. resetting / requires no lower priority advert. resetting /
+    # strict mode requires higher_prio_send_advert to be clear. resetting /
+    # State MASTER must match being address owner /
+    # No VIP specified; at least one is required
+    "strict mode": """
+vrrp_instance:
+  A:
+    interface: eth0
+    virtual_router_id: 1
+    strict_mode: true
+    state: MASTER  # warning strict-mode
+    priority: 150
+    preempt_delay: 5  # warning strict-mode
+    down_timer_adverts: 4  # warning strict-mode
+    garp_lower_prio_repeat: 3  # warning strict-mode
+    lower_prio_no_advert: false  # warning strict-mode
+    higher_prio_send_advert: true  # warning strict-mode
+    vmac_xmit_base: true  # warning strict-mode
+    unicast_peer: [192.0.2.9]  # warning strict-unicast
+    virtual_ipaddress: [192.0.2.1]
+  B:  # warning no-virtual-ipaddress
+    interface: eth0
+    virtual_router_id: 2
+    strict_mode: true
+    no_virtual_ipaddress: true
+  C:
+    interface: eth0
+    virtual_router_id: 3
+    strict_mode: true
+    state: BACKUP  # warning strict-mode
+    priority: 255
+    garp_lower_prio_repeat: 0
+    lower_prio_no_advert: true
+    virtual_ipaddress: [192.0.2.3]
+""",
+    # (VI) Initial state master is incompatible with AH authentication - clearing
+    "authentication header": """
+vrrp_instance:
+  A:
+    interface: eth0
+    virtual_router_id: 1
+    state: MASTER  # warning authentication-header-master
+    priority: 150
+    authentication: {auth_type: AH, auth_pass: abc}
+    virtual_ipaddress: [192.0.2.1]
+  B:
+    interface: eth0
+    virtual_router_id: 2
+    state: MASTER
+    authentication: {auth_type: AH, auth_pass: abc}
+    virtual_ipaddress: [192.0.2.2]
+""",
     # A unicast keyword has been specified without any unicast peers. Defaulting to multicast.
     "unicast without peers": """
 vrrp_instance:

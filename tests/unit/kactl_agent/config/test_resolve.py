@@ -15,6 +15,7 @@ from kactl_agent.vrrp.settings import (
     HmacKey,
     HmacMode,
     HmacSettings,
+    OldUnicastChecksum,
     VrrpSettings,
 )
 
@@ -227,3 +228,58 @@ def test_every_keyword_that_is_not_acted_on_is_said() -> None:
     )
     assert {(d.code, d.place.line) for d in found.diagnostics} == {("not-served", 1), ("not-served", 4)}
     assert all(d.severity.value == "warning" for d in found.diagnostics)
+
+
+def test_unicast_peers_and_what_is_checked_of_them() -> None:
+    plain = instance(f"unicast_peer: [192.0.2.1, 192.0.2.2], {V4}")
+    assert (plain.unicast_ttl_limits, plain.check_unicast_source) == ((), False)
+    assert plain.old_unicast_checksum is OldUnicastChecksum.AUTO
+    assert instance(f"unicast_peer: [192.0.2.1], {V4}", "vrrp_check_unicast_src: true").check_unicast_source
+    assert instance(f"unicast_peer: [192.0.2.1], check_unicast_src: true, {V4}").check_unicast_source
+    limited = instance(f"unicast_peer: [{{address: 192.0.2.1, min_ttl: 250}}, 192.0.2.2], {V4}")
+    assert (limited.unicast_ttl_limits, limited.check_unicast_source) == (((250, 255), (0, 255)), True)
+    assert instance(f"unicast_fault_no_peer: true, {V4}").unicast_fault_no_peer
+
+
+@pytest.mark.parametrize(("said", "form"), [("true", OldUnicastChecksum.ALWAYS), ("never", OldUnicastChecksum.NEVER)])
+def test_old_unicast_checksum(said: str, form: OldUnicastChecksum) -> None:
+    settings = instance(f"version: 3, unicast_peer: [192.0.2.1], old_unicast_checksum: {said}, {V4}")
+    assert settings.old_unicast_checksum is form
+
+
+def test_skip_check_adv_addr_is_inherited() -> None:
+    assert instance(f"skip_check_adv_addr: true, {V4}").skip_check_adv_addr
+    assert instance(V4, "vrrp_skip_check_adv_addr: true").skip_check_adv_addr
+    assert not instance(f"skip_check_adv_addr: false, {V4}", "vrrp_skip_check_adv_addr: true").skip_check_adv_addr
+
+
+@pytest.mark.parametrize(("body", "global_defs"), [("strict_mode: true, ", ""), ("", "vrrp_strict: true")])
+def test_strict_mode_switches_what_the_rfcs_do_not_have(body: str, global_defs: str) -> None:
+    said = "preempt_delay: 5, down_timer_adverts: 4, garp_lower_prio_repeat: 3, higher_prio_send_advert: true, "
+    strict = instance(f"{body}{said}{V4}", global_defs)
+    assert (strict.preempt_delay, strict.down_timer_adverts, strict.gratuitous.lower_priority_repeat) == (0, 3, 0)
+    assert (strict.lower_prio_no_advert, strict.higher_prio_send_advert) == (True, False)
+    lax = instance(f"{said}{V4}")
+    assert (lax.preempt_delay, lax.down_timer_adverts, lax.gratuitous.lower_priority_repeat) == (5 * SECOND, 4, 3)
+    assert (lax.lower_prio_no_advert, lax.higher_prio_send_advert) == (False, True)
+
+
+def test_strict_mode_has_state_master_for_owners_alone() -> None:
+    """keepalived 2.2.7, observed: `State MASTER must match being address owner`, then a full Master_Down_Interval."""
+    assert not instance(f"strict_mode: true, state: MASTER, priority: 150, {V4}").start_as_master
+    assert instance(f"strict_mode: true, state: BACKUP, priority: 255, {V4}").start_as_master
+
+
+def test_an_owner_in_strict_mode_ignores_adverts_unless_told() -> None:
+    assert instance(f"strict_mode: true, priority: 255, {V4}").owner_ignore_adverts
+    assert not instance(f"strict_mode: true, {V4}").owner_ignore_adverts
+    assert not instance(f"priority: 255, {V4}").owner_ignore_adverts
+    assert not instance(f"strict_mode: true, owner_ignore_adverts: false, priority: 255, {V4}").owner_ignore_adverts
+
+
+def test_the_authentication_header_has_no_state_master() -> None:
+    """keepalived 2.2.7: `Initial state master is incompatible with AH authentication - clearing`."""
+    auth = "authentication: {auth_type: AH, auth_pass: abcdefgh}"
+    assert not instance(f"state: MASTER, priority: 150, {auth}, {V4}").start_as_master
+    assert instance(f"state: MASTER, {auth}, {V4}").start_as_master  # the owner
+    assert instance(f"state: MASTER, priority: 150, {V4}").start_as_master

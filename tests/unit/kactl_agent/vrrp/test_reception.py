@@ -97,7 +97,7 @@ def test_rfc3768_7_1_address_list_mismatch(strict: bool, priority: int) -> None:
     settings = make_settings(version=2)
     packet = advert(priority, settings=settings, addresses=(packed("192.0.2.111"),))
     dropped = strict and priority != 255
-    assert discard_reason(packet, version=2, strict_mode=strict) == ("address_list" if dropped else None)
+    assert discard_reason(packet, version=2, rfc_discards=strict) == ("address_list" if dropped else None)
 
 
 def test_an_address_mismatch_is_reported_with_the_addresses() -> None:
@@ -114,10 +114,10 @@ def test_an_address_mismatch_is_reported_with_the_addresses() -> None:
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_erratum_8300_first_ipv6_address_is_global(strict: bool) -> None:
-    """The erratum discards it; keepalived takes it, and so do we unless strict_mode is on."""
+    """The erratum discards it; keepalived takes it, and so do we unless rfc_discards is on."""
     settings = make_settings(family=Family.IPV6)
     packet = advert(150, PEER6, settings=settings, addresses=(GLOBAL6.address,))
-    reason = discard_reason(packet, family=Family.IPV6, strict_mode=strict)
+    reason = discard_reason(packet, family=Family.IPV6, rfc_discards=strict)
     assert reason == ("first_address_not_link_local" if strict else None)
     codes = [r.code for r in of(Report, started(family=Family.IPV6).receive(*packet, 0))]
     assert "first_address_global" in codes
@@ -203,3 +203,30 @@ def test_a_checksum_that_the_kernel_has_verified_is_not_computed_again() -> None
     assert discard_reason((broken, meta), family=Family.IPV6) == "checksum"
     verified = msgspec.structs.replace(meta, checksum_verified=True)
     assert discard_reason((broken, verified), family=Family.IPV6) is None
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_skip_check_adv_addr(skip: bool) -> None:
+    """keepalived 2.4.3 counts and says what differs; with this, a backup does not compare for the master it knows."""
+    instance = started(skip_check_adv_addr=skip)
+    odd = advert(150, addresses=(packed("192.0.2.111"),))
+    fewer = advert(150, addresses=(packed("192.0.2.111"), packed("192.0.2.112")))
+
+    def counted() -> int:
+        return instance.snapshot().statistics["address_list_differs"]
+
+    assert [r.code for r in of(Report, instance.receive(*odd, 1))] == ["address_list_differs"]  # a new master
+    instance.receive(*odd, 2)
+    assert counted() == (1 if skip else 2)
+    instance.receive(*advert(150, PEER_LOW, addresses=(packed("192.0.2.111"),)), 3)  # another one
+    assert counted() == (2 if skip else 3)
+    instance.receive(*fewer, 4)  # the count is compared always
+    assert instance.snapshot().statistics["address_count_differs"] == 1
+    assert instance.snapshot().master == PEER
+
+
+def test_skip_check_adv_addr_means_nothing_for_a_master() -> None:
+    instance, now = master(skip_check_adv_addr=True)
+    instance.receive(*advert(50, addresses=(packed("192.0.2.111"),)), now)
+    instance.receive(*advert(50, addresses=(packed("192.0.2.111"),)), now)
+    assert instance.snapshot().statistics["address_list_differs"] == 2
