@@ -21,6 +21,8 @@ from kactl_agent.config.schema.shapes import (
 )
 from msgspec import UNSET, Struct
 
+from kactl.keepalived_conf.spelling import COMMENT_HINT, FOREIGN_COMMENTS
+
 
 @dataclass(frozen=True)
 class Repair:
@@ -68,6 +70,7 @@ class _Line:
         self._first = first
         self._index = list(range(len(words)))  # where each word stood at the beginning
         self._keyword = words[0]
+        self._said = words
         inner = shape.shape if isinstance(shape, Optional) else shape
         self._struct = inner.struct if isinstance(inner, Line) else None
         self._unknown: list[int] = []
@@ -168,7 +171,8 @@ class _Line:
         count = self._unknown[-1] - self._unknown[0] + 1
         what = "this word" if len(self._unknown) == 1 else f"these {len(self._unknown)} words"
         text = f"keepalived ignores {what}"
-        self.repairs.append(Repair("extra-words", text, self._unknown[0], count))
+        hint = COMMENT_HINT if self._said[self._unknown[0]].startswith(FOREIGN_COMMENTS) else ""
+        self.repairs.append(Repair("extra-words", text, self._unknown[0], count, hint))
 
     def _look_at_options(self, struct: type[Struct]) -> None:
         """Deprecated spellings of options, and options whose repetition makes keepalived ignore the line."""

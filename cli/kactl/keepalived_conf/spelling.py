@@ -10,11 +10,16 @@ from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import Block, Named
 from msgspec import Struct
 
+FOREIGN_COMMENTS = ("//", "/*", ";", "--")
+"""What begins a comment in other languages, and in none of keepalived's words."""
+COMMENT_HINT = "a comment begins with `#` or `!`"
 _LONGEST = 64  # no keyword is longer; texts that long mean none
 
 
 def nearest(table: Table, word: str) -> str:
     """A hint that names the keyword of this block that looks most alike, or ""."""
+    if word.startswith(FOREIGN_COMMENTS):
+        return COMMENT_HINT
     if len(word) > _LONGEST:
         return ""
     known = [w for w, found in table.by_word.items() if not found.keyword.extension and found.keyword.position is None]

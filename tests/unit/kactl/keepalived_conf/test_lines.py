@@ -50,6 +50,11 @@ def test_the_rest_of_a_line_is_ignored():
     assert (reading.value, said(reading)) == ("MASTER", [("extra-words", 2, 2)])
 
 
+def test_comments_of_other_languages_are_words():
+    (repair,) = read(Integer(1, 255), "100 // master").repairs
+    assert (repair.code, repair.count, repair.hint) == ("extra-words", 2, "a comment begins with `#` or `!`")
+
+
 def test_a_bad_value_without_a_substitute_costs_the_line():
     with pytest.raises(LineFault) as caught:
         read(Integer(1, 255), "x 3")

@@ -13,6 +13,7 @@ from kactl_agent.config.schema.vrrp import VrrpInstance
         ("virtual_routr_id", "did you mean `virtual_router_id`?"),
         ("Priority", "keywords are case-sensitive: did you mean `priority`?"),
         ("x-keepalive", ""),
+        ("//", "a comment begins with `#` or `!`"),
         ("q" * 1000, ""),
     ],
 )
