@@ -139,5 +139,18 @@ _STATE_BEHIND = re.compile(r" \[?(?:installed|set)\b.*|\bfd(?:_in|_out)?[ =(]+-?
 
 
 def configuration_of(dump: str) -> list[str]:
-    """The lines of a dump that tell the configuration, in their order."""
-    return [_STATE_BEHIND.sub("", line) for line in dump.splitlines() if not _OF_THE_RUN.match(line)]
+    """The lines of a dump that tell the configuration, in their order; that of a server's checkers has no meaning."""
+    lines = [_STATE_BEHIND.sub("", line) for line in dump.splitlines() if not _OF_THE_RUN.match(line)]
+    if _CHECKERS not in lines:
+        return lines
+    start = lines.index(_CHECKERS) + 1
+    end = next((n for n in range(start, len(lines)) if lines[n].startswith("------<")), len(lines))
+    checkers: list[list[str]] = []
+    for line in lines[start:end]:
+        if not checkers or not line.startswith("  "):
+            checkers.append([])
+        checkers[-1].append(line)
+    return [*lines[:start], *(line for checker in sorted(checkers) for line in checker), *lines[end:]]
+
+
+_CHECKERS = "------< Health checkers >------"
