@@ -39,6 +39,7 @@ from kactl.keepalived_conf.spelling import elsewhere, nearest
 from kactl.keepalived_conf.tree import Directive, Word
 
 CARRIED = "x-keepalived"
+_MOST_HINTS = 200
 _BRACE_HINT = "its `{` stands at the end of the line or alone on the next one"
 
 
@@ -125,6 +126,7 @@ class _Reader:
         self.parts: dict[int, Part] = {}
         self._ignored = ignored | dropped
         self._dropped = set(dropped)
+        self._unknown_keywords = 0
         self._split: list[Directive] = []  # kept, so that no id() is used twice
         self._by_shape: dict[type[Shape], Callable[[_Builder, Field, Directive], None]] = {
             Named: self._named,
@@ -482,7 +484,9 @@ class _Reader:
             text = f"`{word}` means nothing to keepalived any more: {legacy.doc}"
             self._finding("legacy-keyword", text, directive, 0, Effect.CARRIED, hint)
         else:
-            hint = nearest(builder.table, word) or elsewhere(word)
+            self._unknown_keywords += 1
+            # Looking for what was meant takes time, and nobody reads that many hints.
+            hint = nearest(builder.table, word) or elsewhere(word) if self._unknown_keywords <= _MOST_HINTS else ""
             text = f"`{word}` is no keyword here: keepalived ignores it"
             if directive.children is not None:
                 text += ", and its block"
