@@ -1,0 +1,366 @@
+"""The supervisor: starts the workers, restarts the ones that die, carries reloads and the stop out."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+
+from kactl_agent import __version__
+from kactl_agent.observe.logs import LogFormat, LogWriter
+from kactl_agent.runtime import frames, privileges
+from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed, without_secrets
+from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
+from kactl_agent.runtime.privileges import Capability
+from kactl_agent.runtime.sdnotify import Notifier
+from kactl_agent.supervisor.children import Backoff, Child, Worker, exit_text, fork_child
+from kactl_agent.supervisor.loading import LoadingProcess
+from kactl_agent.supervisor.options import (
+    EXIT_CONFIGURATION,
+    EXIT_FAILED,
+    EXIT_FINE,
+    EXIT_PRIVILEGE,
+    Options,
+)
+from kactl_agent.supervisor.poller import Poller, TimerHandle
+from kactl_agent.supervisor.reload import Reload
+from kactl_agent.supervisor.run_dir import RunDirectory
+from kactl_agent.workers import observer as observer_worker
+from kactl_agent.workers import vrrp as vrrp_worker
+
+PROCESS = "supervisor"
+_STOP_SECONDS = 5.0  # for the VRRP worker, as keepalived's child_wait_time
+_OBSERVER_STOP_SECONDS = 2.0
+_PERMANENT = frozenset({EXIT_CONFIGURATION, EXIT_PRIVILEGE})  # a restart would end the same way
+_VRRP_CAPABILITIES = (Capability.CAP_NET_ADMIN, Capability.CAP_NET_RAW)
+
+
+class Log:
+    """Records of the supervisor itself."""
+
+    def __init__(self, options: Options) -> None:
+        self._writer = LogWriter(LogFormat(options.log_format), options.log_level, options.log_detail)
+
+    def __call__(self, level: str, message: str) -> None:
+        self._writer.write(frames.LogRecord(time.time_ns(), level, PROCESS, message))
+
+
+def privilege_refusal(configuration: AgentConfiguration) -> str:
+    """Which capability the configuration needs and this process lacks; empty when there is none."""
+    if not configuration.vrrp:
+        return ""
+    missing = privileges.missing_capabilities(_VRRP_CAPABILITIES)
+    names = " and ".join(capability.name for capability in missing)
+    return f"VRRP needs {names}: run as root, or grant it (AmbientCapabilities= in a unit)" if missing else ""
+
+
+class Supervisor:
+    """`kactl_agent.supervisor.reload.Host`, and the lives of the workers."""
+
+    def __init__(
+        self,
+        options: Options,
+        log: Log,
+        notifier: Notifier,
+        run_dir: RunDirectory,
+        configuration: AgentConfiguration,
+    ) -> None:
+        self.configuration = configuration
+        self._options = options
+        self._log = log
+        self._notifier = notifier
+        self._run_dir = run_dir
+        self._listener = run_dir.listen()
+        self._poller = Poller()
+        self._reload = Reload(self, self._poller, lambda: LoadingProcess(options))
+        self._children: dict[str, Worker] = {}
+        self._backoff = {"vrrp": Backoff(), "observer": Backoff()}
+        self._restarts = {"vrrp": 0, "observer": 0}
+        self._respawns: dict[str, TimerHandle] = {}
+        self._started = time.monotonic_ns()
+        self._exit_code = EXIT_FINE
+        self._stopping = False
+        self._ready = False
+        self._unclean: list[AgentConfiguration] = []  # whose addresses a VRRP worker that died may have left
+
+    def run(self) -> int:
+        ignored = (signal.SIGPIPE,)
+        dump = self._dump
+        self._poller.on_signals(
+            {
+                signal.SIGTERM: partial(self.stop, EXIT_FINE),
+                signal.SIGINT: partial(self.stop, EXIT_FINE),
+                signal.SIGHUP: partial(self._reload_requested, 0),
+                signal.SIGUSR1: dump,
+                signal.SIGUSR2: dump,  # keepalived's STATS and JSON: both files hold the statistics
+                signal.SIGRTMIN + 2: dump,
+                signal.SIGRTMAX - 1: partial(self._log, "warning", "statistics are not cleared: they count for ever"),
+            },
+            ignored,
+        )
+        self._log("info", f"kactl-agent {__version__} starting, configuration {self.configuration.revision}")
+        gc.collect()
+        gc.freeze()  # what is shared with the workers stays shared: a collection would write to every page
+        self._start_observer()
+        if self.configuration.vrrp:
+            self._start_vrrp()
+        else:
+            self._set_ready()
+        self._poller.run()
+        return self._exit_code
+
+    # -- workers -------------------------------------------------------------------------------------------------------
+
+    def _start_observer(self) -> None:
+        ours, theirs = (Edge(sock) for sock in socket_pair())
+        start = observer_worker.ObserverStart(
+            configuration=without_secrets(self.configuration),
+            supervisor_pid=os.getpid(),
+            started=self._started,
+            log_format=LogFormat(self._options.log_format),
+            log_level=self._options.log_level,
+            log_detail=self._options.log_detail,
+        )
+        target = partial(observer_worker.run, start, self._listener, theirs)
+        self._spawn("observer", target, ours, theirs, [self._listener.fileno()])
+        for name in self._children:
+            self._post_process(name)
+        if "vrrp" in self._children:
+            to_observer, to_vrrp = socket_pair()
+            self._children["vrrp"].edge.post(frames.ObserverEdge("observer"), [to_vrrp.detach()])
+            ours.post(frames.ObserverEdge("vrrp"), [to_observer.detach()])
+
+    def _start_vrrp(self) -> None:
+        ours, theirs = (Edge(sock) for sock in socket_pair())
+        to_observer, to_vrrp = socket_pair()
+        start = vrrp_worker.VrrpWorkerStart(
+            configuration=self.configuration,
+            keep_addresses=self._options.keep_vips,
+            recording=self._options.record is not None,
+        )
+        target = partial(vrrp_worker.run, start, theirs, Edge(to_vrrp))
+        # the worker shares the lock: see RunDirectory.claim
+        self._spawn("vrrp", target, ours, theirs, [to_vrrp.fileno(), self._run_dir.lock])
+        to_vrrp.close()
+        observer = self._children.get("observer")
+        if observer is not None:
+            observer.edge.post(frames.ObserverEdge("vrrp"), [to_observer.detach()])
+            self._open_recordings(observer.edge)
+        else:
+            to_observer.close()
+
+    def _spawn(self, name: str, target: partial[int], ours: Edge, theirs: Edge, keep: list[int]) -> None:
+        pid = fork_child(name, target, [theirs.fileno(), *keep], self._poller.after_fork)
+        child = Worker(name, pid, ours)
+        theirs.close()
+        self._children[name] = child
+        self._poller.add_reader(child.fileno(), partial(self._ended, child))
+        self._poller.add_edge(ours, partial(self._readable, child))
+        self._post_process(name)
+
+    def _post_process(self, name: str, last_exit: str = "") -> None:
+        observer = self._children.get("observer")
+        if observer is not None:
+            child = self._children.get(name)
+            state = frames.ProcessState(name, child.pid if child else 0, self._restarts[name], last_exit)
+            observer.edge.post(state)
+
+    def _readable(self, child: Worker) -> None:
+        try:
+            received = child.edge.receive()
+        except EdgeClosed:
+            self._poller.remove_edge(child.edge)
+            child.kill(signal.SIGTERM)  # mostly it has ended already; one that speaks nonsense has to
+            return
+        for frame, descriptors in received:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            match frame:
+                case frames.WorkerStarted("vrrp"):
+                    self._set_ready()
+                case frames.SettingsApplied():
+                    self._reload.applied(frame)
+                case frames.ReloadRequest():
+                    self._reload_requested(frame.serial)
+                case frames.StateDumped():
+                    self._dumped(frame.error)
+                case _:
+                    pass
+
+    def _set_ready(self) -> None:
+        if not self._ready and not self._stopping:
+            self._ready = True
+            count = len(self.configuration.vrrp)
+            self._log("info", f"running: {count} VRRP instance{'' if count == 1 else 's'}")
+            self._notifier.ready(f"{count} VRRP instances")
+
+    def _ended(self, child: Worker) -> None:
+        self._poller.remove_reader(child.fileno())
+        self._poller.remove_edge(child.edge)
+        code = child.reap()
+        child.edge.close()
+        del self._children[child.name]
+        if child.name == "vrrp" and code != 0 and code not in _PERMANENT:
+            self._unclean = self._reload.configurations()
+        if self._stopping:
+            self._stop_next()
+            return
+        self._log("error", f"the {child.name} worker ended: {exit_text(code)}")
+        self._post_process(child.name, exit_text(code))
+        if code in _PERMANENT:
+            self.stop(code)
+        elif not self._options.respawn:
+            self.stop(EXIT_FAILED)
+        else:
+            self._respawn_later(child)
+            if child.name == "vrrp":
+                self._reload.worker_lost()
+
+    def _respawn_later(self, child: Worker) -> None:
+        self._reclaim()
+        delay = self._backoff[child.name].after(time.monotonic_ns() - child.started)
+        start = self._start_vrrp if child.name == "vrrp" else self._start_observer
+        self._log("info", f"the {child.name} worker is restarted {f'in {delay} s' if delay else 'now'}")
+        self._restarts[child.name] += 1
+        self._respawns[child.name] = self._poller.call_later(delay, partial(self._respawn, child.name, start))
+
+    def _respawn(self, name: str, start: Callable[[], None]) -> None:
+        del self._respawns[name]
+        start()
+
+    def _reclaim(self) -> None:
+        """Addresses of a worker that was killed must not stay while another router has taken them over."""
+        if not self._unclean:
+            return
+        target = partial(vrrp_worker.reclaim, self._unclean)
+        child = Child("reclaim", fork_child("reclaim", target, [], self._poller.after_fork))
+        if (code := child.reap()) != 0:
+            self._log("error", f"addresses of the worker that died may still be here: {exit_text(code)}")
+        self._unclean = []
+
+    # -- kactl_agent.supervisor.reload.Host ----------------------------------------------------------------------------
+
+    def log(self, level: str, message: str) -> None:
+        self._log(level, message)
+
+    def refuses(self, configuration: AgentConfiguration) -> str:
+        return privilege_refusal(configuration)
+
+    def hand_over(self, serial: int, configuration: AgentConfiguration) -> bool:
+        vrrp = self._children.get("vrrp")
+        if vrrp is None:
+            return False
+        vrrp.edge.post(frames.Settings(serial), [dump_sealed(configuration)])
+        return True
+
+    def adopt(self, configuration: AgentConfiguration) -> None:
+        self.configuration = configuration
+        observer = self._children.get("observer")
+        if observer is not None:
+            observer.edge.post(frames.Settings(0), [dump_sealed(without_secrets(configuration))])
+            self._open_recordings(observer.edge)
+        if configuration.vrrp and "vrrp" not in self._children and "vrrp" not in self._respawns:
+            self._start_vrrp()
+
+    def reloading(self, under_way: bool) -> None:
+        if under_way:
+            self._notifier.reloading()
+        else:
+            self._notifier.ready(f"{len(self.configuration.vrrp)} VRRP instances")
+
+    def answer(self, outcome: frames.ReloadOutcome) -> None:
+        observer = self._children.get("observer")
+        if observer is not None:
+            observer.edge.post(outcome)
+
+    def _reload_requested(self, serial: int) -> None:
+        if self._stopping:
+            return
+        self._reload.request(serial)
+
+    # -- files ---------------------------------------------------------------------------------------------------------
+
+    def _dump(self) -> None:
+        """State into the run directory: this process opens the files, the observer, who may not, fills them."""
+        observer = self._children.get("observer")
+        if observer is None or self._stopping:
+            self._log("warning", "no state was written: the observer is not running")
+            return
+        descriptors: list[int] = []
+        try:
+            for name in ("state.json.new", "state.txt.new"):
+                descriptors.append(self._run_dir.create(name))  # noqa: PERF401 - those opened before a failure are closed
+        except OSError as error:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            self._log("error", f"no state was written to {self._options.run_dir}: {error.strerror or error}")
+            return
+        observer.edge.post(frames.DumpState(), descriptors)
+
+    def _dumped(self, error: str) -> None:
+        if error:
+            self._log("error", f"no state was written to {self._options.run_dir}: {error}")
+            return
+        try:
+            for name in ("state.json", "state.txt"):
+                self._run_dir.replace(f"{name}.new", name)
+        except OSError as error_:
+            self._log("error", f"no state was written to {self._options.run_dir}: {error_.strerror or error_}")
+            return
+        self._log("info", f"state written to {self._options.run_dir}/state.json and state.txt")
+
+    def _open_recordings(self, observer: Edge) -> None:
+        directory = self._options.record
+        if directory is None:
+            return
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        for settings in self.configuration.vrrp:
+            safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in settings.name).lstrip(".")
+            path = directory / f"{safe or 'instance'}-{stamp}-{self._restarts['vrrp']}.jsonl"
+            try:
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+                descriptor = os.open(path, flags, 0o600)
+            except OSError as error:
+                self._log("error", f"{settings.name} is not recorded: {path}: {error.strerror or error}")
+                continue
+            observer.post(frames.RecordingFile(settings.name), [descriptor])
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def stop(self, code: int) -> None:
+        """Orderly: the VRRP worker first, then the observer. A second call changes nothing."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self._exit_code = code
+        self._log("info", "stopping")
+        self._notifier.stopping()
+        self._reload.cancel()
+        for handle in self._respawns.values():
+            handle.cancel()
+        self._stop_next()
+
+    def _stop_next(self) -> None:
+        vrrp, observer = self._children.get("vrrp"), self._children.get("observer")
+        if vrrp is not None:
+            vrrp.edge.post(frames.Stop(self._options.keep_vips))
+            self._poller.call_later(_STOP_SECONDS, partial(self._kill, vrrp))
+            return
+        if not self._options.keep_vips:
+            self._reclaim()
+        if observer is not None:
+            observer.edge.post(frames.Stop())
+            self._poller.call_later(_OBSERVER_STOP_SECONDS, partial(self._kill, observer))
+            return
+        self._log("info", "stopped")
+        self._listener.close()
+        self._poller.stop()
+
+    def _kill(self, child: Worker) -> None:
+        if self._children.get(child.name) is child:
+            self._log("warning", f"the {child.name} worker did not stop in time and is killed")
+            child.kill()
