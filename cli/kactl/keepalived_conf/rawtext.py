@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kactl.keepalived_conf.blocks import find_brace
+from kactl.keepalived_conf.lexer import split_comment
 from kactl.keepalived_conf.tree import Directive
 
 INDENT = "  "
@@ -61,5 +63,21 @@ def _comment_lines(comments: list[str], indent: str) -> list[str]:
 
 
 def comment(text: str) -> str:
-    """A comment with its marker."""
-    return f"# {text}" if text else "#"
+    """A comment with its marker; a row of `#` stays one."""
+    return f"#{text}" if text[:1] in ("", "#") else f"# {text}"
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text leaves what follows it as it is: its braces are balanced and its quotes closed."""
+    depth = 0
+    for line in text.split("\n"):
+        code, _, _, open_quote = split_comment(line, 1)
+        if open_quote:
+            return False
+        at = find_brace(code)
+        while at >= 0:
+            depth += 1 if code[at] == "{" else -1
+            if depth < 0:
+                return False
+            at = find_brace(code, at + 1)
+    return depth == 0

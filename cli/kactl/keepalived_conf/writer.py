@@ -32,7 +32,7 @@ from msgspec.structs import replace
 
 from kactl.keepalived_conf.lexer import LINE_LIMIT
 from kactl.keepalived_conf.ordering import carried_definitions, definitions_first
-from kactl.keepalived_conf.rawtext import INDENT, comment
+from kactl.keepalived_conf.rawtext import INDENT, comment, is_whole
 from kactl.keepalived_conf.words import Environment, UnwritableError, render_line
 
 _NOWHERE = Origin()
@@ -240,6 +240,9 @@ class _Writer:
     def _carried(self, texts: Sequence[tuple[str, Origin]], indent: str) -> None:
         """Text of keepalived.conf, as it is; its own comments are inside."""
         for text, here in texts:
+            if not is_whole(text):
+                said = "this text would change what follows it: its braces are not balanced, or a quote is open"
+                self._finding("unwritable-value", said, here, Severity.ERROR, Effect.REFUSED)
             lines = text.split("\n")
             if len(lines) > 1:
                 self._space(indent)

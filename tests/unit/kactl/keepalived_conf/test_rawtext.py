@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from kactl.keepalived_conf.lexer import parse_source
 from kactl.keepalived_conf.preprocess import expand
-from kactl.keepalived_conf.rawtext import comment, render_directive, render_together
+from kactl.keepalived_conf.rawtext import comment, is_whole, render_directive, render_together
 from kactl.keepalived_conf.tree import Directive
 
 
@@ -45,5 +45,22 @@ def test_statements_that_belong_together():
     assert render_together(both) == "track_interface eth0 # x\n# y\nb {\n  c\n}"
 
 
+@pytest.mark.parametrize("text", ["a b", "a {\n b\n}", 'a "}"', "a # }", "a { b } c {\n}"])
+def test_texts_that_are_whole(text: str):
+    assert is_whole(text)
+
+
+@pytest.mark.parametrize("text", ["a {", "}", "} a {", 'a "b', "a {\n # }"])
+def test_texts_that_are_not(text: str):
+    assert not is_whole(text)
+
+
 def test_comments():
     assert (comment(""), comment("x")) == ("#", "# x")
+
+
+def test_a_row_of_comment_characters_stays_one():
+    text = "##### Web #####\nglobal_defs { ###BACKUP\n  #=====\n}\n"
+    yaml = to_yaml(text)
+    assert yaml.startswith("##### Web #####\nglobal_defs: ###BACKUP\n  # =====\n")
+    assert "##### Web #####\nglobal_defs { ###BACKUP\n" in assert_stable(text)

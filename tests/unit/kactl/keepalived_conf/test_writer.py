@@ -189,6 +189,11 @@ def test_secrets_that_cannot_be_read_are_an_error():
     assert said == [("secret-unreadable", 7, "refused")]
 
 
+def test_carried_text_that_would_swallow_what_follows_is_an_error():
+    _, said = findings("x-keepalived:\n  - foo\n  - bar {\nglobal_defs: {router_id: x}\n")
+    assert said == [("unwritable-value", 3, "refused")]
+
+
 def test_values_that_no_line_can_say_are_an_error():
     _, said = findings('global_defs:\n  router_id: "${_PWD}"\n')
     assert said == [("unwritable-value", 2, "refused")]
