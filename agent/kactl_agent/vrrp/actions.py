@@ -79,13 +79,22 @@ class PriorityContribution(Input, frozen=True):
 
     name: str  # unique in the instance, e.g. "track_script chk_haproxy"
     weight: int
+    detail: str = ""  # why, for an operator
 
 
 class TrackerFault(Input, frozen=True):
-    """A tracker without a weight puts the instance into FAULT, or takes its fault back."""
+    """A tracker puts the instance into FAULT, or takes its fault back."""
 
     name: str  # unique in the instance
     faulted: bool
+    detail: str = ""  # why, for an operator: "exited with status 1"
+
+
+class TrackerPending(Input, frozen=True):
+    """A tracker that could be a fault does not know yet, or knows now. Until it knows, Startup waits in INIT."""
+
+    name: str  # unique in the instance
+    pending: bool
 
 
 class ActionFailed(Input, frozen=True):
@@ -156,6 +165,14 @@ class Report(Action, frozen=True):
 
 
 AnyInput = (
-    Startup | Shutdown | InterfaceState | ClockOffset | AddressLost | PriorityContribution | TrackerFault | ActionFailed
+    Startup
+    | Shutdown
+    | InterfaceState
+    | ClockOffset
+    | AddressLost
+    | PriorityContribution
+    | TrackerFault
+    | TrackerPending
+    | ActionFailed
 )
 AnyAction = SendAdvert | AddAddresses | RemoveAddresses | Announce | Transition | Report

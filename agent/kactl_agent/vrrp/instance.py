@@ -20,6 +20,7 @@ from kactl_agent.vrrp.actions import (
     Startup,
     State,
     TrackerFault,
+    TrackerPending,
 )
 from kactl_agent.vrrp.fsm import Event
 from kactl_agent.vrrp.machine import Occasion, StateMachine
@@ -34,6 +35,10 @@ INTERFACE_DOWN = "interface_down"
 NO_SOURCE_ADDRESS = "no_source_address"
 CLOCK_UNKNOWN = "clock_unknown"
 NO_UNICAST_PEER = "unicast_fault_no_peer"
+
+
+def _fault_text(event: TrackerFault) -> str:
+    return f"{event.name}: {event.detail}" if event.detail else f"{event.name} has failed"
 
 
 class VrrpInstance(StateMachine):
@@ -51,6 +56,8 @@ class VrrpInstance(StateMachine):
             self._faults[NO_UNICAST_PEER] = "unicast is configured without a peer"
         self._checksum_decided = settings.old_unicast_checksum is not OldUnicastChecksum.AUTO
         self._contributions: dict[str, int] = {}
+        self._pending: dict[str, None] = {}  # trackers that Startup waits for
+        self._startup_waits = False
 
     # -- what the driver calls -----------------------------------------------------------------------------------------
 
@@ -119,6 +126,7 @@ class VrrpInstance(StateMachine):
             case Startup():
                 return self._startup(now)
             case Shutdown():
+                self._startup_waits = False
                 return self._advance(Event.SHUTDOWN, Occasion(now), "shutdown", "orderly stop")
             case ClockOffset():
                 self._clock_offset = event.nanoseconds
@@ -129,9 +137,11 @@ class VrrpInstance(StateMachine):
             case PriorityContribution():
                 return self._contribution_changed(event, now)
             case TrackerFault():
-                reason = {event.name: f"{event.name} has failed"} if event.faulted else {}
+                reason = {event.name: _fault_text(event)} if event.faulted else {}
                 others = {name: text for name, text in self._faults.items() if name != event.name}
                 return self._faults_changed(others | reason, now)
+            case TrackerPending():
+                return self._pending_changed(event, now)
             case ActionFailed():
                 self._statistics["action_failed"] += 1
                 return self._report(
@@ -167,6 +177,7 @@ class VrrpInstance(StateMachine):
             master_adver_interval=self._master_adver_interval,
             addresses=settings.addresses,
             faults=tuple(self._faults),
+            waiting_for=tuple(self._pending),
             statistics=dict(self._statistics),
         )
 
@@ -199,6 +210,13 @@ class VrrpInstance(StateMachine):
         if self._state is not State.INIT:
             return self._advance(Event.STARTUP, Occasion(now))
         self._listening_from = now + self._settings.startup_delay if self._settings.startup_delay else 0
+        return self._begin(now)
+
+    def _begin(self, now: int) -> list[Action]:
+        """The rest of Startup, once no tracker is in doubt."""
+        self._startup_waits = bool(self._pending)
+        if self._startup_waits:
+            return []
         if self._faults:
             detail = "; ".join(self._faults.values())
             return self._advance(Event.STARTUP_FAULT, Occasion(now), next(iter(self._faults)), detail)
@@ -243,6 +261,13 @@ class VrrpInstance(StateMachine):
         detail = f"{text_of(address.address)} was removed from {address.interface} by something else"
         return self._advance(Event.ADDRESS_LOST, Occasion(now), "address_lost", detail)
 
+    def _pending_changed(self, event: TrackerPending, now: int) -> list[Action]:
+        if event.pending:
+            self._pending[event.name] = None
+        else:
+            self._pending.pop(event.name, None)
+        return self._begin(now) if self._startup_waits and not self._pending else []
+
     def _contribution_changed(self, event: PriorityContribution, now: int) -> list[Action]:
         if event.weight:
             self._contributions[event.name] = event.weight
@@ -252,6 +277,7 @@ class VrrpInstance(StateMachine):
         self._priority = effective_priority(self._settings.priority, self._contributions.values())
         if self._priority == before:
             return []
-        detail = f"effective priority {before} -> {self._priority} ({event.name}: {event.weight:+d})"
+        why = f", {event.detail}" if event.detail else ""
+        detail = f"effective priority {before} -> {self._priority} ({event.name}: {event.weight:+d}{why})"
         report = Report("priority_changed", detail)
         return [report, *self._advance(Event.PRIORITY_CHANGED, Occasion(now, old_priority=before))]

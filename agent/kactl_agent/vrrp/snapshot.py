@@ -31,3 +31,4 @@ class InstanceSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     addresses: tuple[VirtualAddress, ...]
     faults: tuple[str, ...]
     statistics: dict[str, int]
+    waiting_for: tuple[str, ...] = ()  # trackers without which the instance does not start yet
