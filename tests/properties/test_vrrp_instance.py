@@ -37,6 +37,7 @@ SETTINGS = st.builds(
     higher_prio_send_advert=st.booleans(),
     owner_ignore_adverts=st.booleans(),
     rfc_discards=st.booleans(),
+    timer_expired_priority=st.sampled_from([0, 254]),
     unicast_peers=st.sampled_from([(), (PEER, PEER_LOW)]),
     addresses=st.sampled_from([(VIP,), (VIP, VirtualAddress(packed("2001:db8::1"), 128, "eth1", advertised=False))]),
     gratuitous=st.sampled_from(

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 SECOND = 1_000_000  # model durations are microseconds
 OWNER = 255
+HIGHEST = 254
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,14 @@ class InstanceInForce:
         if self.state.value == "MASTER" or not self.preempt.value or self.strict_mode.value:
             return Sourced(0, said.path)
         return said
+
+    @cached_property
+    def timer_expired_priority(self) -> Sourced[int]:
+        """timer_expired_backup: 254 where no number is given, 0 where it is off; it needs nopreempt."""
+        said = self.pick("timer_expired_backup", "", False)
+        if self.preempt.value:
+            return Sourced(0, said.path)
+        return Sourced(HIGHEST if said.value is True else int(said.value), said.path)
 
     @property
     def is_unicast(self) -> bool:

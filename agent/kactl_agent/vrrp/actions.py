@@ -44,6 +44,8 @@ class Input(msgspec.Struct, frozen=True, tag_field="input", tag=True):
 class Startup(Input, frozen=True):
     """RFC 9568 6.4.1 Startup."""
 
+    uptime: int | None = None  # ns since the machine was booted (CLOCK_BOOTTIME); None: long enough for any delay
+
 
 class Shutdown(Input, frozen=True):
     """RFC 9568 6.4.2, 6.4.3 Shutdown."""
@@ -57,6 +59,7 @@ class InterfaceState(Input, frozen=True):
     primary_address: bytes  # primary IPv4 or link-local IPv6 address, b"" when there is none
     hardware_address: bytes
     mtu: int
+    source_present: bool = True  # the configured source address is on the machine; matters with track_src_ip alone
 
 
 class ClockOffset(Input, frozen=True):

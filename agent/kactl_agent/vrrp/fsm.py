@@ -27,6 +27,8 @@ class Event(Enum):
     ADVERT_EQUAL_LOWER_ADDRESS = "advert_equal_priority_lower_address"
     ADVERT_LOWER = "advert_lower_priority"
     ADVERT_LOWER_NOT_PREEMPTED = "advert_lower_priority_not_preempted"  # nopreempt, or preempt_delay is running
+    ADVERT_RIVAL_OWNER = "advert_rival_owner"  # another owner, of a lower address, that does not yield
+    TIMER_EXPIRED = "timer_expired"  # a master was silent for so long that another must have taken over
     FAULT = "fault"  # the first reason for a fault appeared
     RECOVERY = "recovery"  # the last one went
     RECOVERY_OWNER = "recovery_owner"
@@ -63,6 +65,8 @@ class Step(Enum):
     RECORD_LOWER = "record_lower"
     FORGET_MASTER = "forget_master"
     CLEAR_PREEMPT_DELAY = "clear_preempt_delay"
+    DEMOTE_OWNER = "demote_owner"
+    RESTORE_OWNER = "restore_owner"
     CYCLE_SEQUENCE = "cycle_sequence"  # of auth_type AH, when its numbers are used up
 
 
@@ -77,6 +81,7 @@ class Row(NamedTuple):
 _INIT, _BACKUP, _MASTER, _FAULT = State.INIT, State.BACKUP, State.MASTER, State.FAULT
 
 _BECOME_MASTER = (
+    Step.RESTORE_OWNER,
     Step.CYCLE_SEQUENCE,
     Step.CANCEL_DOWN_TIMER,
     Step.CLEAR_PREEMPT_DELAY,
@@ -104,6 +109,7 @@ _STARTED = "RFC 9568 6.4: Startup concerns Initialize only"
 _NO_TIMER_IN_INIT = "RFC 9568 6.2: no timer runs in Initialize"
 _NO_ADVER_IN_BACKUP = "RFC 9568 6.2: Adver_Timer runs in Active only"
 _NO_DOWN_IN_MASTER = "RFC 9568 6.2: Active_Down_Timer runs in Backup only"
+_MASTERS_ONLY = "keepalived: concerns masters only"
 _FAULT_IS_DEAF = "keepalived FAULT: adverts change nothing until every fault is gone"
 
 TABLE: dict[tuple[State, Event], Row] = {
@@ -128,6 +134,8 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_INIT, Event.ADDRESS_LOST): Row(_INIT, (), _NOT_STARTED),
     (_INIT, Event.PRIORITY_CHANGED): Row(_INIT, (), "remembered for Startup"),
     (_INIT, Event.SEQUENCE_EXHAUSTED): Row(_INIT, (), _NOT_STARTED),
+    (_INIT, Event.ADVERT_RIVAL_OWNER): Row(_INIT, (), _NOT_STARTED),
+    (_INIT, Event.TIMER_EXPIRED): Row(_INIT, (), _NOT_STARTED),
     # Backup
     (_BACKUP, Event.STARTUP): Row(_BACKUP, (), _STARTED),
     (_BACKUP, Event.STARTUP_OWNER): Row(_BACKUP, (), _STARTED),
@@ -167,6 +175,8 @@ TABLE: dict[tuple[State, Event], Row] = {
         _BACKUP, (Step.SHIFT_DOWN_TIMER,), "RFC 9568 6.1 Skew_Time; keepalived moves the running timer"
     ),
     (_BACKUP, Event.SEQUENCE_EXHAUSTED): Row(_BACKUP, (), "a backup sends nothing; the numbers start anew with MASTER"),
+    (_BACKUP, Event.ADVERT_RIVAL_OWNER): Row(_BACKUP, (), _MASTERS_ONLY),
+    (_BACKUP, Event.TIMER_EXPIRED): Row(_BACKUP, (), _MASTERS_ONLY),
     # Master (Active)
     (_MASTER, Event.STARTUP): Row(_MASTER, (), _STARTED),
     (_MASTER, Event.STARTUP_OWNER): Row(_MASTER, (), _STARTED),
@@ -206,6 +216,16 @@ TABLE: dict[tuple[State, Event], Row] = {
         (*_RESIGN, Step.CYCLE_SEQUENCE, *_STAND_BY, Step.START_DOWN_TIMER),
         "RFC 2402 3.3.2: a sequence number is never used again; keepalived: stops being master",
     ),
+    (_MASTER, Event.ADVERT_RIVAL_OWNER): Row(
+        _BACKUP,
+        (Step.DEMOTE_OWNER, *_YIELD),
+        "erratum 8298 leaves it to the addresses; keepalived yields with 254 to one that does not follow",
+    ),
+    (_MASTER, Event.TIMER_EXPIRED): Row(
+        _BACKUP,
+        (*_LEAVE_MASTER, *_STAND_BY, Step.START_DOWN_TIMER),
+        "keepalived timer_expired_backup; no priority 0, which would take the new master's place from it",
+    ),
     # Fault
     (_FAULT, Event.STARTUP): Row(_FAULT, (), _STARTED),
     (_FAULT, Event.STARTUP_OWNER): Row(_FAULT, (), _STARTED),
@@ -233,4 +253,6 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_FAULT, Event.ADDRESS_LOST): Row(_FAULT, (), "no address is held in FAULT"),
     (_FAULT, Event.PRIORITY_CHANGED): Row(_FAULT, (), "remembered for the recovery"),
     (_FAULT, Event.SEQUENCE_EXHAUSTED): Row(_FAULT, (), "nothing is sent in FAULT"),
+    (_FAULT, Event.ADVERT_RIVAL_OWNER): Row(_FAULT, (), _FAULT_IS_DEAF),
+    (_FAULT, Event.TIMER_EXPIRED): Row(_FAULT, (), _MASTERS_ONLY),
 }

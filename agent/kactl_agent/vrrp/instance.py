@@ -25,16 +25,19 @@ from kactl_agent.vrrp.actions import (
 from kactl_agent.vrrp.fsm import Event
 from kactl_agent.vrrp.machine import Occasion, StateMachine
 from kactl_agent.vrrp.packet import Advert, Reason, RemoteProtocolError, text_of
-from kactl_agent.vrrp.priority import RESIGNING, effective_priority
+from kactl_agent.vrrp.priority import OWNER, RESIGNING, effective_priority
 from kactl_agent.vrrp.reception import REMARKS, Reception
+from kactl_agent.vrrp.rivalry import Rival
 from kactl_agent.vrrp.settings import OldUnicastChecksum, VrrpSettings
 from kactl_agent.vrrp.snapshot import InstanceSnapshot
+from kactl_agent.vrrp.timers import master_down_interval
 
 INTERFACE_MISSING = "interface_missing"
 INTERFACE_DOWN = "interface_down"
 NO_SOURCE_ADDRESS = "no_source_address"
 CLOCK_UNKNOWN = "clock_unknown"
 NO_UNICAST_PEER = "unicast_fault_no_peer"
+SOURCE_ADDRESS_MISSING = "source_address_missing"
 
 
 def _fault_text(event: TrackerFault) -> str:
@@ -71,6 +74,9 @@ class VrrpInstance(StateMachine):
 
     def receive(self, data: bytes, meta: PacketMeta, now: int) -> list[Action]:
         """A VRRP message (the IP payload) came in (RFC 9568 7.1, 6.4)."""
+        return self._notice_silence(now) + self._receive(data, meta, now)
+
+    def _receive(self, data: bytes, meta: PacketMeta, now: int) -> list[Action]:
         statistics = self._statistics
         statistics["adverts_received"] += 1
         if self._owner and self._settings.owner_ignore_adverts:
@@ -98,7 +104,8 @@ class VrrpInstance(StateMachine):
             self._checksum_decided = True
             if old_checksum:
                 self._transmission.use_old_checksum()
-        actions = self._advance(self._classify(advert, meta.source, now), Occasion(now, advert, meta.source))
+        actions = self._reclaim_ownership(advert, meta.source, now)
+        actions += self._advance(self._classify(advert, meta.source, now), Occasion(now, advert, meta.source))
         for remark in remarks:  # after the transition or the new master that lets them be reported again
             statistics[remark.code] += 1
             actions += self._report(remark.code, remark.detail, remark.level)
@@ -106,7 +113,7 @@ class VrrpInstance(StateMachine):
 
     def handle_timer(self, now: int) -> list[Action]:
         """`deadline()` has come. Early or superfluous calls do nothing."""
-        actions: list[Action] = []
+        actions = self._notice_silence(now)
         if self._down_timer is not None and self._down_timer <= now:
             actions += self._advance(Event.MASTER_DOWN_TIMER, Occasion(now))
         if self._adver_timer is not None and self._adver_timer <= now:
@@ -120,11 +127,14 @@ class VrrpInstance(StateMachine):
 
     def handle_event(self, event: Input, now: int) -> list[Action]:
         """Anything else that happens. Raises TypeError for an input that is not for a VRRP instance."""
+        return self._notice_silence(now) + self._handle_event(event, now)
+
+    def _handle_event(self, event: Input, now: int) -> list[Action]:
         match event:
             case InterfaceState():
                 return self._interface_changed(event, now)
             case Startup():
-                return self._startup(now)
+                return self._startup(event, now)
             case Shutdown():
                 self._startup_waits = False
                 return self._advance(Event.SHUTDOWN, Occasion(now), "shutdown", "orderly stop")
@@ -190,6 +200,8 @@ class VrrpInstance(StateMachine):
             return Event.ADVERT_PRIORITY_ZERO
         if priority > self._priority:
             return Event.ADVERT_HIGHER
+        if self._rival_persists(advert, source, now):
+            return Event.ADVERT_RIVAL_OWNER
         if priority == self._priority:  # addresses compare as unsigned integers in network byte order (RFC 9568 6.4.3)
             return Event.ADVERT_EQUAL_HIGHER_ADDRESS if source > self._source else Event.ADVERT_EQUAL_LOWER_ADDRESS
         if self._state is State.BACKUP:
@@ -206,10 +218,42 @@ class VrrpInstance(StateMachine):
         """skip_check_adv_addr: a backup need not compare what the master that it has accepted advertises."""
         return not self._settings.skip_check_adv_addr or self._state is not State.BACKUP or source != self._master
 
-    def _startup(self, now: int) -> list[Action]:
+    def _rival_persists(self, advert: Advert, source: bytes, now: int) -> bool:
+        """Whether another owner with a lower address than ours has had its time to yield."""
+        if self._state is not State.MASTER or not self._owner or advert.priority != OWNER or source >= self._source:
+            return False
+        if self._rival is None or self._rival.forgotten(now):
+            self._rival = Rival(source, advert.advert_interval, now)
+            return False
+        return self._rival.source == source and self._rival.persists(now)
+
+    def _reclaim_ownership(self, advert: Advert, source: bytes, now: int) -> list[Action]:
+        """An owner that has yielded to another one is itself again when that one is not what it hears any more."""
+        if self._state is not State.BACKUP or self._rival is None:
+            return []
+        if source == self._rival.source and advert.priority == OWNER:
+            return []
+        before, self._priority, self._rival = self._priority, OWNER, None
+        return self._advance(Event.PRIORITY_CHANGED, Occasion(now, old_priority=before))
+
+    def _notice_silence(self, now: int) -> list[Action]:
+        """timer_expired_backup: nothing was done for longer than the others wait, so one of them is master by now."""
+        settings = self._settings
+        if self._state is not State.MASTER or not settings.timer_expired_priority:
+            return []
+        silence, interval = now - self._last_sent, settings.advert_interval
+        if silence <= master_down_interval(settings.version, settings.timer_expired_priority, interval):
+            return []
+        detail = f"no advert was sent for {silence // 1_000_000} ms: another router must have taken over"
+        return self._advance(Event.TIMER_EXPIRED, Occasion(now), "timer_expired", detail)
+
+    def _startup(self, event: Startup, now: int) -> list[Action]:
         if self._state is not State.INIT:
             return self._advance(Event.STARTUP, Occasion(now))
-        self._listening_from = now + self._settings.startup_delay if self._settings.startup_delay else 0
+        delay = self._settings.startup_delay
+        if event.uptime is not None:
+            delay = max(delay, self._settings.delay_after_boot - event.uptime)
+        self._listening_from = now + delay if delay else 0
         return self._begin(now)
 
     def _begin(self, now: int) -> list[Action]:
@@ -236,8 +280,10 @@ class VrrpInstance(StateMachine):
         source = settings.source_address or interface.primary_address
         if not source:
             faults[NO_SOURCE_ADDRESS] = f"interface {settings.interface} has no address to send adverts from"
+        elif settings.track_source and settings.source_address and not interface.source_present:
+            faults[SOURCE_ADDRESS_MISSING] = f"the source address, {text_of(source)}, is not on this machine"
         self._source = source
-        own = {INTERFACE_MISSING, INTERFACE_DOWN, NO_SOURCE_ADDRESS}
+        own = {INTERFACE_MISSING, INTERFACE_DOWN, NO_SOURCE_ADDRESS, SOURCE_ADDRESS_MISSING}
         return self._faults_changed(
             faults | {name: text for name, text in self._faults.items() if name not in own}, now
         )
@@ -273,6 +319,8 @@ class VrrpInstance(StateMachine):
             self._contributions[event.name] = event.weight
         else:
             self._contributions.pop(event.name, None)
+        if self._owner:
+            return []
         before = self._priority
         self._priority = effective_priority(self._settings.priority, self._contributions.values())
         if self._priority == before:

@@ -23,7 +23,8 @@ from kactl_agent.vrrp.auth_hmac import Authenticator
 from kactl_agent.vrrp.fsm import TABLE, Event, Step
 from kactl_agent.vrrp.gratuitous import GratuitousSchedule
 from kactl_agent.vrrp.packet import Advert, Reason, text_of
-from kactl_agent.vrrp.priority import OWNER, RESIGNING
+from kactl_agent.vrrp.priority import HIGHEST, OWNER, RESIGNING
+from kactl_agent.vrrp.rivalry import Rival
 from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
 from kactl_agent.vrrp.timers import master_down_interval, skew_time
 from kactl_agent.vrrp.transmission import Transmission
@@ -78,6 +79,8 @@ class StateMachine:
         self._lower: tuple[bytes, int] | None = None  # the master of lower priority that the down timer runs against
         self._preempt_at: int | None = None  # when preempt_delay ends
         self._listening_from = 0  # when startup_delay ends
+        self._last_sent = 0  # when the last advert was sent
+        self._rival: Rival | None = None  # another owner that has to yield, or that we have yielded to
         self._reported: set[str] = set()
         self._statistics = dict.fromkeys((*_COUNTERS, *(reason.value for reason in Reason)), 0)
         self._steps: dict[Step, Callable[[Occasion], list[Action] | None]] = {
@@ -113,6 +116,9 @@ class StateMachine:
         if event is Event.ADVERT_EQUAL_HIGHER_ADDRESS:
             detail = f"{source} advertises our priority, {priority}, and has a higher address than ours, "
             return event.value, detail + text_of(self._source)
+        if event is Event.ADVERT_RIVAL_OWNER:
+            detail = "does not yield, though its address is lower than ours"
+            return event.value, f"{source} also owns the addresses (priority 255) and {detail}, {text_of(self._source)}"
         return event.value, f"{source} advertises priority {priority}, ours is {self._priority}"
 
     def _explain_timer(self, now: int) -> tuple[str, str]:
@@ -143,6 +149,9 @@ class StateMachine:
         if self._header is not None and self._header.exhausted:
             return []  # Adver_Timer ends it
         self._statistics["adverts_sent"] += 1
+        self._last_sent = occasion.now
+        if self._rival is not None:
+            self._rival.advert_sent(self._settings.advert_interval, occasion.now)
         return self._advert(self._priority, occasion.now)
 
     def _advert(self, priority: int, now: int) -> list[Action]:
@@ -161,6 +170,13 @@ class StateMachine:
         self._statistics["adverts_sent"] += 1
         self._statistics["priority_zero_sent"] += 1
         return self._advert(RESIGNING, occasion.now)
+
+    def _demote_owner(self, _: Occasion) -> None:
+        self._priority = HIGHEST
+
+    def _restore_owner(self, _: Occasion) -> None:
+        if self._owner:
+            self._priority, self._rival = OWNER, None
 
     def _cycle_sequence(self, _: Occasion) -> None:
         if self._header is not None and self._header.exhausted:

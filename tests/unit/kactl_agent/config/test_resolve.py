@@ -283,3 +283,22 @@ def test_the_authentication_header_has_no_state_master() -> None:
     assert not instance(f"state: MASTER, priority: 150, {auth}, {V4}").start_as_master
     assert instance(f"state: MASTER, {auth}, {V4}").start_as_master  # the owner
     assert instance(f"state: MASTER, priority: 150, {V4}").start_as_master
+
+
+@pytest.mark.parametrize(
+    ("said", "priority"),
+    [
+        ("nopreempt: true, timer_expired_backup: true, ", 254),
+        ("nopreempt: true, timer_expired_backup: 120, ", 120),
+        ("nopreempt: true, ", 0),
+        ("timer_expired_backup: 120, ", 0),
+    ],
+)
+def test_timer_expired_backup_needs_nopreempt(said: str, priority: int) -> None:
+    assert instance(f"{said}{V4}").timer_expired_priority == priority
+
+
+def test_delays_and_the_source_address() -> None:
+    settings = instance(f"track_src_ip: true, {V4}", "vrrp_startup_delay: 2.5, vrrp_delay_after_boot: 90")
+    assert (settings.startup_delay, settings.delay_after_boot) == (2_500_000_000, 90 * SECOND)
+    assert settings.track_source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from kactl_agent.vrrp.actions import (
     AddAddresses,
@@ -236,3 +237,23 @@ def test_the_owner_is_not_moved_by_trackers() -> None:
     instance, now = master(priority=255)
     assert instance.handle_event(PriorityContribution("a", -200), now) == []
     assert instance.snapshot().effective_priority == 255
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+def test_track_src_ip(tracked: bool) -> None:
+    """FAULT while mcast_src_ip or unicast_src_ip is not on the machine."""
+    source = packed("198.51.100.7")
+    instance = started(source_address=source, track_source=tracked)
+    gone = msgspec.structs.replace(interface(), source_present=False)
+    actions = instance.handle_event(gone, SECOND)
+    if not tracked:
+        assert actions == []
+        return
+    assert transition(actions).cause == "source_address_missing"
+    assert "198.51.100.7" in transition(actions).detail
+    assert transition(instance.handle_event(interface(), 2 * SECOND)).new is State.BACKUP
+
+
+def test_track_src_ip_without_a_configured_source_means_nothing() -> None:
+    gone = msgspec.structs.replace(interface(), source_present=False)
+    assert started(track_source=True).handle_event(gone, SECOND) == []
