@@ -28,7 +28,7 @@ from kactl_agent.config.schema.shapes import (
     WordList,
 )
 from kactl_agent.config.yaml_comments import CLOSING
-from kactl_agent.config.yaml_scalars import comment, literal, quote
+from kactl_agent.config.yaml_scalars import comment, comment_words, literal, quote
 
 WIDTH = 100
 """Lines with options are written as one flow map up to this many columns."""
@@ -114,7 +114,7 @@ class _Emitter:
             lines.append(f"{inner}{'{}' if _is_map(shape) else '[]'}")
 
     def closing(self, indent: str, text: str) -> None:
-        self.lines.append(f"{indent}# {CLOSING} {comment(text)[2:]}".rstrip())
+        self.lines.append(f"{indent}# {CLOSING} {comment_words(text)}".rstrip())
 
     def lost(self, indent: str, opening: str, origin: Origin) -> None:
         """Comments at the end of what has no lines of its own stand above it."""

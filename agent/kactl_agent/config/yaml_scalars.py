@@ -74,6 +74,11 @@ def literal(text: str) -> list[str] | None:
 
 
 def comment(text: str) -> str:
-    """A comment with its marker; characters that YAML cannot hold become blanks."""
-    text = _NO_COMMENT.sub(" ", text).rstrip()
-    return f"# {text}" if text else "#"
+    """A comment with its marker; characters that YAML cannot hold become blanks. A row of `#` stays one."""
+    text = comment_words(text)
+    return f"#{text}" if text[:1] in ("", "#") else f"# {text}"
+
+
+def comment_words(text: str) -> str:
+    """The text of a comment as YAML can hold it."""
+    return _NO_COMMENT.sub(" ", text).rstrip()

@@ -17,6 +17,7 @@ from kactl.keepalived_conf.lexer import parse_source
 from kactl.keepalived_conf.ordering import early_references
 from kactl.keepalived_conf.preprocess import ExpandOptions, expand
 from kactl.keepalived_conf.reader import PartKey, Reading, read_directives
+from kactl.keepalived_conf.templates import without_template_errors
 from kactl.keepalived_conf.tree import Directive
 
 _ROUNDS = 8  # leaving a part out can leave another without what it needs; each round goes one step further
@@ -39,17 +40,10 @@ def load(data: bytes, name: str, options: ExpandOptions | None = None) -> Loaded
     options = options or ExpandOptions()
     sources = {name: decode(data)}
     expansion = expand(parse_source(data, name), _recording(options, sources))
+    expansion.findings = without_template_errors(expansion.findings, sources)
     directives = expansion.directives
     if not any(d.severity is Severity.ERROR for d in expansion.findings) and not _known(directives):
-        expansion.findings.append(
-            Diagnostic(
-                "no-known-keyword",
-                "nothing in it is a keyword of keepalived.conf",
-                Place(name),
-                hint="is it the right file?",
-                effect=Effect.REFUSED,
-            )
-        )
+        expansion.findings.append(_nothing_known(name, expansion.findings))
     if any(d.severity is Severity.ERROR for d in expansion.findings):
         empty = Document(Config(), Origin(), _in_order(expansion.findings, sources), sources)
         return Loaded(empty, Counter())
@@ -119,6 +113,15 @@ def _left_out(problem: Problem, *, dropped: bool) -> Diagnostic:
     else:
         why, effect = "it cannot be used like this, and is kept as text", Effect.CARRIED
     return Diagnostic(said.code, f"{said.message}: {why}", said.place, Severity.WARNING, said.hint, effect)
+
+
+def _nothing_known(name: str, findings: list[Diagnostic]) -> Diagnostic:
+    """Why there is nothing to convert: the files that hold it are not here, or it is another kind of file."""
+    text, hint = "nothing in it is a keyword of keepalived.conf", "is it the right file?"
+    if any(d.code == "include-missing" for d in findings):
+        text = "there is nothing to convert without the files that it includes"
+        hint = "convert it on the machine that has them, or beside a copy of them"
+    return Diagnostic("no-known-keyword", text, Place(name), hint=hint, effect=Effect.REFUSED)
 
 
 def _known(directives: list[Directive]) -> bool:

@@ -18,6 +18,8 @@ from kactl.keepalived_conf.detect import looks_like_keepalived
         "net_namespace low\n",
         "",
         "nonsense\n",
+        "OS: rocky9\n# how it was set up\nglobal_defs {\n}\n",
+        "Notes:\n! Configuration File for keepalived\n",
     ],
 )
 def test_keepalived_conf(text: str):
@@ -35,6 +37,9 @@ def test_keepalived_conf(text: str):
         "x-anchors:\n  a: &a 1\n",
         "include: other.yaml\n",
         "vrrp_script: {s: {script: x}}\n",
+        "vrrp_instanc:\n  V: {\n    interface: eth0\n  }\n",
+        "vrrp_instances:\n  V:\n    state: MASTER\nglobal_defs:\n  router_id: x\n",
+        "x-keepalived:\n  - |-\n    global_defs {\n    }\n",
     ],
 )
 def test_yaml(text: str):

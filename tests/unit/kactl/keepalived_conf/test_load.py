@@ -16,6 +16,15 @@ def test_a_file_without_any_known_keyword_is_refused(text: str):
     assert codes(document_of(text).errors)[-1] == ("no-known-keyword", 0, "refused")
 
 
+def test_includes_that_are_not_here_are_the_reason_why_there_is_nothing():
+    def read_file(path: str) -> bytes:
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    (error,) = document_of("include /etc/keepalived/lvs.conf\n", read_file=read_file).errors
+    assert error.code == "no-known-keyword"
+    assert "files that it includes" in error.message
+
+
 def test_a_file_with_one_known_keyword_is_taken():
     assert document_of("foo bar\nglobal_defs {\n}\n").errors == []
 

@@ -5,6 +5,7 @@ from kactl.keepalived_conf.lexer import parse_source
 from kactl.keepalived_conf.preprocess import expand
 from kactl.keepalived_conf.rawtext import comment, is_whole, render_directive, render_together
 from kactl.keepalived_conf.tree import Directive
+from support.conversion import assert_stable, to_yaml
 
 
 def directives(text: str) -> list[Directive]:
