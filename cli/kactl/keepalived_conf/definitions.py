@@ -32,6 +32,7 @@ class Line:
     comment: str | None = None
     chain: tuple[Definition, ...] = ()
     continuation: list[Line] = field(default_factory=list)  # the further physical lines of a definition
+    behind: bool = False  # a sequence that a definition puts behind other text: a comment there takes it with it
 
 
 @dataclass(slots=True, eq=False)
@@ -148,6 +149,8 @@ class DefinitionTable:
             if multi is not None:
                 chain = (*chain, multi)
                 following = further + following
+            if text.lstrip(BLANKS).startswith(("#", "!")):
+                return ExpandedText(text, columns, following)  # all of it is a comment now
             if len(text) > self._length_limit:
                 break
         if self._expand_once(text[: self._length_limit], 1, chain) is None and len(text) <= self._length_limit:
@@ -169,8 +172,9 @@ class DefinitionTable:
                 return None
             text, columns, further, _multi = step
             following = further + following
-            head = text.lstrip(BLANKS)
-            if head.startswith(("@", "~")) or _DEFINITION.match(head):
+            blanks = len(text) - len(text.lstrip(BLANKS))
+            text, columns = text[blanks:], columns_from(columns, blanks)
+            if text.startswith(("@", "~")) or _DEFINITION.match(text):
                 return ExpandedText(text, columns, following)
         return None
 
@@ -192,7 +196,8 @@ class DefinitionTable:
                 continue
             if isinstance(value, Definition):
                 lines = value.lines
-                if len(lines) > 1 and not lines[0].text and text[: match.start()].strip(BLANKS):
+                behind = len(lines) > 1 and not lines[0].text and bool(text[: match.start()].strip(BLANKS))
+                if behind and not lines[1].text.startswith("~"):
                     lines = lines[1:]  # keepalived knows no empty first line: behind other text stands what follows it
                 if len(value.lines) > 1:
                     if text[match.end() :].strip(BLANKS):
@@ -202,6 +207,7 @@ class DefinitionTable:
                     multi = value
                     nested = (*chain, value)
                     further = [Line(each.text, each.columns, each.file, each.line, None, nested) for each in lines[1:]]
+                    further[0].behind = behind and lines is value.lines
                 value.used = True
                 replacement = lines[0].text
             else:
@@ -213,7 +219,11 @@ class DefinitionTable:
             pieces += (text[start : match.start()], replacement)
             size += match.start() - start + len(replacement)
             start = match.end()
-            if first_only or size > self._length_limit:
+            if (
+                first_only
+                or size > self._length_limit
+                or (replacement in ("#", "!") and not "".join(pieces[:-1]).strip())
+            ):
                 break
         if mapped is None:
             return None

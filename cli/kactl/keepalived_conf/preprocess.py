@@ -251,10 +251,11 @@ class _Expander:
                 place,
                 "remove the comment, or put it above the definition",
             )
-        # Empty lines say nothing. An empty first line is kept for the places of those that follow, if they are several.
+        # Empty lines say nothing. An empty first line is kept for the places of those that follow, if they are several,
+        # and for a sequence, which has to begin a line.
         said = [each for each in lines if each.text]
-        leading = lines[:1] if not lines[0].text and len(said) != 1 else []
-        lines = leading + said
+        alone = len(said) == 1 and not said[0].text.startswith("~")
+        lines = said if alone or (said and said[0] is lines[0]) else lines[:1] + said
         self._lines.add_characters(sum(len(each.text) for each in lines), place)
         self._definitions.define(Definition(match[1], lines, line.file, line.line, place.column))
 
@@ -288,10 +289,11 @@ class _Expander:
             self._findings.warn("definition-parameters", f"{reference} is not expanded: {message}", place)
         if result.text is text:
             return None
-        if result.following:
-            self._lines.push(iter(result.following))
         # What a definition inserts may begin a comment; keepalived looks for comments again behind an expansion.
         code, mapped, comment, quote = split_comment(result.text, result.columns)
+        following = [each for each in result.following if comment is None or not each.behind]
+        if following:
+            self._lines.push(iter(following))
         if comment is not None:
             self._report_expanded_comment(code, Place(place.file, place.line, column_at(mapped, len(code))))
         if quote:

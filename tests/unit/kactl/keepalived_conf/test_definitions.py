@@ -48,6 +48,9 @@ def test_definitions(text: str, lines: list[Any]) -> None:
         ("$M=\\\n one \\\n two ${A} \\\n three\n$A=foo\npre $M\nnext", ["pre one", "two foo", "three", "next"]),
         ("$M=\\\n one \\\n two\n$H=${_HASH}\n$H $M", ["two"]),
         ("$M=\\\n one\nx ${M}/24 y", ["x one/24 y"]),
+        # a sequence begins a line, unless a comment stands before it (seen with 2.2.7)
+        ("$R=a$i \\\n b$i\n$M=\\\n ~SEQ(i,1,2) $R\n$E=\n$E $M", ["a1", "b1", "a2", "b2"]),
+        ("$R=a$i \\\n b$i\n$M=\\\n ~SEQ(i,1,2) $R\n$H=${_HASH}\n$H $M\nc", ["c"]),
         ("$M=\\\n\nx $M y", ["x y"]),
         ("$M=one \\\n two\n$M post", ["$M post"]),
         ('$M=one \\\n two\n"$M"\n"${M}"', ["$M", "${M}"]),
