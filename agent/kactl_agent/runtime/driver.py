@@ -5,17 +5,15 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from kactl_agent.vrrp.actions import Action, ActionFailed, Input, PacketMeta
 
 _TEN_MILLISECONDS = 10_000_000
 
 
-class Engine(Protocol):
-    """What every engine is: see the rules in `kactl_agent.vrrp.instance.VrrpInstance`. `now` is monotonic ns."""
-
-    def receive(self, data: bytes, meta: PacketMeta, now: int) -> Sequence[Action]: ...
+class TimedEngine(Protocol):
+    """An engine that hears no packets. `now` is monotonic ns."""
 
     def handle_timer(self, now: int) -> Sequence[Action]: ...
 
@@ -24,7 +22,13 @@ class Engine(Protocol):
     def deadline(self) -> int | None: ...
 
 
-EngineT = TypeVar("EngineT", bound=Engine)
+class Engine(TimedEngine, Protocol):
+    """What every other engine is: see the rules in `kactl_agent.vrrp.instance.VrrpInstance`."""
+
+    def receive(self, data: bytes, meta: PacketMeta, now: int) -> Sequence[Action]: ...
+
+
+EngineT = TypeVar("EngineT", bound=TimedEngine)
 Perform = Callable[[str, Action, int], ActionFailed | None]
 """Carry out an action of the named engine; a failure is returned, never raised."""
 
@@ -43,7 +47,7 @@ class Lateness:
         self.over_10ms += late > _TEN_MILLISECONDS
 
 
-class Driver:
+class TimedDriver(Generic[EngineT]):
     """Engines by name. `arm` is told the earliest deadline whenever it changes; `changed` which engine had an input.
 
     Not reentrant: `perform` and `changed` must not call the driver. What an action's failure makes an
@@ -61,13 +65,13 @@ class Driver:
         self._perform = perform
         self._arm = arm
         self._changed = changed
-        self._engines: dict[str, Engine] = {}
+        self._engines: dict[str, EngineT] = {}
         self._deadlines: dict[str, int | None] = {}
         self._heap: list[tuple[int, str]] = []
         self._armed: int | None = None
         self.lateness = Lateness()
 
-    def add(self, name: str, engine: Engine) -> None:
+    def add(self, name: str, engine: EngineT) -> None:
         if name in self._engines:
             raise ValueError(f"there is already an engine {name}")
         self._engines[name] = engine
@@ -80,11 +84,6 @@ class Driver:
         del self._engines[name]
         del self._deadlines[name]
         self._rearm()
-
-    def receive(self, name: str, data: bytes, meta: PacketMeta) -> None:
-        now = self._clock()
-        actions = self._engines[name].receive(data, meta, now)
-        self._finish(name, actions, now)
 
     def tell(self, name: str, event: Input) -> None:
         now = self._clock()
@@ -139,3 +138,12 @@ class Driver:
         if earliest != self._armed:
             self._armed = earliest
             self._arm(earliest)
+
+
+class Driver(TimedDriver[Engine]):
+    """A TimedDriver whose engines hear packets."""
+
+    def receive(self, name: str, data: bytes, meta: PacketMeta) -> None:
+        now = self._clock()
+        actions = self._engines[name].receive(data, meta, now)
+        self._finish(name, actions, now)
