@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from kactl.keepalived_conf.lexer import BLANKS, Columns
+from kactl.keepalived_conf.lexer import BLANKS, Columns, columns_from
 
 RANDOM_MAX = 32767
 
