@@ -58,6 +58,12 @@ def test_links_and_addresses_as_iproute2_shows_them(kernel: LinuxKernel, net: Ne
     }
 
 
+def test_hosts_of_any_interface(kernel: LinuxKernel, net: Network) -> None:
+    assert kernel.links.has_host(socket.inet_aton(net.nodes[0].ipv4))
+    assert kernel.links.has_host(socket.inet_aton("127.0.0.1"))
+    assert not kernel.links.has_host(socket.inet_aton(net.nodes[1].ipv4))
+
+
 def test_addresses_come_and_go_in_one_call(kernel: LinuxKernel, net: Network) -> None:
     node = net.nodes[0]
     wanted = (

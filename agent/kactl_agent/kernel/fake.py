@@ -158,6 +158,9 @@ class FakeLinks:
         entries = self.on_link.get(address.interface, ())
         return any(e.address == address.address and e.prefix_length == address.prefix_length for e in entries)
 
+    def has_host(self, address: bytes) -> bool:
+        return any(entry.address == address for entries in self.on_link.values() for entry in entries)
+
     def forwarding(self, name: str) -> bool:
         return name in self.routers
 

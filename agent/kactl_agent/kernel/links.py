@@ -60,6 +60,9 @@ class NetlinkLinks:
         index = self._names.get(address.interface)
         return index is not None and (address.address, address.prefix_length) in self._addresses.get(index, ())
 
+    def has_host(self, address: bytes) -> bool:
+        return any(host == address for table in self._addresses.values() for host, _prefix_length in table)
+
     def forwarding(self, name: str) -> bool:
         index = self._names.get(name)
         return index is not None and self._forwarding.get(index, False)

@@ -69,6 +69,9 @@ class Links(Protocol):
     def has(self, address: VirtualAddress) -> bool:
         """Whether the address, with its prefix length, is on its interface."""
 
+    def has_host(self, address: bytes) -> bool:
+        """Whether the address is on any interface of the machine, with whatever prefix length."""
+
     def forwarding(self, name: str) -> bool:
         """Whether the interface routes IPv6 (net.ipv6.conf.IF.forwarding): the router flag of an advertisement."""
 

@@ -54,8 +54,11 @@ class VrrpMachine:
         clock: Callable[[], int],
         arm: Callable[[int | None], None],
         changed: Callable[[str, int], None],
+        uptime: Callable[[], int],
     ) -> None:
+        """`uptime` tells the ns since the machine was booted; the other callables are the driver's."""
         self._kernel = kernel
+        self._uptime = uptime
         self._watcher = watcher
         self._listener = listener
         self.actions = VrrpActions(kernel, self._socket_of, listener)
@@ -90,7 +93,7 @@ class VrrpMachine:
             self._tell_interface_state(settings)
             if settings.auth_hmac is not None and self._clock_offset is not None:
                 self.driver.tell(settings.name, ClockOffset(self._clock_offset))
-            self.driver.tell(settings.name, Startup())
+            self.driver.tell(settings.name, Startup(self._uptime()))
         self.settle()
 
     def stop(self, names: Iterable[str]) -> None:
@@ -169,6 +172,7 @@ class VrrpMachine:
             primary_address=self._primary_address(settings),
             hardware_address=link.hardware_address,
             mtu=link.mtu,
+            source_present=not settings.track_source or self._kernel.links.has_host(settings.source_address),
         )
 
     def _primary_address(self, settings: VrrpSettings) -> bytes:

@@ -83,7 +83,9 @@ class VrrpWorker:
         self._configuration = start.configuration
         self._recording = start.recording
         timer = Timer(loop, lambda: self._machine.driver.run_due())
-        self._machine = VrrpMachine(kernel, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, self._changed)
+        self._machine = VrrpMachine(
+            kernel, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, self._changed, _nanoseconds_since_boot
+        )
         self._machine.actions.keep_addresses = start.keep_addresses
         self._instances: dict[str, VrrpInstance] = {}
         self._dirty: dict[str, None] = {}
@@ -266,6 +268,10 @@ class VrrpWorker:
         except ValueError as error:
             return frames.SettingsApplied(serial, nothing, str(error))
         return frames.SettingsApplied(serial, self._apply(new))
+
+
+def _nanoseconds_since_boot() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def _wall(now: int) -> int:

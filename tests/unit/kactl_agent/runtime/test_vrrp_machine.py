@@ -34,11 +34,14 @@ class Machine:
         self.kernel.links.add_link("eth0", bytes((2, 0, 0, 0, 0, host)))
         self.kernel.links.add_address("eth0", bytes((192, 0, 2, host)), 24)
         self.now = SECOND
+        self.uptime = 86_400 * SECOND
         self.armed: int | None = None
         self.transitions: list[tuple[str, Transition]] = []
         self.reports: list[tuple[str, Report]] = []
         self.watched: dict[VrrpSocket, Callable[[], None]] = {}
-        self.machine = VrrpMachine(self.kernel, self, self, lambda: self.now, self._arm, lambda _name, _now: None)
+        self.machine = VrrpMachine(
+            self.kernel, self, self, lambda: self.now, self._arm, lambda _name, _now: None, lambda: self.uptime
+        )
         self.instances: dict[str, VrrpInstance] = {}
 
     def _arm(self, deadline: int | None) -> None:
@@ -388,6 +391,30 @@ def test_instances_with_auth_hmac_are_told_the_time() -> None:
     two.machine.set_clock_offset(1_767_225_600 * SECOND + 3600 * SECOND)
     exchange(one, two)
     assert two.state() is State.MASTER, "an hour away, what the other one signs is stale"
+
+
+def test_a_delay_counts_from_the_boot_of_the_machine() -> None:
+    node = Machine()
+    node.uptime = 20 * SECOND
+    node.start(settings(delay_after_boot=30 * SECOND))
+    node.advance(9 * SECOND)
+    assert node.state() is State.BACKUP
+    node.advance(5 * SECOND)
+    assert node.state() is State.MASTER
+
+
+def test_a_tracked_source_address_that_is_gone_is_a_fault() -> None:
+    node = Machine()
+    source = bytes((192, 0, 2, 1))
+    node.start(settings(source_address=source, track_source=True))
+    assert node.state() is State.BACKUP
+    node.kernel.links.remove_address("eth0", source)
+    node.machine.settle()
+    assert node.state() is State.FAULT
+    node.kernel.links.add_link("lo1")
+    node.kernel.links.add_address("lo1", source, 32)
+    node.machine.settle()
+    assert node.state() is State.BACKUP
 
 
 def test_reclaim() -> None:
