@@ -54,18 +54,11 @@ def test_the_first_result_decides_at_once(status: int, up: bool, init_fail: bool
 def test_fall_and_rise_count_results_in_a_row() -> None:
     """The sequence of keepalived 2.2.7 with rise 2, fall 3: 0 | 1 0 2 2 0 2 2 2 | 0 2 0 0."""
     script = started(rise=2, fall=3)
-    results: list[tuple[int, bool | None]] = [
-        (0, True),
-        *((s, None) for s in (1, 0, 2, 2, 0, 2, 2)),
-        (2, False),
-        (0, None),
-        (2, None),
-        (0, None),
-    ]
-    first, *others = [*results, (0, True)]
-    assert verdicts(script.handle_event(ScriptEnded(first[0]), 1)) == [first[1]]
-    for status, expected in others:
-        assert verdicts(run(script, status)) == ([] if expected is None else [expected])
+    statuses = (0, 1, 0, 2, 2, 0, 2, 2, 2, 0, 2, 0, 0)
+    changes = {0: True, 8: False, 12: True}  # by the number of the result
+    for number, status in enumerate(statuses):
+        actions = run(script, status) if number else script.handle_event(ScriptEnded(status), 1)
+        assert verdicts(actions) == ([changes[number]] if number in changes else [])
 
 
 @given(
