@@ -44,6 +44,14 @@ def test_a_member_that_does_not_exist_is_left_out():
     assert ("unknown-reference", 11, "repaired") in codes(document.diagnostics)
 
 
+def test_an_instance_whose_interface_cannot_be_used_names_it():
+    name = "interface-of-the-lan"  # longer than the 15 characters an interface name can have
+    text = INSTANCE.format("V", 1, 1, "").replace("eth0", name)
+    (finding,) = document_of(text).diagnostics
+    assert (finding.code, finding.place.line) == ("missing-interface", 1)
+    assert f"no usable interface (`interface {name}`)" in finding.message
+
+
 TRACKER = "vrrp_script s {\n script /x\n}\n"
 
 
@@ -144,3 +152,15 @@ def test_outcomes_count_every_statement():
         "repaired": 1,
         "carried": 1,
     }
+
+
+@pytest.mark.parametrize(("marker", "count"), [("", 7), ("${_HASH}", 1)])
+def test_a_sequence_behind_a_definition_that_may_hide_it(marker: str, count: int):
+    # keepalived 2.2.7 has all the addresses with an empty definition, and none of the sequence behind a `#`.
+    text = (
+        "$V= \\\n 10.0.0.${N} dev eth0 \\\n 10.0.1.${N} dev eth0\n$V3= \\\n ~SEQ(N,1,3) $V\n"
+        f"$E={marker}\n" + INSTANCE.format("V", 1, "9\n $E  $V3", "")
+    )
+    document = document_of(text)
+    assert not document.errors
+    assert len(document.config.vrrp_instance["V"].virtual_ipaddress) == count
