@@ -112,8 +112,10 @@ class _Line:
             taken = fault.shape.render(fault.taken)
             if taken == self._words[word]:
                 raise self._fault("invalid-value", fault)
+            shown = f"`{taken}`"
+            if isinstance(fault.shape, Text) and fault.shape.secret:
+                shown = f"the first {len(taken)}" if self._words[word].startswith(taken) else "another"
             self._words = [*self._words[:word], taken, *self._words[word + 1 :]]
-            shown = "that" if isinstance(fault.shape, Text) and fault.shape.secret else f"`{taken}`"
             text = f"{fault.message}: keepalived takes {shown}"
             self.repairs.append(Repair("repaired-value", text, self._at(word), hint=fault.hint))
             return

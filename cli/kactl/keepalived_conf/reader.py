@@ -298,17 +298,21 @@ class _Reader:
         missing = [f for f in inner.table if f.keyword.required and inner.values.get(f.attribute, []) == []]
         if not missing:
             return inner.struct()
-        said = [d for d in self.findings[first:] if d.severity is Severity.ERROR]
+        found = self.findings[first:]
+        said = [d for d in found if d.severity is Severity.ERROR]
         self.findings[first:] = said
         if said:
             return inner.struct()
         names = ", ".join(f"`{f.name}`" for f in missing)
+        reason = _why_missing(missing, directive, found)
         self._finding(
             "incomplete-block",
-            f"`{' '.join(w.text for w in directive.words)}` has no {names}: keepalived leaves it out",
+            f"`{' '.join(w.text for w in directive.words)}` has no {'usable ' * bool(reason)}{names}: "
+            "keepalived leaves it out",
             directive,
             0,
             Effect.CARRIED,
+            reason,
         )
         self._carry(outer, directive)
         return None
@@ -463,14 +467,19 @@ class _Reader:
                     self._carry(carrier, directive, inside=inside)
             return None
         self.account.mark(directive)
-        self._report_repairs(reading, directive, words)
+        self._report_repairs(reading, directive, words, carrier.table)
         return reading
 
-    def _report_repairs(self, reading: LineReading, directive: Directive, words: list[Word]) -> None:
+    def _report_repairs(
+        self, reading: LineReading, directive: Directive, words: list[Word], table: Table | None = None
+    ) -> None:
         for repair in reading.repairs:
             severity = Severity.NOTE if repair.effect is Effect.CONVERTED else Severity.WARNING
             place = _word_place(directive, words, repair.word, repair.count)
-            self.findings.append(Diagnostic(repair.code, repair.message, place, severity, repair.hint, repair.effect))
+            hint = repair.hint
+            if repair.code == "extra-words" and table is not None and words[repair.word].text in table.by_word:
+                hint = f"`{words[repair.word].text}` needs a line of its own"
+            self.findings.append(Diagnostic(repair.code, repair.message, place, severity, hint, repair.effect))
             if repair.effect is Effect.REPAIRED:
                 self.account.repaired(directive)
 
@@ -632,6 +641,18 @@ def _word_place(directive: Directive, words: list[Word], index: int, count: int)
     last = words[min(max(index + count - 1, 0), len(words) - 1)]
     length = last.column + len(last.text) - word.column + 2 * last.quoted
     return Place(directive.file, directive.line, word.column, max(length, 1))
+
+
+def _why_missing(missing: list[Field], block: Directive, found: list[Diagnostic]) -> str:
+    """What was wrong with the lines of keywords that a block is missing, "" when it has no such lines."""
+    words = {word for f in missing for word in f.spellings}
+    said = {(d.place.file, d.place.line): d.message.partition(": keepalived ")[0] for d in found}
+    reasons = [
+        f"line {child.line}: {said[child.file, child.line]}"
+        for child in block.children or ()
+        if child.keyword in words and (child.file, child.line) in said
+    ]
+    return "; ".join(reasons)
 
 
 def _forget(origin: Origin, name: str, item: str | int) -> None:

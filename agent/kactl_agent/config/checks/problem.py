@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from kactl_agent.config.diagnostics import Diagnostic, Severity
 from kactl_agent.config.document import Document, Key
+from kactl_agent.config.schema.keyword import BlockKeywords
+from kactl_agent.config.schema.shapes import or_default
 
 Path = tuple[Key, ...]
 
@@ -21,6 +23,17 @@ class Problem:
     path: Path
     diagnostic: Diagnostic
     ignored: bool = False
+
+
+def carried(block: BlockKeywords, keyword: str) -> str:
+    """The first line of a keyword that is kept as text in a block, "" without one.
+
+    What is wrong with the line has been reported when it was read: that its keyword is not set says nothing new.
+    """
+    for text in or_default(block.x_keepalived, ()):
+        if text.split(None, 1)[:1] == [keyword]:
+            return text.partition("\n")[0]
+    return ""
 
 
 @dataclass

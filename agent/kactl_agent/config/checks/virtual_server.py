@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from kactl_agent.config.checks.problem import Path, Sheet
+from kactl_agent.config.checks.problem import Path, Sheet, carried
 from kactl_agent.config.schema.shapes import or_default
 
 
@@ -45,7 +45,8 @@ def _defaults(sheet: Sheet, path: Path, name: str, server: Any) -> None:
         sheet.warning(
             path,
             "no-protocol",
-            f"virtual server {name} says no protocol: UDP is taken, as keepalived does",
+            f"virtual server {name} says no {'valid ' * bool(carried(server, 'protocol'))}protocol: UDP is taken, "
+            "as keepalived does",
             "say TCP, UDP or SCTP",
         )
     if server.fwmark is not UNSET and server.protocol is not UNSET:
@@ -54,9 +55,9 @@ def _defaults(sheet: Sheet, path: Path, name: str, server: Any) -> None:
             "fwmark-protocol",
             f"virtual server {name}: a firewall mark has no protocol; it is ignored",
         )
-    if server.lb_algo is UNSET:
+    if server.lb_algo is UNSET and not (carried(server, "lb_algo") or carried(server, "lvs_sched")):
         sheet.note(path, "no-lb-algo", f"virtual server {name} says no lb_algo: wlc is taken")
-    if server.lb_kind is UNSET:
+    if server.lb_kind is UNSET and not (carried(server, "lb_kind") or carried(server, "lvs_method")):
         sheet.note(path, "no-lb-kind", f"virtual server {name} says no lb_kind: NAT is taken")
 
 

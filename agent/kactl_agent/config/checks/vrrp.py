@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import UNSET
 
-from kactl_agent.config.checks.problem import Sheet
+from kactl_agent.config.checks.problem import Sheet, carried
 from kactl_agent.config.in_force import OWNER, SECOND, InstanceInForce
 from kactl_agent.config.schema.network import family_of
 from kactl_agent.config.schema.shapes import or_default, render_decimal
@@ -37,10 +37,11 @@ def _identity(sheet: Sheet, instance: InstanceInForce) -> None:
             "1..255, the same on all routers",
         )
     if not instance.interface.value and said.vrf is UNSET and said.unicast_src_ip is UNSET:
+        line = carried(said, "interface")
         sheet.error(
             path,
             "missing-interface",
-            f"vrrp_instance `{instance.name}` has no interface",
+            f"vrrp_instance `{instance.name}` has no " + (f"usable interface (`{line}`)" if line else "interface"),
             "or set default_interface in global_defs",
         )
     if instance.interface.value == "lo":
@@ -161,7 +162,8 @@ def _addresses(sheet: Sheet, instance: InstanceInForce) -> None:
                     f"scope, label and broadcast mean nothing for `{address}`",
                     "they are IPv4's",
                 )
-    if not addresses and (_strict(instance) or not or_default(said.no_virtual_ipaddress, False)):
+    none_meant = or_default(said.no_virtual_ipaddress, False) and not _strict(instance)
+    if not addresses and not none_meant and not carried(said, "virtual_ipaddress"):
         needed = instance.version.value == 3 or _strict(instance)
         need = "at least one is required" if needed else "one would be sensible"
         text = f"`{instance.name}` has no virtual_ipaddress: {need}"

@@ -347,6 +347,10 @@ class Number(str):
     __slots__ = ()
 
 
+def _article(what: str) -> str:
+    return "" if what[:1].isdigit() else "an " if what[:1] in "aeiou" else "a "
+
+
 @dataclass(frozen=True)
 class Text(Scalar[str]):
     """Any one word. `cut` is the length keepalived cuts it to (silently or not); `pattern` is what it must match in full."""
@@ -362,7 +366,7 @@ class Text(Scalar[str]):
         if not text:
             raise ValueFault(f"an empty {self.what}")
         if self.pattern and not re.fullmatch(self.pattern, text):
-            raise ValueFault(f"`{text}` is not a {self.what}")
+            raise ValueFault(f"`{text}` is not {_article(self.what)}{self.what}")
         if self.cut is not None and len(text.encode()) > self.cut:
             shown = "the text" if self.secret else f"`{text}`"
             raise ValueFault(

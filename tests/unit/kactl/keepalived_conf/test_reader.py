@@ -183,6 +183,23 @@ def test_a_block_without_a_usable_header_is_carried():
     assert codes(reading.document.diagnostics) == [("invalid-header", 1, "carried"), ("invalid-header", 4, "carried")]
 
 
+def test_a_second_keyword_on_a_line_has_a_hint():
+    # keepalived 2.2.7 takes `path /x` and says nothing about the rest
+    check = "virtual_server 10.0.0.9 80 {\n protocol TCP\n real_server 10.0.0.1 80 {\n HTTP_GET {\n"
+    reading = read(check + "url { path /x status_code 200 }\n}\n}\n}\n")
+    (finding,) = reading.document.diagnostics
+    assert (finding.code, finding.hint) == ("extra-words", "`status_code` needs a line of its own")
+
+
+def test_an_incomplete_block_says_which_line_is_to_blame():
+    reading = read("vrrp_instance V {\n interface eth0\n virtual_router_id ID\n mcast_src_ip x\n}\n")
+    (finding,) = reading.document.diagnostics
+    assert (finding.code, finding.place.line) == ("incomplete-block", 1)
+    assert "no usable `virtual_router_id`" in finding.message
+    assert finding.hint.startswith("line 3: `ID` is not a whole number")
+    assert "line 4" not in finding.hint
+
+
 def test_an_incomplete_block_is_carried_as_a_whole():
     reading = read("vrrp_script s {\n interval 2 # fast\n}\nglobal_defs {\n}\n")
     assert reading.document.config.vrrp_script is UNSET

@@ -54,6 +54,20 @@ vrrp_instance:
     unicast_peer: [192.0.2.8, 192.0.2.9]
     virtual_ipaddress: [192.0.2.3]
 """,
+    # What was carried has its finding already, of the conversion that carried it.
+    "what is missing stands in x-keepalived": """
+vrrp_instance:
+  A:
+    interface: eth0
+    virtual_router_id: 1
+    x-keepalived: ["virtual_ipaddress {\\n  vip.example.org\\n}"]
+virtual_server:
+  - address: 192.0.2.1
+    port: 80
+    protocol: TCP
+    real_server: [{address: 192.0.2.2, port: 80}]
+    x-keepalived: [lb_algo roundrobin, lvs_method FNAT]
+""",
     # (A) VRRPv2 advertisement interval 0.500000s must be an integer. rounding
     "advert_int of version 2": """
 vrrp_instance:
