@@ -12,9 +12,12 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from kactl_agent.kernel.ports import AddressFailure, InterfaceAddress, Link, Links
+from kactl_agent.kernel.ports import AddressFailure, InterfaceAddress, Link, Links, RoutingFailure
+from kactl_agent.kernel.routes import RouteOperation
+from kactl_agent.kernel.rules import RuleOperation
 from kactl_agent.vrrp.actions import PacketMeta
 from kactl_agent.vrrp.auth_header import PROTOCOL_AH, ipv4_header
+from kactl_agent.vrrp.routing import VirtualRoute, VirtualRule, same_route, same_rule
 from kactl_agent.vrrp.settings import Family, VirtualAddress
 
 _UP = 0x1 | 0x40  # IFF_UP, IFF_RUNNING
@@ -223,6 +226,84 @@ class FakeAddresses:
     def prepare(self, addresses: Collection[VirtualAddress], links: Links) -> None: ...
 
 
+class FakeRouting:
+    """Routes and rules, in the order they were added. `lose_route` and `lose_rule` are what somebody else does."""
+
+    def __init__(self, kernel: FakeKernel) -> None:
+        self._kernel = kernel
+        self.routes: list[VirtualRoute] = []
+        self.rules: list[VirtualRule] = []
+        self._changed = False
+        self._readiness = _Readiness()
+
+    def fileno(self) -> int:
+        return self._readiness.fileno()
+
+    def close(self) -> None:
+        self._readiness.close()
+
+    def drain(self) -> bool:
+        changed, self._changed = self._changed, False
+        self._readiness.clear()
+        return changed
+
+    def _notify(self) -> None:
+        self._changed = True
+        self._readiness.set()
+
+    def lose_route(self, route: VirtualRoute) -> None:
+        self.routes.remove(same_route(route))
+        self._notify()
+
+    def lose_rule(self, rule: VirtualRule) -> None:
+        self.rules.remove(same_rule(rule))
+        self._notify()
+
+    def has_route(self, route: VirtualRoute, links: Links) -> bool:
+        del links
+        return same_route(route) in self.routes
+
+    def has_rule(self, rule: VirtualRule) -> bool:
+        return same_rule(rule) in self.rules
+
+    def prepare(self, items: Collection[VirtualRoute | VirtualRule], links: Links) -> None: ...
+
+    def apply(self, operations: Sequence[RouteOperation | RuleOperation], links: Links) -> Sequence[RoutingFailure]:
+        failures = []
+        for operation in operations:
+            what = "route" if isinstance(operation, RouteOperation) else "rule"
+            item = operation.route if isinstance(operation, RouteOperation) else operation.rule
+            self._kernel.log.append((f"remove {what}" if operation.remove else f"add {what}", "", item.destination))
+            if operation.remove:
+                self._remove(operation)
+                continue
+            missing = [name for name in item.interfaces if what == "route" and links.link(name) is None]
+            try:
+                self._kernel.fail_if_told(what)
+            except OSError as error:
+                failures.append(RoutingFailure(item, str(error)))
+                continue
+            if missing:
+                failures.append(RoutingFailure(item, f"there is no interface {missing[0]}"))
+            else:
+                self._add(operation)
+        return failures
+
+    def _add(self, operation: RouteOperation | RuleOperation) -> None:
+        if isinstance(operation, RouteOperation):
+            if same_route(operation.route) not in self.routes:
+                self.routes.append(same_route(operation.route))
+        elif same_rule(operation.rule) not in self.rules:
+            self.rules.append(same_rule(operation.rule))
+
+    def _remove(self, operation: RouteOperation | RuleOperation) -> None:
+        with contextlib.suppress(ValueError):
+            if isinstance(operation, RouteOperation):
+                self.routes.remove(same_route(operation.route))
+            else:
+                self.rules.remove(same_rule(operation.rule))
+
+
 class FakeFrameSocket:
     def __init__(self, kernel: FakeKernel) -> None:
         self._kernel = kernel
@@ -251,7 +332,7 @@ class FakeVrrpSockets:
 
 class FakeKernel:
     """One machine. `log` has everything done to it, in order: (what, interface, bytes). `failing` names operations
-    (open, send, add, frames) that raise OSError until they are taken out again."""
+    (open, send, add, route, rule, frames) that raise OSError until they are taken out again."""
 
     def __init__(self, lan: FakeLan | None = None) -> None:
         self.lan = lan
@@ -259,6 +340,7 @@ class FakeKernel:
         self.failing: set[str] = set()
         self.links = FakeLinks()
         self.addresses = FakeAddresses(self)
+        self.routing = FakeRouting(self)
         self.vrrp_sockets = FakeVrrpSockets(self)
         self.frames = FakeFrameSocket(self)
 
@@ -268,3 +350,4 @@ class FakeKernel:
 
     def close(self) -> None:
         self.links.close()
+        self.routing.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kactl_agent.kernel.addresses import NetlinkAddresses
 from kactl_agent.kernel.frames import PacketFrameSocket
 from kactl_agent.kernel.links import NetlinkLinks
+from kactl_agent.kernel.routing import NetlinkRouting
 from kactl_agent.kernel.vrrp_sockets import RawVrrpSockets
 
 
@@ -14,10 +15,12 @@ class LinuxKernel:
     def __init__(self) -> None:
         self.links = NetlinkLinks()
         self.addresses = NetlinkAddresses()
+        self.routing = NetlinkRouting()
         self.vrrp_sockets = RawVrrpSockets()
         self.frames = PacketFrameSocket()
 
     def close(self) -> None:
         self.links.close()
         self.addresses.close()
+        self.routing.close()
         self.frames.close()

@@ -6,12 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from kactl_agent.vrrp.actions import PacketMeta
+from kactl_agent.vrrp.routing import VirtualRoute, VirtualRule
 from kactl_agent.vrrp.settings import Family, VirtualAddress
+
+if TYPE_CHECKING:
+    from kactl_agent.kernel.routes import RouteOperation
+    from kactl_agent.kernel.rules import RuleOperation
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -23,6 +28,7 @@ class Link(msgspec.Struct, frozen=True):
     mtu: int
     hardware_address: bytes
     hardware_type: int  # ARPHRD_*: 1 is Ethernet
+    vrf_table: int = 0  # routing table of a VRF interface
 
     @property
     def up(self) -> bool:
@@ -50,6 +56,18 @@ class AddressFailure(msgspec.Struct, frozen=True):
 
     address: VirtualAddress
     reason: str
+
+
+class RoutingFailure(msgspec.Struct, frozen=True):
+    """The kernel refused one route or rule."""
+
+    item: VirtualRoute | VirtualRule
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """For an operator: the item as the configuration says it."""
+        return f"{'route' if isinstance(self.item, VirtualRoute) else 'rule'} `{self.item.text}`: {self.reason}"
 
 
 class Links(Protocol):
@@ -88,6 +106,30 @@ class Addresses(Protocol):
 
     def prepare(self, addresses: Collection[VirtualAddress], links: Links) -> None:
         """Make ready what `apply` will need for these addresses, so that a transition does not wait for it."""
+
+    def close(self) -> None: ...
+
+
+class Routing(Protocol):
+    """Routes and policy rules: what is there of ours, and changes, all of a call in one go."""
+
+    def fileno(self) -> int:
+        """Readable when `drain` has something to take in."""
+
+    def drain(self) -> bool:
+        """Take in, without blocking, what the kernel has reported. Returns whether any of ours may be gone."""
+
+    def has_route(self, route: VirtualRoute, links: Links) -> bool:
+        """Whether the very route is there."""
+
+    def has_rule(self, rule: VirtualRule) -> bool:
+        """Whether the very rule is there."""
+
+    def apply(self, operations: Sequence[RouteOperation | RuleOperation], links: Links) -> Sequence[RoutingFailure]:
+        """Carry the operations out in their order. What is already as wanted is no failure."""
+
+    def prepare(self, items: Collection[VirtualRoute | VirtualRule], links: Links) -> None:
+        """Make ready what `apply` will need for these, and watch over them from now on."""
 
     def close(self) -> None: ...
 
@@ -135,6 +177,9 @@ class Kernel(Protocol):
 
     @property
     def addresses(self) -> Addresses: ...
+
+    @property
+    def routing(self) -> Routing: ...
 
     @property
     def vrrp_sockets(self) -> VrrpSockets: ...

@@ -46,6 +46,10 @@ AF_INET6 = 10
 IFLA_ADDRESS = 1
 IFLA_IFNAME = 3
 IFLA_MTU = 4
+IFLA_LINKINFO = 18
+IFLA_INFO_KIND = 1
+IFLA_INFO_DATA = 2
+IFLA_VRF_TABLE = 1
 
 IFA_ADDRESS = 1
 IFA_LOCAL = 2
@@ -71,7 +75,7 @@ _IFINFOMSG = struct.Struct("=BxHiII")  # family, type, index, flags, change
 _IFADDRMSG = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
 _ATTRIBUTE = struct.Struct("=HH")
 _ATTRIBUTE_TYPE = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
-_HEADER_SIZE = _HEADER.size
+HEADER_SIZE = _HEADER.size
 _I32 = struct.Struct("=i")
 _U32 = struct.Struct("=I")
 
@@ -100,11 +104,11 @@ def align(length: int) -> int:
 def messages(data: bytes) -> Iterator[Message]:
     """The messages of one datagram. A truncated tail ends the iteration."""
     offset = 0
-    while offset + _HEADER_SIZE <= len(data):
+    while offset + HEADER_SIZE <= len(data):
         length, kind, flags, sequence, _port = _HEADER.unpack_from(data, offset)
-        if length < _HEADER_SIZE or offset + length > len(data):
+        if length < HEADER_SIZE or offset + length > len(data):
             return
-        yield Message(kind, flags, sequence, data[offset + _HEADER_SIZE : offset + length])
+        yield Message(kind, flags, sequence, data[offset + HEADER_SIZE : offset + length])
         offset += align(length)
 
 
@@ -126,7 +130,7 @@ def encode_attribute(kind: int, value: bytes) -> bytes:
 
 
 def encode_message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
-    return _HEADER.pack(_HEADER_SIZE + len(body), kind, flags, sequence, 0) + body
+    return _HEADER.pack(HEADER_SIZE + len(body), kind, flags, sequence, 0) + body
 
 
 def encode_dump(kind: int, sequence: int, family: int = AF_UNSPEC) -> bytes:
@@ -173,14 +177,14 @@ def align_message(message: bytes) -> bytes:
 def acknowledged(message: bytes, sequence: int) -> bytes:
     """The message with this sequence number and NLM_F_ACK: errors are always answered, success only then."""
     length, kind, flags, _sequence, port = _HEADER.unpack_from(message)
-    return _HEADER.pack(length, kind, flags | NLM_F_ACK, sequence, port) + message[_HEADER_SIZE:]
+    return _HEADER.pack(length, kind, flags | NLM_F_ACK, sequence, port) + message[HEADER_SIZE:]
 
 
 def decode_failure(body: bytes) -> Failure:
     """The body of an NLMSG_ERROR."""
     (negative,) = _I32.unpack_from(body)
     _length, kind, flags, sequence, _port = _HEADER.unpack_from(body, 4)
-    return Failure(-negative, Message(kind, flags, sequence, body[4 + _HEADER_SIZE :]))
+    return Failure(-negative, Message(kind, flags, sequence, body[4 + HEADER_SIZE :]))
 
 
 def decode_link(body: bytes) -> Link | None:
@@ -196,7 +200,17 @@ def decode_link(body: bytes) -> Link | None:
         mtu=_U32.unpack(found[IFLA_MTU])[0] if len(found.get(IFLA_MTU, b"")) == 4 else 0,
         hardware_address=found.get(IFLA_ADDRESS, b""),
         hardware_type=hardware_type,
+        vrf_table=_vrf_table(found.get(IFLA_LINKINFO, b"")),
     )
+
+
+def _vrf_table(info: bytes) -> int:
+    """The routing table of a VRF, 0 for an interface of another kind."""
+    found = attributes(info, 0)
+    if found.get(IFLA_INFO_KIND, b"").rstrip(b"\0") != b"vrf":
+        return 0
+    table = attributes(found.get(IFLA_INFO_DATA, b""), 0).get(IFLA_VRF_TABLE, b"")
+    return int(_U32.unpack(table)[0]) if len(table) == 4 else 0
 
 
 def decode_address(body: bytes) -> InterfaceAddress | None:

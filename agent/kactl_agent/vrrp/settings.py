@@ -10,14 +10,12 @@ from enum import Enum
 
 import msgspec
 
+from kactl_agent.vrrp.family import Family as Family
+from kactl_agent.vrrp.routing import VirtualRoute, VirtualRule
+
 SECOND = 1_000_000_000
 CENTISECOND = 10_000_000
 MICROSECOND = 1_000
-
-
-class Family(Enum):
-    IPV4 = "ipv4"
-    IPV6 = "ipv6"
 
 
 class ChecksumForm(Enum):
@@ -107,6 +105,8 @@ class VrrpSettings(msgspec.Struct, frozen=True, kw_only=True):
     preempt_delay: int = 0
     start_as_master: bool = False  # state MASTER
     addresses: tuple[VirtualAddress, ...] = ()
+    routes: tuple[VirtualRoute, ...] = ()
+    rules: tuple[VirtualRule, ...] = ()
     source_address: bytes = b""  # b"": the interface's primary address (mcast_src_ip, unicast_src_ip)
     multicast_group: bytes = b""  # 224.0.0.18 or ff02::12, unless configured
     unicast_peers: tuple[bytes, ...] = ()
