@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kactl_agent.vrrp.actions import (
@@ -67,8 +68,22 @@ EVENTS = st.sampled_from(
 PACKETS = st.tuples(
     st.sampled_from([0, 1, 50, 100, 150, 255]), st.sampled_from([PEER, PEER_LOW, LOCAL]), st.sampled_from([1, 2])
 )
+CHANGES = st.sampled_from(
+    [
+        {"priority": 50},
+        {"priority": 255},
+        {"preempt": False},
+        {"addresses": (VIP, VirtualAddress(packed("192.0.2.101"), 24, "eth0"))},
+        {"addresses": (VIP,)},
+        {"advert_interval": 2 * SECOND},
+        {"down_timer_adverts": 2},
+        {"preempt_delay": SECOND},
+        {"gratuitous": GratuitousSettings(refresh=SECOND)},
+    ]
+)
 STIMULI = st.lists(
-    st.tuples(st.integers(0, 5 * SECOND), st.one_of(EVENTS, PACKETS, st.none(), st.binary(max_size=24))), max_size=40
+    st.tuples(st.integers(0, 5 * SECOND), st.one_of(EVENTS, PACKETS, CHANGES, st.none(), st.binary(max_size=24))),
+    max_size=40,
 )
 
 
@@ -108,7 +123,9 @@ def test_invariants_and_replay(configured: VrrpSettings, stimuli: list[tuple[int
             check(engine.handle_timer(now))
             assert (engine.deadline() or now + 1) > now  # time goes on: no timer is left due
         now = end
-        if stimulus is None:
+        if isinstance(stimulus, dict):
+            check(engine.reconfigure(msgspec.structs.replace(engine.instance.settings, **stimulus), now))
+        elif stimulus is None:
             check(engine.handle_timer(now))
         elif isinstance(stimulus, tuple):
             priority, source, factor = stimulus

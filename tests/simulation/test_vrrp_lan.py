@@ -21,6 +21,7 @@ from support.vrrp_world import Node, World
 
 MILLISECOND = SECOND // 1000
 HOUR = 3600 * SECOND
+EXTRA = VirtualAddress(packed("192.0.2.101"), 24, "eth0", advertised=False)
 HMAC = HmacSettings(keys=(HmacKey(1, bytes(range(32))),), active_key=1, time_window=5)
 
 
@@ -71,7 +72,7 @@ def disturb(world: World) -> None:
     """One thing that goes wrong, or right again."""
     random = world.random
     node = random.choice(world.nodes)
-    match random.randrange(8):
+    match random.randrange(9):
         case 0:
             (world.kill if random.random() < 0.5 else world.power_off)(node)
         case 1:
@@ -93,6 +94,14 @@ def disturb(world: World) -> None:
             pass
         case 7:
             world.step_clock(node, random.choice([-HOUR, HOUR]))
+        case 8:
+            addresses = node.settings.addresses
+            world.reload(
+                node,
+                priority=random.choice([1, 100, 200, 255]),
+                preempt=random.random() < 0.8,
+                addresses=addresses[:1] if len(addresses) > 1 else (*addresses, EXTRA),
+            )
     world.disturbed()
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import heapq
 from random import Random
+from typing import Any
 
+import msgspec
 from kactl_agent.vrrp.actions import (
     Action,
     AddAddresses,
@@ -88,6 +90,11 @@ class World:
         node.up = up
         if node.engine:
             self.tell(node, node.interface())
+
+    def reload(self, node: Node, **changes: Any) -> None:
+        if node.engine:
+            node.settings = msgspec.structs.replace(node.settings, **changes)
+            self._apply(node, node.engine.reconfigure(node.settings, self.now))
 
     def step_clock(self, node: Node, step: int) -> None:
         """Its wall clock is `step` ns further off than usual; 0 puts it right again."""

@@ -35,6 +35,7 @@ class Event(Enum):
     ADDRESS_LOST = "address_lost"
     SEQUENCE_EXHAUSTED = "sequence_exhausted"  # auth_type AH has no number left for another advert
     PRIORITY_CHANGED = "priority_changed"
+    RECONFIGURED = "reconfigured"  # other settings; a backup has to wait another time for its master
 
 
 class Step(Enum):
@@ -134,6 +135,7 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_INIT, Event.ADDRESS_LOST): Row(_INIT, (), _NOT_STARTED),
     (_INIT, Event.PRIORITY_CHANGED): Row(_INIT, (), "remembered for Startup"),
     (_INIT, Event.SEQUENCE_EXHAUSTED): Row(_INIT, (), _NOT_STARTED),
+    (_INIT, Event.RECONFIGURED): Row(_INIT, (), "remembered for Startup"),
     (_INIT, Event.ADVERT_RIVAL_OWNER): Row(_INIT, (), _NOT_STARTED),
     (_INIT, Event.TIMER_EXPIRED): Row(_INIT, (), _NOT_STARTED),
     # Backup
@@ -177,6 +179,9 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_BACKUP, Event.SEQUENCE_EXHAUSTED): Row(_BACKUP, (), "a backup sends nothing; the numbers start anew with MASTER"),
     (_BACKUP, Event.ADVERT_RIVAL_OWNER): Row(_BACKUP, (), _MASTERS_ONLY),
     (_BACKUP, Event.TIMER_EXPIRED): Row(_BACKUP, (), _MASTERS_ONLY),
+    (_BACKUP, Event.RECONFIGURED): Row(
+        _BACKUP, (Step.START_DOWN_TIMER,), "the whole new Master_Down_Interval: the master may not know of it yet"
+    ),
     # Master (Active)
     (_MASTER, Event.STARTUP): Row(_MASTER, (), _STARTED),
     (_MASTER, Event.STARTUP_OWNER): Row(_MASTER, (), _STARTED),
@@ -226,6 +231,11 @@ TABLE: dict[tuple[State, Event], Row] = {
         (*_LEAVE_MASTER, *_STAND_BY, Step.START_DOWN_TIMER),
         "keepalived timer_expired_backup; no priority 0, which would take the new master's place from it",
     ),
+    (_MASTER, Event.RECONFIGURED): Row(
+        _MASTER,
+        (Step.SEND_ADVERT, Step.START_ADVER_TIMER),
+        "keepalived: masters advertise at a reload; with a longer interval, before the backups stop waiting",
+    ),
     # Fault
     (_FAULT, Event.STARTUP): Row(_FAULT, (), _STARTED),
     (_FAULT, Event.STARTUP_OWNER): Row(_FAULT, (), _STARTED),
@@ -254,5 +264,6 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_FAULT, Event.PRIORITY_CHANGED): Row(_FAULT, (), "remembered for the recovery"),
     (_FAULT, Event.SEQUENCE_EXHAUSTED): Row(_FAULT, (), "nothing is sent in FAULT"),
     (_FAULT, Event.ADVERT_RIVAL_OWNER): Row(_FAULT, (), _FAULT_IS_DEAF),
+    (_FAULT, Event.RECONFIGURED): Row(_FAULT, (), "remembered for the recovery"),
     (_FAULT, Event.TIMER_EXPIRED): Row(_FAULT, (), _MASTERS_ONLY),
 }

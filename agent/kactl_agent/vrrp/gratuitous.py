@@ -87,6 +87,14 @@ class GratuitousSchedule:
     """When the addresses of one instance are announced. All times are ns of the same clock."""
 
     def __init__(self, settings: GratuitousSettings, addresses: Iterable[VirtualAddress]) -> None:
+        self._configure(settings, addresses)
+        self._started = False
+        self._second: int | None = None
+        self._refresh: int | None = None
+        self._second_after_lower: int | None = None
+        self._second_of_added: tuple[int, tuple[VirtualAddress, ...]] | None = None
+
+    def _configure(self, settings: GratuitousSettings, addresses: Iterable[VirtualAddress]) -> None:
         self._settings = settings
         self._unpaced: list[VirtualAddress] = []
         self._paced: list[tuple[_Lane, list[VirtualAddress]]] = []
@@ -102,13 +110,23 @@ class GratuitousSchedule:
                 lanes[key] = (_Lane(gap), [])
                 self._paced.append(lanes[key])
             lanes[key][1].append(address)
-        self._second: int | None = None
-        self._refresh: int | None = None
-        self._second_after_lower: int | None = None
+
+    def reconfigure(self, settings: GratuitousSettings, addresses: Iterable[VirtualAddress], now: int) -> None:
+        """Other settings and addresses from now on. What is scheduled stays, but for a refresh of another period."""
+        if settings.refresh != self._settings.refresh and self._started:
+            self._refresh = now + settings.refresh if settings.refresh else None
+        self._configure(settings, addresses)
+
+    def added(self, addresses: tuple[VirtualAddress, ...], now: int) -> list[Announce]:
+        """A MASTER has got these addresses on top: a burst for them, and a second one after the delay."""
+        if self._settings.delay:
+            self._second_of_added = (now + self._settings.delay, addresses)
+        return self._burst(self._settings.repeat, now, addresses)
 
     def start(self, now: int) -> list[Announce]:
         """The instance became MASTER: the first burst; the second one and the refresh are scheduled."""
         settings = self._settings
+        self._started = True
         self._second = now + settings.delay if settings.delay else None
         self._refresh = now + settings.delay + settings.refresh if settings.refresh else None
         return self._burst(settings.repeat, now)
@@ -124,13 +142,16 @@ class GratuitousSchedule:
 
     def stop(self) -> None:
         """The instance is no longer MASTER."""
-        self._second = self._refresh = self._second_after_lower = None
+        self._started = False
+        self._second = self._refresh = self._second_after_lower = self._second_of_added = None
         for lane, _ in self._paced:
             lane.waiting.clear()
 
     def deadline(self) -> int | None:
         """When `due` has something to say next, None when nothing is scheduled."""
         times = [t for t in (self._second, self._refresh, self._second_after_lower) if t is not None]
+        if self._second_of_added is not None:
+            times.append(self._second_of_added[0])
         times += [lane.next for lane, _ in self._paced if lane.waiting]
         return min(times, default=None)
 
@@ -144,16 +165,24 @@ class GratuitousSchedule:
         if self._second_after_lower is not None and self._second_after_lower <= now:
             self._second_after_lower = None
             actions += self._burst(settings.lower_priority_repeat, now)
+        if self._second_of_added is not None and self._second_of_added[0] <= now:
+            addresses, self._second_of_added = self._second_of_added[1], None
+            actions += self._burst(settings.repeat, now, addresses)
         if self._refresh is not None and self._refresh <= now:
             self._refresh = max(self._refresh, now - settings.refresh + 1) + settings.refresh
             actions += self._burst(settings.refresh_repeat, now)
         return actions + self._paced_due(now)
 
-    def _burst(self, repeat: int, now: int) -> list[Announce]:
-        actions = [Announce(tuple(self._unpaced), repeat)] if self._unpaced else []
+    def _burst(self, repeat: int, now: int, only: tuple[VirtualAddress, ...] = ()) -> list[Announce]:
+        """A burst for all addresses, or for some."""
+        unpaced = tuple(address for address in self._unpaced if not only or address in only)
+        actions = [Announce(unpaced, repeat)] if unpaced else []
         for lane, addresses in self._paced:
-            # A new burst takes the place of what is left of an older one: the queue stays bounded.
-            lane.waiting = deque(addresses * repeat)
+            if only:
+                lane.waiting.extend([address for address in addresses if address in only] * repeat)
+            else:
+                # A new burst takes the place of what is left of an older one: the queue stays bounded.
+                lane.waiting = deque(addresses * repeat)
             lane.next = max(lane.next, now)
         return actions + self._paced_due(now)
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from kactl_agent.vrrp.actions import (
     Action,
     ActionFailed,
+    AddAddresses,
     AddressLost,
     ClockOffset,
     Input,
     InterfaceState,
     PacketMeta,
     PriorityContribution,
+    RemoveAddresses,
     Report,
     Shutdown,
     Startup,
@@ -22,22 +24,17 @@ from kactl_agent.vrrp.actions import (
     TrackerFault,
     TrackerPending,
 )
+from kactl_agent.vrrp.faults import OWN_FAULTS, own_faults
 from kactl_agent.vrrp.fsm import Event
 from kactl_agent.vrrp.machine import Occasion, StateMachine
 from kactl_agent.vrrp.packet import Advert, Reason, RemoteProtocolError, text_of
+from kactl_agent.vrrp.pairing import address_changes, identity, place_of
 from kactl_agent.vrrp.priority import OWNER, RESIGNING, effective_priority
 from kactl_agent.vrrp.reception import REMARKS, Reception
 from kactl_agent.vrrp.rivalry import Rival
 from kactl_agent.vrrp.settings import OldUnicastChecksum, VrrpSettings
 from kactl_agent.vrrp.snapshot import InstanceSnapshot
 from kactl_agent.vrrp.timers import master_down_interval
-
-INTERFACE_MISSING = "interface_missing"
-INTERFACE_DOWN = "interface_down"
-NO_SOURCE_ADDRESS = "no_source_address"
-CLOCK_UNKNOWN = "clock_unknown"
-NO_UNICAST_PEER = "unicast_fault_no_peer"
-SOURCE_ADDRESS_MISSING = "source_address_missing"
 
 
 def _fault_text(event: TrackerFault) -> str:
@@ -49,18 +46,16 @@ class VrrpInstance(StateMachine):
 
     def __init__(self, settings: VrrpSettings) -> None:
         super().__init__(settings)
-        self._preempt = settings.preempt or self._owner  # RFC 9568 6.1: the owner always preempts
-        self._reception = Reception(settings, self._header, self._authenticator)
+        self._configure_reception(settings)
         self._statistics |= dict.fromkeys(REMARKS, 0)
-        self._faults: dict[str, str] = {INTERFACE_MISSING: f"interface {settings.interface} does not exist"}
-        if settings.auth_hmac is not None:  # without the time it could neither sign nor verify
-            self._faults[CLOCK_UNKNOWN] = "the wall clock, which auth_hmac needs, is not known yet"
-        if settings.unicast_fault_no_peer and not settings.unicast_peers:
-            self._faults[NO_UNICAST_PEER] = "unicast is configured without a peer"
-        self._checksum_decided = settings.old_unicast_checksum is not OldUnicastChecksum.AUTO
-        self._contributions: dict[str, int] = {}
+        self._faults = self._own_faults()
         self._pending: dict[str, None] = {}  # trackers that Startup waits for
         self._startup_waits = False
+
+    def _configure_reception(self, settings: VrrpSettings) -> None:
+        self._preempt = settings.preempt or self._owner  # RFC 9568 6.1: the owner always preempts
+        self._reception = Reception(settings, self._header, self._authenticator)
+        self._checksum_decided = settings.old_unicast_checksum is not OldUnicastChecksum.AUTO
 
     # -- what the driver calls -----------------------------------------------------------------------------------------
 
@@ -87,7 +82,7 @@ class VrrpInstance(StateMachine):
             return []
         try:
             advert, remarks, old_checksum = self._reception.check(
-                data, meta, now + self._clock_offset, compare_addresses=self._compares_addresses(meta.source)
+                data, meta, self._wall(now), compare_addresses=self._compares_addresses(meta.source)
             )
         except RemoteProtocolError as error:
             statistics[error.reason.value] += 1
@@ -140,8 +135,7 @@ class VrrpInstance(StateMachine):
                 return self._advance(Event.SHUTDOWN, Occasion(now), "shutdown", "orderly stop")
             case ClockOffset():
                 self._clock_offset = event.nanoseconds
-                others = {name: text for name, text in self._faults.items() if name != CLOCK_UNKNOWN}
-                return self._faults_changed(others, now)
+                return self._reconsider_faults(now)
             case AddressLost():
                 return self._address_lost(event, now)
             case PriorityContribution():
@@ -158,6 +152,42 @@ class VrrpInstance(StateMachine):
                     f"action_failed_{event.action}", f"{event.action} could not be carried out: {event.reason}", "error"
                 )
         raise TypeError(f"{type(event).__name__} is no input of a VRRP instance")
+
+    def reconfigure(self, settings: VrrpSettings, now: int) -> list[Action]:
+        """Go on with other settings of the same virtual router, after a reload.
+
+        State, timers, statistics, the master and all sequence numbers stay. A MASTER advertises at once, and adds,
+        removes and announces what differs. Trackers that are gone have to be taken back by their own inputs, and the
+        time has to be known (ClockOffset) where auth_hmac is new. Raises ValueError for another virtual router's.
+        """
+        old = self._settings
+        if identity(settings) != identity(old):
+            raise ValueError(f"{settings.name} is another virtual router than {old.name}")
+        actions = self._notice_silence(now)
+        gone, added = address_changes(old.addresses, settings.addresses)
+        was_master, priority, waited_for = self._state is State.MASTER, self._priority, self._master_timing()
+        if was_master and gone:
+            actions.append(RemoveAddresses(gone))
+        self._adopt(settings, now)
+        self._configure_reception(settings)
+        if self._interface is not None:
+            self._source = settings.source_address or self._interface.primary_address
+        actions += self._reconsider_faults(now)
+        if self._state is State.BACKUP and self._down_timer is not None:
+            if self._master_timing() != waited_for:
+                actions += self._advance(Event.RECONFIGURED, Occasion(now))
+            elif self._priority != priority:
+                actions += self._advance(Event.PRIORITY_CHANGED, Occasion(now, old_priority=priority))
+        elif was_master and self._state is State.MASTER:
+            actions += self._advance(Event.RECONFIGURED, Occasion(now))
+            if added:
+                actions += [AddAddresses(added), *self._gratuitous.added(added, now)]
+        return actions
+
+    def _master_timing(self) -> tuple[int, ...]:
+        """What the wait for a master depends on, besides the priority."""
+        settings = self._settings
+        return settings.version, self._master_adver_interval, settings.down_timer_adverts
 
     def deadline(self) -> int | None:
         """When `handle_timer` is to be called next; None when no timer runs."""
@@ -270,23 +300,16 @@ class VrrpInstance(StateMachine):
         return self._advance(Event.STARTUP, Occasion(now), "startup", "started")
 
     def _interface_changed(self, interface: InterfaceState, now: int) -> list[Action]:
-        settings = self._settings
         self._interface = interface
-        faults = {}
-        if not interface.exists:
-            faults[INTERFACE_MISSING] = f"interface {settings.interface} does not exist"
-        elif not interface.up:
-            faults[INTERFACE_DOWN] = f"interface {settings.interface} is down"
-        source = settings.source_address or interface.primary_address
-        if not source:
-            faults[NO_SOURCE_ADDRESS] = f"interface {settings.interface} has no address to send adverts from"
-        elif settings.track_source and settings.source_address and not interface.source_present:
-            faults[SOURCE_ADDRESS_MISSING] = f"the source address, {text_of(source)}, is not on this machine"
-        self._source = source
-        own = {INTERFACE_MISSING, INTERFACE_DOWN, NO_SOURCE_ADDRESS, SOURCE_ADDRESS_MISSING}
-        return self._faults_changed(
-            faults | {name: text for name, text in self._faults.items() if name not in own}, now
-        )
+        self._source = self._settings.source_address or interface.primary_address
+        return self._reconsider_faults(now)
+
+    def _reconsider_faults(self, now: int) -> list[Action]:
+        others = {name: text for name, text in self._faults.items() if name not in OWN_FAULTS}
+        return self._faults_changed(self._own_faults() | others, now)
+
+    def _own_faults(self) -> dict[str, str]:
+        return own_faults(self._settings, self._interface, clock_known=self._clock_offset is not None)
 
     def _faults_changed(self, faults: dict[str, str], now: int) -> list[Action]:
         before, self._faults = self._faults, faults
@@ -301,8 +324,9 @@ class VrrpInstance(StateMachine):
         return []
 
     def _address_lost(self, event: AddressLost, now: int) -> list[Action]:
-        address = event.address
-        if not address.tracked or address not in self._settings.addresses:
+        place = place_of(event.address)
+        address = next((a for a in self._settings.addresses if place_of(a) == place), None)
+        if address is None or not address.tracked:
             return []
         detail = f"{text_of(address.address)} was removed from {address.interface} by something else"
         return self._advance(Event.ADDRESS_LOST, Occasion(now), "address_lost", detail)

@@ -23,7 +23,7 @@ from kactl_agent.vrrp.auth_hmac import Authenticator
 from kactl_agent.vrrp.fsm import TABLE, Event, Step
 from kactl_agent.vrrp.gratuitous import GratuitousSchedule
 from kactl_agent.vrrp.packet import Advert, Reason, text_of
-from kactl_agent.vrrp.priority import HIGHEST, OWNER, RESIGNING
+from kactl_agent.vrrp.priority import HIGHEST, OWNER, RESIGNING, effective_priority
 from kactl_agent.vrrp.rivalry import Rival
 from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
 from kactl_agent.vrrp.timers import master_down_interval, skew_time
@@ -58,9 +58,10 @@ class StateMachine:
     def __init__(self, settings: VrrpSettings) -> None:
         self._settings = settings
         self._owner = settings.priority == OWNER
-        self._header = AuthenticationHeader(settings.auth_password) if settings.authentication_header else None
-        self._authenticator = Authenticator(settings) if settings.auth_hmac else None
-        self._clock_offset = 0  # from `now` to Unix time
+        self._header: AuthenticationHeader | None = None
+        self._authenticator: Authenticator | None = None
+        self._clock_offset: int | None = None  # from `now` to Unix time
+        self._set_up_authentication(settings)
         self._transmission = Transmission(settings, self._header, self._authenticator)
         self._gratuitous = GratuitousSchedule(settings.gratuitous, settings.addresses)
         self._state = State.INIT
@@ -69,6 +70,7 @@ class StateMachine:
         self._interface: InterfaceState | None = None
         self._source = settings.source_address
         self._priority = settings.priority
+        self._contributions: dict[str, int] = {}
         self._master, self._master_priority = b"", RESIGNING
         self._master_adver_interval = settings.advert_interval
         self._adver_timer: int | None = None
@@ -86,6 +88,42 @@ class StateMachine:
         self._steps: dict[Step, Callable[[Occasion], list[Action] | None]] = {
             step: getattr(self, f"_{step.value}") for step in Step
         }
+
+    def _set_up_authentication(self, settings: VrrpSettings) -> None:
+        """Sequence numbers and marks outlive other keys."""
+        if not settings.authentication_header:
+            self._header = None
+        elif self._header is None:
+            self._header = AuthenticationHeader(settings.auth_password)
+        else:
+            self._header.set_password(settings.auth_password)
+        if settings.auth_hmac is None:
+            self._authenticator = None
+        elif self._authenticator is None:
+            self._authenticator = Authenticator(settings)
+        else:
+            self._authenticator.reconfigure(settings)
+
+    def _adopt(self, settings: VrrpSettings, now: int) -> None:
+        """Take other settings of the same virtual router; state, timers and what is known of the master stay."""
+        old, self._settings = self._settings, settings
+        demoted = self._owner and self._priority != OWNER
+        self._owner = settings.priority == OWNER
+        if not (self._owner and demoted):
+            self._rival = None
+            self._priority = effective_priority(settings.priority, self._contributions.values())
+        self._set_up_authentication(settings)
+        self._transmission = Transmission(settings, self._header, self._authenticator)
+        self._gratuitous.reconfigure(settings.gratuitous, settings.addresses, now)
+        if settings.preempt_delay != old.preempt_delay:
+            self._preempt_at = None
+        # what was learned of a master holds; nothing else was learned
+        if settings.version == 2 or settings.version != old.version or not self._master:
+            self._master_adver_interval = settings.advert_interval
+
+    def _wall(self, now: int) -> int:
+        """Unix time in ns; instances that need it do not work before it is known."""
+        return now + (self._clock_offset or 0)
 
     def _advance(self, event: Event, occasion: Occasion, cause: str = "", detail: str = "") -> list[Action]:
         """Follow the row of `event`. Cause and detail are for a transition; adverts and timers explain themselves."""
@@ -155,7 +193,7 @@ class StateMachine:
         return self._advert(self._priority, occasion.now)
 
     def _advert(self, priority: int, now: int) -> list[Action]:
-        return list(self._transmission.advert(priority, self._source, now + self._clock_offset))
+        return list(self._transmission.advert(priority, self._source, self._wall(now)))
 
     def _send_last_advert(self, occasion: Occasion) -> list[Action]:
         return self._send_advert(occasion) if self._settings.higher_prio_send_advert else []

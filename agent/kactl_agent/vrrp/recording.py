@@ -51,7 +51,13 @@ class Event(msgspec.Struct, frozen=True, tag="event", tag_field="told"):
     event: AnyInput
 
 
-Told = Packet | Timer | Event
+class Reconfiguration(msgspec.Struct, frozen=True, tag="reconfiguration", tag_field="told"):
+    """`reconfigure` was called."""
+
+    settings: VrrpSettings
+
+
+Told = Packet | Timer | Event | Reconfiguration
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +101,9 @@ class Recorder:
     def handle_event(self, event: Input, now: int) -> list[Action]:
         actions = self.instance.handle_event(event, now)  # first: it refuses what is no input of a VRRP instance
         return self._record(now, Event(msgspec.convert(event, AnyInput)), actions)
+
+    def reconfigure(self, settings: VrrpSettings, now: int) -> list[Action]:
+        return self._record(now, Reconfiguration(settings), self.instance.reconfigure(settings, now))
 
     def deadline(self) -> int | None:
         return self.instance.deadline()
@@ -148,6 +157,8 @@ def tell(instance: VrrpInstance, stimulus: Told, now: int) -> Entry:
         actions = instance.receive(stimulus.data, stimulus.meta, now)
     elif isinstance(stimulus, Timer):
         actions = instance.handle_timer(now)
+    elif isinstance(stimulus, Reconfiguration):
+        actions = instance.reconfigure(stimulus.settings, now)
     else:
         actions = instance.handle_event(stimulus.event, now)
     return _entry(now, stimulus, actions, instance)

@@ -1,0 +1,66 @@
+"""Which instance of a new configuration is which one of the old: those that keep their state over a reload.
+
+A virtual router is its VRID, family and interface, and whether it is unicast or which multicast group it has. Names,
+priorities, addresses and everything else may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
+
+Identity = tuple[int, Family, str, bool, bytes]
+
+
+def identity(settings: VrrpSettings) -> Identity:
+    """What an instance is on its LAN. Two with the same identity are the same router, or unicast to other peers."""
+    unicast = bool(settings.unicast_peers)
+    group = b"" if unicast else settings.multicast_group
+    return settings.virtual_router_id, settings.family, settings.interface, unicast, group
+
+
+def pair(old: Iterable[VrrpSettings], new: Iterable[VrrpSettings]) -> dict[str, str]:
+    """The new name of an instance -> its old name, for those that are in both.
+
+    Several unicast instances may share an identity: the one of the same name comes first, then one with a common peer.
+    """
+    rest = list(old)
+    pairs: dict[str, str] = {}
+    # names first: an instance that keeps its name must not lose its state to one that only shares a peer
+    candidates = sorted(new, key=lambda settings: settings.name not in {other.name for other in rest})
+    for settings in candidates:
+        alike = [other for other in rest if identity(other) == identity(settings)]
+        named = [other for other in alike if other.name == settings.name]
+        peers = set(settings.unicast_peers)
+        found = named or [other for other in alike if not peers or peers & set(other.unicast_peers)]
+        if found:
+            pairs[settings.name] = found[0].name
+            rest.remove(found[0])
+    return pairs
+
+
+def place_of(address: VirtualAddress) -> tuple[bytes, int, str, bytes]:
+    """What makes an address one and the same on the machine."""
+    return address.address, address.prefix_length, address.interface, address.peer
+
+
+def _on_the_machine(address: VirtualAddress) -> tuple[object, ...]:
+    return (
+        *place_of(address),
+        address.label,
+        address.scope,
+        address.broadcast,
+        address.flags,
+        address.preferred_lifetime,
+    )
+
+
+def address_changes(
+    old: Iterable[VirtualAddress], new: Iterable[VirtualAddress]
+) -> tuple[tuple[VirtualAddress, ...], tuple[VirtualAddress, ...]]:
+    """What goes from the machine and what comes. One of which only `advertised` or `tracked` changes does neither."""
+    before = {_on_the_machine(address): address for address in old}
+    after = {_on_the_machine(address): address for address in new}
+    gone = tuple(address for key, address in before.items() if key not in after)
+    return gone, tuple(address for key, address in after.items() if key not in before)
