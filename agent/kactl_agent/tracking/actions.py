@@ -15,6 +15,10 @@ class ScriptEnded(Input, frozen=True):
     status: int
 
 
+class ScriptLost(Input, frozen=True):
+    """What ran the script has ended, and the run with it: there is no result."""
+
+
 class LinkState(Input, frozen=True):
     """The tracked interface as it is now."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kactl_agent.tracking.actions import ScriptEnded, SignalScript, StartScript, Verdict, VerdictChanged
+from kactl_agent.tracking.actions import ScriptEnded, ScriptLost, SignalScript, StartScript, Verdict, VerdictChanged
 from kactl_agent.tracking.settings import ScriptSettings
 from kactl_agent.vrrp.actions import Action, ActionFailed, Input, Report, Shutdown, Startup
 from kactl_agent.vrrp.settings import SECOND
@@ -37,7 +37,7 @@ class ScriptTracker:
         return self._verdict
 
     def handle_event(self, event: Input, now: int) -> list[Action]:
-        """Startup, Shutdown, ScriptEnded, and ActionFailed for a StartScript. Raises TypeError for others."""
+        """Startup, Shutdown, ScriptEnded, ScriptLost, ActionFailed for a StartScript. Raises TypeError for others."""
         match event:
             case Startup():
                 return self._start(now)
@@ -46,6 +46,9 @@ class ScriptTracker:
                 return [SignalScript(_SIGTERM)] if self._running else []
             case ScriptEnded():
                 return self._ended(event.status)
+            case ScriptLost():
+                self._running, self._give_up_at = False, None
+                return []
             case ActionFailed():
                 return self._not_started(event)
         raise TypeError(f"{type(event).__name__} is no input of a script")

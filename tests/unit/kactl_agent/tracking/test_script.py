@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kactl_agent.tracking.actions import ScriptEnded, SignalScript, StartScript, Verdict, VerdictChanged
+from kactl_agent.tracking.actions import ScriptEnded, ScriptLost, SignalScript, StartScript, Verdict, VerdictChanged
 from kactl_agent.tracking.script import ScriptTracker
 from kactl_agent.tracking.settings import Command, ScriptSettings
 from kactl_agent.vrrp.actions import Action, ActionFailed, InterfaceState, Report, Shutdown, Startup
@@ -138,6 +138,13 @@ def test_a_script_that_cannot_be_run_has_failed() -> None:
 
 def test_a_signal_that_found_nobody_is_no_result() -> None:
     assert started().handle_event(ActionFailed("SignalScript", "No such process"), 1) == []
+
+
+def test_a_run_that_was_lost_is_no_result() -> None:
+    script = started(fall=2)
+    assert script.handle_event(ScriptLost(), 1) == []
+    assert script.verdict.up is None
+    assert script.handle_timer(SECOND) == [StartScript()], "the next one starts when it is due"
 
 
 def test_each_change_of_the_exit_status_is_said_once() -> None:

@@ -1,0 +1,191 @@
+"""A worker's side of the spawner: runs by their number, requests that wait while there is no spawner."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import os
+import signal
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from kactl_agent.runtime.spawn_frames import LARGEST, Ended, Run, Signal, SpawnFrame, Started, decode, encode
+from kactl_agent.tracking.settings import Executable
+
+_ANSWERS_A_WAKEUP = 64
+
+
+class DescriptorWatcher(Protocol):
+    """Calls back when a descriptor is readable or writable, as an asyncio loop does."""
+
+    def add_reader(self, descriptor: int, callback: Callable[[], None]) -> object: ...
+
+    def remove_reader(self, descriptor: int) -> object: ...
+
+    def add_writer(self, descriptor: int, callback: Callable[[], None]) -> object: ...
+
+    def remove_writer(self, descriptor: int) -> object: ...
+
+
+class RunListener(Protocol):
+    """Hears how the run that it asked for ended: exactly one of these, once."""
+
+    def ended(self, status: int) -> None:
+        """Exit status, or a signal as a negative number."""
+
+    def not_started(self, reason: str) -> None: ...
+
+    def lost(self) -> None:
+        """The spawner has ended, and the run with it: nothing is known of what it did."""
+
+
+class _Pending:
+    """A run that has not ended."""
+
+    def __init__(self, listener: RunListener) -> None:
+        self.listener = listener
+        self.pidfd = -1
+
+
+class ScriptRunner:
+    """Never blocks. What cannot be sent at once waits: there is at most what callers ask for, a run each."""
+
+    def __init__(self, watcher: DescriptorWatcher) -> None:
+        self._watcher = watcher
+        self._socket: socket.socket | None = None
+        self._unsent: deque[SpawnFrame] = deque()
+        self._runs: dict[int, _Pending] = {}
+        self._last = 0
+        self._writing = False
+
+    def connect(self, sock: socket.socket) -> None:
+        """Use this socket to a spawner from now on. Runs of an earlier one are lost; requests it never saw are not."""
+        self._disconnect()
+        sock.setblocking(False)
+        self._socket = sock
+        self._watcher.add_reader(sock.fileno(), self._readable)
+        self._flush()
+
+    def close(self) -> None:
+        """The runs end with the connection; nobody hears of it any more."""
+        self._unsent.clear()
+        self._runs.clear()
+        self._disconnect()
+
+    def run(self, executable: Executable, listener: RunListener) -> int:
+        """Ask for a run; its number."""
+        self._last += 1
+        self._runs[self._last] = _Pending(listener)
+        self._post(Run(self._last, executable.arguments, executable.uid, executable.gid))
+        return self._last
+
+    def signal(self, run: int, number: int) -> None:
+        """Signal a run and everything it started; nothing when it has ended."""
+        if run in self._runs:
+            self._post(Signal(run, number))
+
+    @property
+    def running(self) -> int:
+        return len(self._runs)
+
+    def _post(self, frame: SpawnFrame) -> None:
+        self._unsent.append(frame)
+        self._flush()
+
+    def _flush(self) -> None:
+        while self._unsent and self._socket is not None:
+            data = encode(self._unsent[0])
+            if len(data) > LARGEST:
+                self._refuse(self._unsent.popleft())
+                continue
+            try:
+                self._socket.send(data, socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                if not self._writing:
+                    self._writing = True
+                    self._watcher.add_writer(self._socket.fileno(), self._flush)
+                return
+            except OSError:
+                return  # it has ended, which reading tells
+            self._unsent.popleft()
+        self._stop_writing()
+
+    def _stop_writing(self) -> None:
+        if self._writing and self._socket is not None:
+            self._writing = False
+            self._watcher.remove_writer(self._socket.fileno())
+
+    def _refuse(self, frame: SpawnFrame) -> None:
+        if isinstance(frame, Run) and (pending := self._runs.pop(frame.run, None)) is not None:
+            pending.listener.not_started("the command line is too long")
+
+    def _readable(self) -> None:
+        for _ in range(_ANSWERS_A_WAKEUP):
+            if self._socket is None:
+                return
+            try:
+                data, ancillary, _flags, _address = self._socket.recvmsg(
+                    LARGEST, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC
+                )
+                descriptors = _descriptors(ancillary)
+                frame = decode(data) if data else None
+            except BlockingIOError:
+                return
+            except (OSError, msgspec.MsgspecError):
+                frame, descriptors = None, []
+            self._take(frame, descriptors)
+
+    def _take(self, frame: SpawnFrame | None, descriptors: list[int]) -> None:
+        match frame:
+            case Started() if descriptors and frame.run in self._runs:
+                self._runs[frame.run].pidfd = descriptors.pop()
+            case Ended():
+                pending = self._runs.pop(frame.run, None)
+                if pending is not None:
+                    _close(pending.pidfd)
+                    if frame.error:
+                        pending.listener.not_started(frame.error)
+                    else:
+                        pending.listener.ended(frame.status)
+            case None:
+                self._disconnect()
+            case _:
+                pass
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _disconnect(self) -> None:
+        """Without a spawner nobody could end the runs, which end with it: those that would not are killed here."""
+        if self._socket is not None:
+            self._stop_writing()
+            self._watcher.remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+        unsent = {frame.run for frame in self._unsent if isinstance(frame, Run)}
+        self._unsent = deque(frame for frame in self._unsent if isinstance(frame, Run))
+        lost = {run: pending for run, pending in self._runs.items() if run not in unsent}
+        for run, pending in lost.items():
+            del self._runs[run]
+            if pending.pidfd >= 0:
+                with contextlib.suppress(ProcessLookupError, PermissionError):  # of another user: SIGTERM has to do
+                    signal.pidfd_send_signal(pending.pidfd, signal.SIGKILL)
+                _close(pending.pidfd)
+        for pending in lost.values():
+            pending.listener.lost()
+
+
+def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    found = array.array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    return list(found)
+
+
+def _close(descriptor: int) -> None:
+    if descriptor >= 0:
+        os.close(descriptor)
