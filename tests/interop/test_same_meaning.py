@@ -43,6 +43,7 @@ NEVER_STARTS = {
     "check-interface-lo",  # refused
     "check-missing-interface",
     "check-no-vip",
+    "vrrp-sync-group",  # 2.2.7 crashes when it is asked for the state of a group with a track_file
 } | (set() if keepalived_peer.kernel_has_ipvs() else NEED_IPVS)
 """Cases whose daemon stops at once: only what -t says of them is compared."""
 OPTIONS = () if keepalived_peer.kernel_has_ipvs() else ("-P",)
