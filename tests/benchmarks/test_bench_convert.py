@@ -12,6 +12,7 @@ from kactl.keepalived_conf.load import load
 from kactl.keepalived_conf.writer import write
 from kactl_agent.config.bind import bind
 from kactl_agent.config.emit import emit
+from support.figures import Figure, add
 
 LINES = 23_000
 LARGE_LIMIT = 3.0  # seconds for keepalived.conf -> YAML
@@ -80,7 +81,9 @@ def test_large_file() -> None:
     written = write(bind(yaml, "large.yaml"), lambda path: path)
     back = time.perf_counter() - start
     assert written.text.count("\n") >= lines
-    print(f"\n{lines} lines to YAML in {there:.2f} s: {lines / there:.0f} lines/s; back in {back:.2f} s")
+    add(Figure(f"keepalived.conf of {lines} lines to YAML", "s", there, must="< 3 s"))
+    add(Figure("conversion to YAML: lines a second", "/s", lines / there))
+    add(Figure("conversion back: lines a second", "/s", lines / back))
     assert there < LARGE_LIMIT
 
 
@@ -97,5 +100,6 @@ def test_small_file(tmp_path: Path) -> None:
         wall.append(time.perf_counter() - start)
         cpu.append(after.children_user + after.children_system - before.children_user - before.children_system)
     lines = SMALL.count("\n")
-    print(f"\nkactl convert of {lines} lines: {min(wall) * 1000:.0f} ms, {min(cpu) * 1000:.0f} ms of CPU")
+    add(Figure(f"kactl convert of {lines} lines: wall", "ms", min(wall) * 1000, must="< 400 ms"))
+    add(Figure(f"kactl convert of {lines} lines: processor time", "ms", min(cpu) * 1000))
     assert min(cpu) < SMALL_LIMIT

@@ -108,15 +108,25 @@ def lint(full: bool) -> Outcome:
 
 def privileged(lane: str, full: bool) -> Outcome:
     """Lanes that make network namespaces: as root, else in a user namespace where the kernel allows one."""
-    prefix: list[str] = []
-    if os.geteuid() != 0:
-        if (
-            shutil.which("unshare") is None
-            or subprocess.run(["unshare", "-Urnm", "true"], capture_output=True).returncode
-        ):
-            return Outcome(lane, "not run", "needs root, or a kernel that allows user namespaces")
-        prefix = ["unshare", "-Urnm"]
+    prefix = namespace_prefix()
+    if prefix is None:
+        return Outcome(lane, "not run", "needs root, or a kernel that allows user namespaces")
     return pytest_lane(lane, full, [f"tests/{lane}"], "-n0", prefix=prefix)
+
+
+def bench(full: bool) -> Outcome:
+    """What needs namespaces skips itself where there can be none."""
+    return pytest_lane("bench", full, ["tests/benchmarks"], "-n0", "-s", prefix=namespace_prefix())
+
+
+def namespace_prefix() -> list[str] | None:
+    """What a command has to stand behind to make network namespaces; None where that is not possible."""
+    if os.geteuid() == 0:
+        return []
+    prefix = ["unshare", "-Urnm"]
+    if shutil.which("unshare") is None or subprocess.run([*prefix, "true"], capture_output=True).returncode:
+        return None
+    return prefix
 
 
 def kernel(full: bool) -> Outcome:
@@ -181,7 +191,7 @@ LANES: dict[str, Callable[[bool], Outcome]] = {
     "ansible": later("ansible", "the collection has no plugins in this version"),
     "molecule": later("molecule", "no scenario exists in this version"),
     "docs": docs,
-    "bench": lambda full: pytest_lane("bench", full, ["tests/benchmarks"], "-n0", "-s"),
+    "bench": bench,
     "fuzz": fuzz,
 }
 
