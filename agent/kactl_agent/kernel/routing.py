@@ -41,6 +41,8 @@ class NetlinkRouting:
     def __init__(self) -> None:
         self._requests = RequestSocket()
         self._monitor = open_netlink()
+        self._reader = _open_reader()
+        self._sequence = 0
         self._watching = False
         self._protocols = {KEEPALIVED}
         self._places: set[tuple[int, bytes, int]] = set()  # of the configured routes, as in `routes.place_of`
@@ -55,6 +57,7 @@ class NetlinkRouting:
 
     def close(self) -> None:
         self._monitor.close()
+        self._reader.close()
         self._requests.close()
 
     # -- what is there -------------------------------------------------------------------------------------------------
@@ -104,27 +107,29 @@ class NetlinkRouting:
         """Read what there is, when it may have changed. Where that fails, the last known state is the best there is."""
         if not self._stale:
             return
-        with contextlib.suppress(OSError), open_netlink(_DUMP_TIMEOUT) as sock:
-            with contextlib.suppress(OSError):  # Linux 4.20: the kernel picks out the routes of a protocol
-                sock.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
-            found: dict[tuple[int, int, bytes, int], list[KernelRoute]] = {}
-            known: set[KernelRule] = set()
+        found: dict[tuple[int, int, bytes, int], list[KernelRoute]] = {}
+        known: set[KernelRule] = set()
+        try:
             for family in Family:
-                requests = [routes.encode_dump(family, protocol, 0) for protocol in sorted(self._protocols)]
-                for request in (*requests, rules.encode_dump(family, 0)):
-                    self._dump(sock, request, found, known)
-            self._routes, self._rules, self._stale = found, known, False
+                for protocol in sorted(self._protocols):
+                    self._dump(routes.encode_dump(family, protocol, self._next()), found, known)
+                self._dump(rules.encode_dump(family, self._next()), found, known)
+        except OSError:
+            return
+        self._routes, self._rules, self._stale = found, known, False
+
+    def _next(self) -> int:
+        self._sequence += 1
+        return self._sequence
 
     def _dump(
-        self,
-        sock: socket.socket,
-        request: bytes,
-        found: dict[tuple[int, int, bytes, int], list[KernelRoute]],
-        known: set[KernelRule],
+        self, request: bytes, found: dict[tuple[int, int, bytes, int], list[KernelRoute]], known: set[KernelRule]
     ) -> None:
-        sock.send(request)
+        self._reader.send(request)
         while True:
-            for message in nl.messages(sock.recv(_DATAGRAM)):
+            for message in nl.messages(self._reader.recv(_DATAGRAM)):
+                if message.sequence != self._sequence:
+                    continue  # the rest of one that was given up
                 if message.type == nl.NLMSG_DONE:
                     return
                 if message.type == nl.NLMSG_ERROR:
@@ -234,6 +239,13 @@ class NetlinkRouting:
         if link is None:
             return f"there is no interface {route.vrf}"
         return link.vrf_table or f"{route.vrf} is no VRF"
+
+
+def _open_reader() -> socket.socket:
+    sock = open_netlink(_DUMP_TIMEOUT)
+    with contextlib.suppress(OSError):  # Linux 4.20: the kernel picks out the routes of a protocol
+        sock.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
+    return sock
 
 
 def _indexes(route: VirtualRoute, links: Links) -> dict[str, int]:
