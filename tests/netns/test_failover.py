@@ -62,17 +62,16 @@ def test_failover_and_back(net: Network, tmp_path: Path, kind: str) -> None:
         two.wait_state("BACKUP", SLACK)
         assert not two.node.has(address)
 
-        witness = listen(net.nodes[1], socket.AF_INET6 if "ipv6" in kind else socket.AF_INET)
-        stopped = time.monotonic()
-        assert one.stop() == 0
-        assert not one.node.has(address), "an orderly stop removes the address"
-        wait_for(lambda: two.node.has(address), skew(version, 100) + SLACK, "takeover after skew time\n" + two.log)
-        assert time.monotonic() - stopped < master_down(version, 100), "priority 0 spares the master down interval"
-        priorities = []
-        while 0 not in priorities:
-            data = witness.recv(2048)
-            priorities.append(data[(data[0] & 0xF) * 4 + 2] if "ipv6" not in kind else data[2])
-        witness.close()
+        with listen(net.nodes[1], socket.AF_INET6 if "ipv6" in kind else socket.AF_INET) as witness:
+            stopped = time.monotonic()
+            assert one.stop() == 0
+            assert not one.node.has(address), "an orderly stop removes the address"
+            wait_for(lambda: two.node.has(address), skew(version, 100) + SLACK, "takeover after skew time\n" + two.log)
+            assert time.monotonic() - stopped < master_down(version, 100), "priority 0 spares the master down interval"
+            priorities = []
+            while 0 not in priorities:
+                data = witness.recv(2048)
+                priorities.append(data[(data[0] & 0xF) * 4 + 2] if "ipv6" not in kind else data[2])
 
         again = Agent(net.nodes[0], tmp_path / "one", configuration(version, 200, address))
         with agents(again):
