@@ -125,6 +125,10 @@ class DefinitionTable:
         else:
             self._table[definition.name] = definition
 
+    def knows(self, name: str) -> bool:
+        """Whether a name is defined, by a file or otherwise."""
+        return name in self._table
+
     def bind(self, name: str, definition: Definition | None) -> Definition | None:
         """Set (None: remove) a temporary definition and give the one that it hides, to be bound again afterwards."""
         hidden = self._table.get(name)

@@ -82,7 +82,7 @@ class _Line:
             try:
                 value, at = self._shape.read(self._words, self._first)
             except MissingWord as fault:
-                raise self._fault("missing-value", fault, refused=True) from None
+                raise self._missing(fault) from None
             except ValueFault as fault:
                 self._mend(fault)
                 continue
@@ -97,6 +97,14 @@ class _Line:
 
     def _fault(self, code: str, fault: ValueFault, *, refused: bool = False) -> LineFault:
         return LineFault(code, fault.message, fault.hint, word=self._at(fault.word), refused=refused)
+
+    def _missing(self, fault: MissingWord) -> LineFault:
+        """A line that ends where a value must stand; keepalived stops at it."""
+        word = fault.word
+        text = fault.message
+        if word is not None and 0 <= word < len(self._words) and text == "a value is missing":
+            text = f"`{self._words[word]}` has no value"
+        return LineFault("missing-value", text, fault.hint, word=self._at(word), refused=True)
 
     def _at(self, word: int | None) -> int:
         if word is None or not self._index:

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from kactl_agent.config.diagnostics import Effect, Place
+from kactl_agent.config.secrets import secret_keywords
 
 from kactl.keepalived_conf import includes
 from kactl.keepalived_conf.blocks import BlockBuilder, NestingExceededError, find_brace, split_statement
@@ -43,6 +44,8 @@ from kactl.keepalived_conf.tree import SourceFile
 
 __all__ = ["ExpandOptions", "Expansion", "Limits", "expand"]
 
+_QUOTED = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_UNDEFINED = re.compile(r"(?<![^\s{}])\$([A-Za-z_][A-Za-z0-9_]*+)(?=[\s{}/]|\Z)")  # `$NAME` or `$NAME/24`
 _CONDITION = re.compile(r"@(\^?)([^ \t\f\v\r\n]*+)[ \t\f\v\r\n]*+")
 
 
@@ -81,6 +84,7 @@ class _Expander:
             depth_limit=options.limits.definition_depth,
             length_limit=options.limits.line_length,
         )
+        self._undefined: set[str] = set()
         self._lines = LogicalLines(options, self._findings, self._blocks, self._definitions)
 
     def run(self, source: SourceFile) -> Expansion:
@@ -179,6 +183,8 @@ class _Expander:
         if include is not None:
             self._lines.include(include, place)
             return None
+        if "$" in text:
+            self._warn_undefined(line, text, columns)
         return self._split_blocks(line, text, columns, rest.expanded)
 
     def _split_blocks(self, line: Line, text: str, columns: Columns, expanded: bool) -> _Rest | None:
@@ -308,6 +314,19 @@ class _Expander:
             )
         else:  # a way to switch lines off and on
             self._findings.note("comment-by-expansion", message, place)
+
+    def _warn_undefined(self, line: Line, text: str, columns: Columns) -> None:
+        """Report words that look like a definition that nobody made, each name once; a secret may look so too."""
+        if text.split(None, 1)[0] in secret_keywords():
+            return
+        for match in _UNDEFINED.finditer(_QUOTED.sub(lambda quoted: "_" * len(quoted[0]), text)):
+            name = match[1]
+            if name in self._undefined or self._definitions.knows(name):
+                continue
+            self._undefined.add(name)
+            place = Place(line.file, line.line, column_at(columns, match.start()), len(match[0]))
+            message = f"${name} is not defined: keepalived takes it as it stands"
+            self._findings.warn("definition-missing", message, place, f"give it a value with --define {name}=VALUE")
 
     def _report_runaway(self, error: RunawayExpansionError, place: Place) -> None:
         cycle = error.cycle

@@ -200,12 +200,13 @@ class _Reader:
         return last
 
     def _unexpected_block(self, directive: Directive) -> None:
-        hint = ""
-        if directive.raw.endswith("$"):
-            hint = (
-                "the `${...}` here is not defined, so its `{` begins a block: give it a value with --define NAME=VALUE"
-            )
-        self._error("unexpected-block", f"`{directive.keyword}` takes no block", directive, 0, hint)
+        text, hint, word = f"`{directive.keyword}` takes no block", "", 0
+        inside = directive.children or []
+        if directive.raw.endswith("$") and len(inside) == 1 and len(inside[0].words) == 1:
+            name = inside[0].keyword
+            text = f"`${{{name}}}` is not defined, so that its {{ begins a block"
+            hint, word = f"give it a value with --define {name}=VALUE", len(directive.words) - 1
+        self._error("unexpected-block", text, directive, word, hint)
 
     def _named(self, builder: _Builder, found: Field, directive: Directive) -> None:
         shape = found.keyword.shape
@@ -359,7 +360,7 @@ class _Reader:
         if found.attribute in builder.values and found.keyword.again == "ignored":
             self._second_ignored(builder, found, directive)
             return
-        reading = self._words(directive, found.keyword.shape, carrier=builder)
+        reading = self._words(directive, found.keyword.shape, carrier=builder, default=found.keyword.default)
         if reading is None:
             return
         before = builder.said.get(found.attribute)
@@ -445,6 +446,7 @@ class _Reader:
         carrier: _Builder,
         first: int = 1,
         inside: Directive | None = None,
+        default: str = "",
     ) -> LineReading | None:
         """The value that a line's words say from `first` on; None when it was carried or refused instead."""
         words = directive.words
@@ -460,7 +462,10 @@ class _Reader:
                 text = f"{fault.message}: keepalived ignores the line"
                 alone = inside is not None and _stands_alone(carrier, inside)
                 effect = Effect.REPAIRED if alone else Effect.CARRIED
-                self._finding(fault.code, text, directive, fault.word, effect, fault.hint, words)
+                hint = fault.hint
+                if default and _texts(words[first:]) == [default]:
+                    hint = f"leave it out: {default} is the default"
+                self._finding(fault.code, text, directive, fault.word, effect, hint, words)
                 if alone:
                     self.account.mark_all(directive, Outcome.REPAIRED)
                 else:

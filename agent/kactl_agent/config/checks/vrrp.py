@@ -202,7 +202,9 @@ def _strict_mode(sheet: Sheet, instance: InstanceInForce) -> None:
         if or_default(getattr(said, keyword), value) is not value:
             mended.append((keyword, f"needs {keyword} {'on' if value else 'off'}: it is switched"))
     if said.state is not UNSET and said.state != instance.state.value:
-        mended.append(("state", f"has state MASTER with priority 255 and never else: it is {instance.state.value}"))
+        mended.append(
+            ("state", f"wants state MASTER with priority 255, and BACKUP otherwise: it is {instance.state.value}")
+        )
     if said.vmac_xmit_base is not UNSET:
         mended.append(("vmac_xmit_base", "sends from the virtual MAC address: vmac_xmit_base is cleared"))
     for keyword, text in mended:

@@ -102,7 +102,7 @@ class Payload(Scalar[str]):
 
     def read(self, words: Sequence[str], at: int) -> tuple[str, int]:
         if at >= len(words):
-            raise MissingWord(f"a value is missing: {self.describe()}", word=at - 1)
+            raise MissingWord("a value is missing", f"expected {self.describe()}", word=at - 1)
         if isinstance(words[at], Quoted):
             return self._text(words[at]), at + 1
         digits = "".join(self._bytes(word, at + n) for n, word in enumerate(words[at:]))

@@ -99,7 +99,7 @@ class Scalar(Shape, Generic[T]):
 
     def read(self, words: Sequence[str], at: int) -> tuple[T, int]:
         if at >= len(words):
-            raise MissingWord(f"a value is missing: {self.describe()}", word=at - 1)
+            raise MissingWord("a value is missing", f"expected {self.describe()}", word=at - 1)
         try:
             return self.parse(words[at]), at + 1
         except ValueFault as fault:
@@ -488,7 +488,7 @@ class WordList(Shape):
             value, at = self.item.read(words, at)
             values.append(value)
         if len(values) < self.minimum:
-            raise MissingWord(f"a value is missing: {self.describe()}", word=at - 1)
+            raise MissingWord("a value is missing", f"expected {self.describe()}", word=at - 1)
         return tuple(values), at
 
     def write(self, value: tuple[Any, ...]) -> list[str]:

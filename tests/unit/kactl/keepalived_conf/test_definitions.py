@@ -208,3 +208,24 @@ def test_expansion_is_bounded() -> None:
 def test_a_chain_of_definitions_may_be_deep() -> None:
     deep = "".join(f"$A{i}=${{A{i + 1}}}\n" for i in range(60)) + "$A60=zz\nx $A0\n"
     assert lines_of(deep) == ["x zz"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("interface $IF\ndev $IF", ["IF"]),  # once
+        ("$VIP/24 dev $IF", ["VIP", "IF"]),
+        ("vrrp_instance $NAME {\n}", ["NAME"]),
+        ("interface $IF\n$IF=eth0\ndev $IF", ["IF"]),  # defined too late
+        ("$IF=eth0\ninterface $IF", []),
+        ("$M=one \\\n two\n$M post", []),  # a definition that keepalived leaves as text
+        ('script "/bin/x $HOME"', []),
+        ("auth_pass $ecret", []),
+        ("notify /bin/x $1 a$b $(date)", []),
+    ],
+)
+def test_a_name_that_is_not_defined_is_reported(text: str, names: list[str]) -> None:
+    expansion = expand_text(text)
+    missing = [f for f in expansion.findings if f.code == "definition-missing"]
+    assert [f.message.split()[0] for f in missing] == [f"${name}" for name in names]
+    assert all(f.severity is Severity.WARNING and f.effect is Effect.NONE for f in missing)

@@ -183,6 +183,20 @@ def test_a_block_without_a_usable_header_is_carried():
     assert codes(reading.document.diagnostics) == [("invalid-header", 1, "carried"), ("invalid-header", 4, "carried")]
 
 
+def test_a_name_in_braces_that_is_not_defined_is_the_reason_for_a_block():
+    for line, column in ((" priority ${PRIO}", 11), (" virtual_ipaddress {\n  ${PRIO}/24\n }", 3)):
+        (finding,) = instance(line).document.errors
+        assert (finding.code, finding.place.column) == ("unexpected-block", column)
+        assert finding.message.startswith("`${PRIO}` is not defined")
+        assert finding.hint.endswith("--define PRIO=VALUE")
+
+
+def test_a_default_that_keepalived_does_not_take_may_be_left_out():
+    # "vrrp_garp_interval '0' is invalid" (2.2.7); so it stands in the configuration that many distributions ship
+    (finding,) = read("global_defs {\n vrrp_garp_interval 0\n}\n").document.diagnostics
+    assert (finding.code, finding.hint) == ("invalid-value", "leave it out: 0 is the default")
+
+
 def test_a_second_keyword_on_a_line_has_a_hint():
     # keepalived 2.2.7 takes `path /x` and says nothing about the rest
     check = "virtual_server 10.0.0.9 80 {\n protocol TCP\n real_server 10.0.0.1 80 {\n HTTP_GET {\n"
