@@ -44,7 +44,8 @@ def convert(case: Path, report: Path) -> Ran:
     here = Path.cwd()
     os.chdir(case)
     try:
-        return kactl("convert", "keepalived.conf", "--id", CONFIG_ID, "--report", str(report))
+        ran = kactl("convert", "keepalived.conf", "--id", CONFIG_ID, "--report", str(report))
+        return Ran(ran.status, ran.stdout.replace(str(case), "/etc/keepalived"), ran.stderr)  # what ${_PWD} says
     finally:
         os.chdir(here)
 
