@@ -10,6 +10,7 @@ from enum import Enum
 
 import msgspec
 
+from kactl_agent.vrrp.routing import VirtualRoute, VirtualRule
 from kactl_agent.vrrp.settings import VirtualAddress
 
 
@@ -77,6 +78,18 @@ class AddressLost(Input, frozen=True):
     address: VirtualAddress
 
 
+class RouteLost(Input, frozen=True):
+    """A virtual route was deleted by somebody else, or by the kernel, while the instance is MASTER."""
+
+    route: VirtualRoute
+
+
+class RuleLost(Input, frozen=True):
+    """A virtual rule was deleted by somebody else while the instance is MASTER."""
+
+    rule: VirtualRule
+
+
 class PriorityContribution(Input, frozen=True):
     """What a tracker adds to the priority from now on. A weight of 0 takes the contribution back."""
 
@@ -141,6 +154,40 @@ class RemoveAddresses(Action, frozen=True):
     addresses: tuple[VirtualAddress, ...]
 
 
+class AddRoutes(Action, frozen=True):
+    """Put the virtual routes into the kernel, in this order: one netlink buffer for all of them."""
+
+    routes: tuple[VirtualRoute, ...]
+
+
+class RemoveRoutes(Action, frozen=True):
+    routes: tuple[VirtualRoute, ...]
+
+
+class ReplaceRoutes(Action, frozen=True):
+    """After a reload: what differs is changed, what is equal is not touched."""
+
+    old: tuple[VirtualRoute, ...]
+    new: tuple[VirtualRoute, ...]
+
+
+class AddRules(Action, frozen=True):
+    """Put the virtual rules into the kernel, in this order: one netlink buffer for all of them."""
+
+    rules: tuple[VirtualRule, ...]
+
+
+class RemoveRules(Action, frozen=True):
+    rules: tuple[VirtualRule, ...]
+
+
+class ReplaceRules(Action, frozen=True):
+    """After a reload: what differs is changed, what is equal is not touched."""
+
+    old: tuple[VirtualRule, ...]
+    new: tuple[VirtualRule, ...]
+
+
 class Announce(Action, frozen=True):
     """Gratuitous ARP (IPv4) or unsolicited neighbour advertisement (IPv6), `repeat` copies for each address."""
 
@@ -173,9 +220,24 @@ AnyInput = (
     | InterfaceState
     | ClockOffset
     | AddressLost
+    | RouteLost
+    | RuleLost
     | PriorityContribution
     | TrackerFault
     | TrackerPending
     | ActionFailed
 )
-AnyAction = SendAdvert | AddAddresses | RemoveAddresses | Announce | Transition | Report
+AnyAction = (
+    SendAdvert
+    | AddAddresses
+    | RemoveAddresses
+    | AddRoutes
+    | RemoveRoutes
+    | ReplaceRoutes
+    | AddRules
+    | RemoveRules
+    | ReplaceRules
+    | Announce
+    | Transition
+    | Report
+)

@@ -32,7 +32,7 @@ class Event(Enum):
     FAULT = "fault"  # the first reason for a fault appeared
     RECOVERY = "recovery"  # the last one went
     RECOVERY_OWNER = "recovery_owner"
-    ADDRESS_LOST = "address_lost"
+    ADDRESS_LOST = "address_lost"  # or a route, or a rule
     SEQUENCE_EXHAUSTED = "sequence_exhausted"  # auth_type AH has no number left for another advert
     PRIORITY_CHANGED = "priority_changed"
     RECONFIGURED = "reconfigured"  # other settings; a backup has to wait another time for its master
@@ -47,6 +47,10 @@ class Step(Enum):
     SEND_PRIORITY_ZERO = "send_priority_zero"
     ADD_ADDRESSES = "add_addresses"
     REMOVE_ADDRESSES = "remove_addresses"
+    ADD_ROUTES = "add_routes"
+    REMOVE_ROUTES = "remove_routes"
+    ADD_RULES = "add_rules"
+    REMOVE_RULES = "remove_rules"
     ANNOUNCE = "announce"
     ANNOUNCE_AGAIN = "announce_again"  # garp_lower_prio_repeat
     ANNOUNCE_SOURCE = "announce_source"  # of a unicast instance over IPv4
@@ -81,6 +85,9 @@ class Row(NamedTuple):
 
 _INIT, _BACKUP, _MASTER, _FAULT = State.INIT, State.BACKUP, State.MASTER, State.FAULT
 
+# keepalived: routes and then rules after the addresses, which they may refer to; gone in the opposite order
+_TAKE_OVER = (Step.ADD_ADDRESSES, Step.ADD_ROUTES, Step.ADD_RULES)
+_GIVE_UP = (Step.REMOVE_RULES, Step.REMOVE_ROUTES, Step.REMOVE_ADDRESSES)
 _BECOME_MASTER = (
     Step.RESTORE_OWNER,
     Step.CYCLE_SEQUENCE,
@@ -89,14 +96,14 @@ _BECOME_MASTER = (
     Step.FORGET_MASTER,
     Step.USE_OWN_INTERVAL,
     Step.SEND_ADVERT,
-    Step.ADD_ADDRESSES,
+    *_TAKE_OVER,
     Step.ANNOUNCE,
     Step.START_ADVER_TIMER,
 )
 _LEAVE_MASTER = (
     Step.CANCEL_ADVER_TIMER,
     Step.CANCEL_ANNOUNCEMENTS,
-    Step.REMOVE_ADDRESSES,
+    *_GIVE_UP,
     Step.CLEAR_PREEMPT_DELAY,
 )
 _ACCEPT = (Step.LEARN_INTERVAL, Step.RECORD_MASTER, Step.START_DOWN_TIMER)
@@ -114,12 +121,10 @@ _MASTERS_ONLY = "keepalived: concerns masters only"
 _FAULT_IS_DEAF = "keepalived FAULT: adverts change nothing until every fault is gone"
 
 TABLE: dict[tuple[State, Event], Row] = {
-    # Initialize. Addresses that a killed predecessor left on the machine go first of all (keepalived).
-    (_INIT, Event.STARTUP): Row(
-        _BACKUP, (Step.REMOVE_ADDRESSES, *_STAND_BY, Step.START_FIRST_DOWN_TIMER), "RFC 9568 6.4.1 (125)"
-    ),
+    # Initialize. What a killed predecessor left on the machine goes first of all (keepalived).
+    (_INIT, Event.STARTUP): Row(_BACKUP, (*_GIVE_UP, *_STAND_BY, Step.START_FIRST_DOWN_TIMER), "RFC 9568 6.4.1 (125)"),
     (_INIT, Event.STARTUP_OWNER): Row(_MASTER, _BECOME_MASTER, "RFC 9568 6.4.1 (110)"),
-    (_INIT, Event.STARTUP_FAULT): Row(_FAULT, (Step.REMOVE_ADDRESSES, *_STAND_BY), "keepalived FAULT at start"),
+    (_INIT, Event.STARTUP_FAULT): Row(_FAULT, (*_GIVE_UP, *_STAND_BY), "keepalived FAULT at start"),
     (_INIT, Event.SHUTDOWN): Row(_INIT, (), _NOT_STARTED),
     (_INIT, Event.MASTER_DOWN_TIMER): Row(_INIT, (), _NO_TIMER_IN_INIT),
     (_INIT, Event.ADVER_TIMER): Row(_INIT, (), _NO_TIMER_IN_INIT),
@@ -213,7 +218,7 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_MASTER, Event.ADDRESS_LOST): Row(
         _BACKUP,
         (*_RESIGN, Step.FORGET_MASTER, Step.START_DOWN_TIMER_SKEW),
-        "keepalived: a deleted virtual address; it comes back after Skew_Time unless another router takes over",
+        "keepalived: a deleted virtual address, route or rule; back after Skew_Time unless another router takes over",
     ),
     (_MASTER, Event.PRIORITY_CHANGED): Row(_MASTER, (), "keepalived: the next advert carries it"),
     (_MASTER, Event.SEQUENCE_EXHAUSTED): Row(

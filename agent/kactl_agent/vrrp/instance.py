@@ -17,7 +17,13 @@ from kactl_agent.vrrp.actions import (
     PacketMeta,
     PriorityContribution,
     RemoveAddresses,
+    RemoveRoutes,
+    RemoveRules,
+    ReplaceRoutes,
+    ReplaceRules,
     Report,
+    RouteLost,
+    RuleLost,
     Shutdown,
     Startup,
     State,
@@ -32,6 +38,7 @@ from kactl_agent.vrrp.pairing import address_changes, identity, place_of
 from kactl_agent.vrrp.priority import OWNER, RESIGNING, effective_priority
 from kactl_agent.vrrp.reception import REMARKS, Reception
 from kactl_agent.vrrp.rivalry import Rival
+from kactl_agent.vrrp.routing import same_route, same_rule
 from kactl_agent.vrrp.settings import OldUnicastChecksum, VrrpSettings
 from kactl_agent.vrrp.snapshot import InstanceSnapshot
 from kactl_agent.vrrp.timers import master_down_interval
@@ -39,6 +46,15 @@ from kactl_agent.vrrp.timers import master_down_interval
 
 def _fault_text(event: TrackerFault) -> str:
     return f"{event.name}: {event.detail}" if event.detail else f"{event.name} has failed"
+
+
+def _replacements(old: VrrpSettings, new: VrrpSettings) -> list[Action]:
+    actions: list[Action] = []
+    if new.routes != old.routes:
+        actions.append(ReplaceRoutes(old.routes, new.routes))
+    if new.rules != old.rules:
+        actions.append(ReplaceRules(old.rules, new.rules))
+    return actions
 
 
 class VrrpInstance(StateMachine):
@@ -138,6 +154,10 @@ class VrrpInstance(StateMachine):
                 return self._reconsider_faults(now)
             case AddressLost():
                 return self._address_lost(event, now)
+            case RouteLost():
+                return self._route_lost(event, now)
+            case RuleLost():
+                return self._rule_lost(event, now)
             case PriorityContribution():
                 return self._contribution_changed(event, now)
             case TrackerFault():
@@ -182,6 +202,10 @@ class VrrpInstance(StateMachine):
             actions += self._advance(Event.RECONFIGURED, Occasion(now))
             if added:
                 actions += [AddAddresses(added), *self._gratuitous.added(added, now)]
+            actions += _replacements(old, settings)
+        elif was_master:  # the step that gave up what there was knew the new settings only
+            actions += [RemoveRules(old.rules)] if old.rules else []
+            actions += [RemoveRoutes(old.routes)] if old.routes else []
         return actions
 
     def _master_timing(self) -> tuple[int, ...]:
@@ -330,6 +354,22 @@ class VrrpInstance(StateMachine):
             return []
         detail = f"{text_of(address.address)} was removed from {address.interface} by something else"
         return self._advance(Event.ADDRESS_LOST, Occasion(now), "address_lost", detail)
+
+    def _route_lost(self, event: RouteLost, now: int) -> list[Action]:
+        lost = same_route(event.route)
+        route = next((r for r in self._settings.routes if same_route(r) == lost), None)
+        if route is None or not route.tracked:
+            return []
+        detail = f"the route `{route.text}` was removed by something else"
+        return self._advance(Event.ADDRESS_LOST, Occasion(now), "route_lost", detail)
+
+    def _rule_lost(self, event: RuleLost, now: int) -> list[Action]:
+        lost = same_rule(event.rule)
+        rule = next((r for r in self._settings.rules if same_rule(r) == lost), None)
+        if rule is None or not rule.tracked:
+            return []
+        detail = f"the rule `{rule.text}` was removed by something else"
+        return self._advance(Event.ADDRESS_LOST, Occasion(now), "rule_lost", detail)
 
     def _pending_changed(self, event: TrackerPending, now: int) -> list[Action]:
         if event.pending:

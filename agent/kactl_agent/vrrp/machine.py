@@ -11,9 +11,13 @@ from typing import NamedTuple
 from kactl_agent.vrrp.actions import (
     Action,
     AddAddresses,
+    AddRoutes,
+    AddRules,
     Announce,
     InterfaceState,
     RemoveAddresses,
+    RemoveRoutes,
+    RemoveRules,
     Report,
     State,
     Transition,
@@ -220,13 +224,25 @@ class StateMachine:
         if self._header is not None and self._header.exhausted:
             self._header.cycle()
 
-    # -- steps: addresses ----------------------------------------------------------------------------------------------
+    # -- steps: addresses, routes, rules -------------------------------------------------------------------------------
 
     def _add_addresses(self, _: Occasion) -> list[Action]:
         return [AddAddresses(self._settings.addresses)] if self._settings.addresses else []
 
     def _remove_addresses(self, _: Occasion) -> list[Action]:
         return [RemoveAddresses(self._settings.addresses)] if self._settings.addresses else []
+
+    def _add_routes(self, _: Occasion) -> list[Action]:
+        return [AddRoutes(self._settings.routes)] if self._settings.routes else []
+
+    def _remove_routes(self, _: Occasion) -> list[Action]:
+        return [RemoveRoutes(self._settings.routes)] if self._settings.routes else []
+
+    def _add_rules(self, _: Occasion) -> list[Action]:
+        return [AddRules(self._settings.rules)] if self._settings.rules else []
+
+    def _remove_rules(self, _: Occasion) -> list[Action]:
+        return [RemoveRules(self._settings.rules)] if self._settings.rules else []
 
     def _announce(self, occasion: Occasion) -> list[Action]:
         return list(self._gratuitous.start(occasion.now))
