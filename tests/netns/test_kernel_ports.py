@@ -217,6 +217,15 @@ def test_frames_go_out_in_a_burst(net: Network, kernel: LinuxKernel) -> None:
     assert kernel.frames.send("eth0", frames) == 0
     print(f"500 frames: {(time.perf_counter() - started) * 1000:.1f} ms")
     assert [witness.recv(100) for _ in frames] == frames
-    witness.close()
     with pytest.raises(OSError):
         kernel.frames.send("nosuch0", frames)
+    assert kernel.frames.send("lo", frames[:1]) == 0
+    assert kernel.frames.send("eth0", frames[1:2]) == 0
+    assert witness.recv(100) == frames[1], "each burst leaves by its own interface"
+    ip("link", "set", "eth0", "down", namespace=net.nodes[0].namespace)
+    with pytest.raises(OSError):
+        kernel.frames.send("eth0", frames)
+    ip("link", "set", "eth0", "up", namespace=net.nodes[0].namespace)
+    assert kernel.frames.send("eth0", frames[:1]) == 0
+    assert witness.recv(100) == frames[0], "the interface has come back"
+    witness.close()

@@ -23,12 +23,13 @@ class PacketFrameSocket:
         self._socket.close()
 
     def send(self, interface: str, frames: Sequence[bytes]) -> int:
-        target = (interface, 0)
-        send = self._socket.sendto
+        # bound once for the burst: naming the interface with each frame would look its index up each time
+        self._socket.bind((interface, 0))
+        send = self._socket.send
         unsent = 0
         for frame in frames:
             try:
-                send(frame, target)
+                send(frame)
             except OSError as error:
                 if error.errno not in _QUEUE_FULL:
                     raise
