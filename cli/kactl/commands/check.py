@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 import click
 from kactl_agent.config.diagnostics import Diagnostic, Place
@@ -12,7 +13,11 @@ from kactl_agent.config.schema.root import Config
 
 from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
+from kactl.keepalived_conf.command_line import define_option, expand_options, id_option
 from kactl.ui.diagnostics import Counts, annotate, as_json, json_diagnostics, say_diagnostics
+
+if TYPE_CHECKING:
+    from kactl.keepalived_conf.preprocess import ExpandOptions
 
 
 @click.command(epilog="Example: kactl check /etc/kactl/agent.yaml /etc/keepalived/keepalived.conf")
@@ -22,15 +27,26 @@ from kactl.ui.diagnostics import Counts, annotate, as_json, json_diagnostics, sa
 @click.option(
     "--secrets/--no-secrets", default=True, help="Fetch the secrets that YAML takes from files and variables."
 )
+@id_option
+@define_option
 @click.pass_obj
-def check(environment: Environment, files: tuple[str, ...], output: str, strict: bool, secrets: bool) -> int:
+def check(
+    environment: Environment,
+    files: tuple[str, ...],
+    output: str,
+    strict: bool,
+    secrets: bool,
+    config_id: str | None,
+    defines: dict[str, str],
+) -> int:
     """Say everything that is wrong with configurations.
 
     Each FILE is the YAML of an agent (*.yaml, *.yml, *.json) or, where its name does not say, what its content is: YAML
     or keepalived.conf; `-` is standard input. Findings show the line they are about. Exits with 3 when there is an
     error.
     """
-    documents = [(name, _load(environment, name, secrets=secrets)) for name in files]
+    options = expand_options(config_id, defines, environment.variables)
+    documents = [(name, _load(environment, name, options, secrets=secrets)) for name in files]
     diagnostics = list(dict.fromkeys(d for _, document in documents for d in document.diagnostics))
     counts = Counts.of(diagnostics)
     invalid = bool(counts.errors or (strict and counts.warnings))
@@ -58,8 +74,11 @@ def check(environment: Environment, files: tuple[str, ...], output: str, strict:
     return ExitCode.INVALID if invalid else ExitCode.FINE
 
 
-def _load(environment: Environment, name: str, *, secrets: bool) -> Document:
-    """The document of a file of either kind; what cannot be read is a diagnostic too."""
+def _load(environment: Environment, name: str, options: ExpandOptions, *, secrets: bool) -> Document:
+    """The document of a file of either kind; what cannot be read is a diagnostic too.
+
+    For the agent's own YAML, what this version of the agent does not act on is said as well.
+    """
     shown = "<stdin>" if name == "-" else name
     try:
         data = environment.stdin.read(MAX_BYTES + 1) if name == "-" else read_file(name)
@@ -72,5 +91,10 @@ def _load(environment: Environment, name: str, *, secrets: bool) -> Document:
     if not called_yaml and len(data) <= MAX_BYTES and looks_like_keepalived(data.decode("utf-8", errors="replace")):
         from kactl.keepalived_conf.load import load
 
-        return load(data, shown).document
-    return load_bytes(data, shown, environ=environment.variables, secrets=secrets)
+        return load(data, shown, options).document
+    document = load_bytes(data, shown, environ=environment.variables, secrets=secrets)
+    if not document.errors:
+        from kactl_agent.config.resolve import resolve
+
+        document.diagnostics += [d for d in resolve(document).diagnostics if d not in document.diagnostics]
+    return document

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
 from kactl.files import replace_file
 from kactl.keepalived_conf.account import Outcome
+from kactl.keepalived_conf.command_line import define_option, expand_options, id_option
 from kactl.keepalived_conf.detect import looks_like_keepalived
 from kactl.keepalived_conf.report import report, summary
 from kactl.ui.diagnostics import as_json, say_diagnostics
@@ -41,16 +40,6 @@ class _Conversion:
         return self.document.diagnostics
 
 
-def _definition(_context: click.Context, _option: click.Parameter, values: Sequence[str]) -> dict[str, str]:
-    defines = {}
-    for value in values:
-        name, equals, text = value.partition("=")
-        if not equals or not name.isascii() or not name.isidentifier():
-            raise click.BadParameter(f"{value!r} is not NAME=VALUE")
-        defines[name] = text
-    return defines
-
-
 @click.command(epilog="Example: kactl convert /etc/keepalived/keepalived.conf -o /etc/kactl/agent.yaml")
 @click.argument("source", metavar="SRC")
 @click.option("-o", "destination", metavar="DST", default="-", help="File to write; without it, or as -, stdout.")
@@ -59,17 +48,8 @@ def _definition(_context: click.Context, _option: click.Parameter, values: Seque
 )
 @click.option("--strict", is_flag=True, help="Write nothing when there is any finding (exit 3).")
 @click.option("--report", "report_file", metavar="FILE", help="Write what became of everything as JSON.")
-@click.option(
-    "--id", "config_id", metavar="ID", help="What `@ID` lines are compared with; by default this host's name."
-)
-@click.option(
-    "--define",
-    "defines",
-    metavar="NAME=VALUE",
-    multiple=True,
-    callback=_definition,
-    help="A definition that wins over the file's own; repeatable.",
-)
+@id_option
+@define_option
 @click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", help="json: the report on stdout; needs -o DST."
 )
@@ -132,13 +112,8 @@ def _to_yaml(
     from kactl_agent.config.emit import emit
 
     from kactl.keepalived_conf.load import load
-    from kactl.keepalived_conf.preprocess import ExpandOptions
 
-    options = ExpandOptions(
-        config_id=socket.gethostname().partition(".")[0] if config_id is None else config_id,
-        defines=defines,
-        environment=environment.variables,
-    )
+    options = expand_options(config_id, defines, environment.variables)
     loaded = load(data, name, options)
     if loaded.document.errors:
         return _Conversion(loaded.document, outcomes=loaded.outcomes)

@@ -21,6 +21,8 @@ from kactl.keepalived_conf.templates import without_template_errors
 from kactl.keepalived_conf.tree import Directive
 
 _ROUNDS = 8  # leaving a part out can leave another without what it needs; each round goes one step further
+_STILL_TRUE = frozenset({"unknown-keyword", "legacy-keyword"})
+"""Findings about a statement that hold when it is carried as part of its block, too."""
 
 
 @dataclass
@@ -62,6 +64,7 @@ def _read(directives: list[Directive], at_end: list[str], sources: dict[str, str
     if reading.document.errors:
         return reading, []
     ignored: frozenset[PartKey] = frozenset()
+    unknown = [d for d in reading.document.diagnostics if d.code in _STILL_TRUE]
     dropped, said = _early(reading, directives)
     rounds = _ROUNDS
     while True:
@@ -80,6 +83,8 @@ def _read(directives: list[Directive], at_end: list[str], sources: dict[str, str
         ignored |= left_out.keys()
         said += list(left_out.items())
     findings = [_left_out(problem, dropped=key in reading.dropped) for key, problem in said]
+    # A misspelt keyword may be the very reason that its block cannot be used: carried, it is still worth saying.
+    findings += [d for d in unknown if d not in reading.document.diagnostics]
     return reading, findings + [problem.diagnostic for problem in problems]
 
 

@@ -135,3 +135,18 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         code, _, err = check(path)
         assert code == ExitCode.INVALID
         assert f"{path}: error[unreadable]: cannot be read:" in err
+
+
+def test_what_the_agent_does_not_act_on_is_said_of_its_yaml_alone(folder: Path) -> None:
+    (folder / "more.yaml").write_text(GOOD + "global_defs: {enable_dbus: true}\n")
+    code, _, err = check(folder / "more.yaml")
+    assert code == ExitCode.FINE
+    assert "warning[not-served]: enable_dbus is not served by this version of the agent" in err
+    (folder / "keepalived.conf").write_text("global_defs {\n  enable_dbus\n}\n" + CONF)
+    assert "not-served" not in check(folder / "keepalived.conf")[2]
+
+
+def test_the_config_id_chooses_the_lines_as_in_convert(folder: Path) -> None:
+    (folder / "keepalived.conf").write_text("@lb1 nonsense\n" + CONF)
+    assert "unknown-keyword" in check(folder / "keepalived.conf", "--id", "lb1")[2]
+    assert "unknown-keyword" not in check(folder / "keepalived.conf", "--id", "lb2")[2]

@@ -164,3 +164,11 @@ def test_a_sequence_behind_a_definition_that_may_hide_it(marker: str, count: int
     document = document_of(text)
     assert not document.errors
     assert len(document.config.vrrp_instance["V"].virtual_ipaddress) == count
+
+
+def test_a_misspelt_keyword_is_said_even_when_its_block_is_carried() -> None:
+    """It may be the very reason: without the interface that was meant, the instance cannot be used."""
+    text = b"vrrp_instance A {\n  interfce eth0\n  virtual_router_id 51\n  virtual_ipaddress {\n    10.0.0.1\n  }\n}\n"
+    found = {(d.code, d.place.line): d.hint for d in load(text, "keepalived.conf").document.diagnostics}
+    assert found["unknown-keyword", 2] == "did you mean `interface`?"
+    assert ("missing-interface", 1) in found
