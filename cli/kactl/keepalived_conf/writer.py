@@ -321,12 +321,22 @@ def _child(origin: Origin, key: Key) -> Origin:
 def _ordered(value: Struct, origin: Origin) -> list[tuple[Field, Any]]:
     """The set fields in the order of the origin, then of the schema; what is carried comes last."""
     said = list(table_of(type(value)).set_fields(value))
-    if not origin.children:
-        return said
-    keys = list(origin.children)
-    rank = {key: index for index, key in enumerate(definitions_first(keys) if isinstance(value, Config) else keys)}
-    last = len(rank)
-    return sorted(said, key=lambda pair: (pair[0].name == "x-keepalived", rank.get(pair[0].name, last)))
+    if origin.children:
+        keys = list(origin.children)
+        rank = {key: index for index, key in enumerate(definitions_first(keys) if isinstance(value, Config) else keys)}
+        last = len(rank)
+        said.sort(key=lambda pair: (pair[0].name == "x-keepalived", rank.get(pair[0].name, last)))
+    return _in_reach(said)
+
+
+def _in_reach(said: list[tuple[Field, Any]]) -> list[tuple[Field, Any]]:
+    """The same, with each field that keepalived ignores above another one (`Keyword.after`) moved just behind that."""
+    for pair in [pair for pair in said if pair[0].keyword.after]:
+        above = next((i for i, (f, _) in enumerate(said) if f.name == pair[0].keyword.after), -1)
+        if above > said.index(pair):
+            said.remove(pair)
+            said.insert(above, pair)
+    return said
 
 
 def _comments_below(origin: Origin) -> list[str]:

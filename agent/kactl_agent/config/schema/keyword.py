@@ -36,7 +36,7 @@ class Keyword:
     keepalived does with a second line of the keyword. drops_line: a bad value of this option, or saying it twice, makes
     keepalived ignore the whole line. bad_value: what a bad value of this option makes keepalived ignore, where its line as
     a whole does otherwise. last: an option that is written behind all others, since keepalived swallows or refuses what
-    stands behind it.
+    stands behind it. after: a keyword of the same block that must stand above: before it, keepalived ignores this one.
     """
 
     shape: Shape
@@ -59,6 +59,7 @@ class Keyword:
     drops_line: bool = False
     bad_value: BadValue | None = None
     last: bool = False
+    after: str = ""
 
 
 @dataclass(frozen=True)

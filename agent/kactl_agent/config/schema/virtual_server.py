@@ -598,6 +598,7 @@ class VirtualServer(Server, frozen=True, kw_only=True):
             "First flag of the scheduler (`-b flag-1` of ipvsadm)",
             name="flag-1",
             default="off",
+            after="lb_algo",
             process="checker",
         ),
     ] = UNSET
@@ -608,6 +609,7 @@ class VirtualServer(Server, frozen=True, kw_only=True):
             "Second flag of the scheduler (`-b flag-2` of ipvsadm)",
             name="flag-2",
             default="off",
+            after="lb_algo",
             process="checker",
         ),
     ] = UNSET
@@ -618,12 +620,20 @@ class VirtualServer(Server, frozen=True, kw_only=True):
             "Third flag of the scheduler (`-b flag-3` of ipvsadm)",
             name="flag-3",
             default="off",
+            after="lb_algo",
             process="checker",
         ),
     ] = UNSET
     sh_port: Annotated[
         Maybe[bool],
-        Keyword(FLAG, "Scheduler sh: hash the source port too", name="sh-port", default="off", process="checker"),
+        Keyword(
+            FLAG,
+            "Scheduler sh: hash the source port too",
+            name="sh-port",
+            default="off",
+            after="lb_algo",
+            process="checker",
+        ),
     ] = UNSET
     sh_fallback: Annotated[
         Maybe[bool],
@@ -632,12 +642,20 @@ class VirtualServer(Server, frozen=True, kw_only=True):
             "Scheduler sh: choose another server where the hashed one is not available",
             name="sh-fallback",
             default="off",
+            after="lb_algo",
             process="checker",
         ),
     ] = UNSET
     mh_port: Annotated[
         Maybe[bool],
-        Keyword(FLAG, "Scheduler mh: hash the source port too", name="mh-port", default="off", process="checker"),
+        Keyword(
+            FLAG,
+            "Scheduler mh: hash the source port too",
+            name="mh-port",
+            default="off",
+            after="lb_algo",
+            process="checker",
+        ),
     ] = UNSET
     mh_fallback: Annotated[
         Maybe[bool],
@@ -646,13 +664,18 @@ class VirtualServer(Server, frozen=True, kw_only=True):
             "Scheduler mh: choose another server where the hashed one is not available",
             name="mh-fallback",
             default="off",
+            after="lb_algo",
             process="checker",
         ),
     ] = UNSET
     hashed: Annotated[
         Maybe[bool],
         Keyword(
-            FLAG, "Scheduler sh: mark the service as hashed (IP_VS_SVC_F_HASHED)", default="off", process="checker"
+            FLAG,
+            "Scheduler sh: mark the service as hashed (IP_VS_SVC_F_HASHED)",
+            default="off",
+            after="lb_algo",
+            process="checker",
         ),
     ] = UNSET
     ops: Annotated[
@@ -774,6 +797,7 @@ class VirtualServer(Server, frozen=True, kw_only=True):
             FLAG,
             "Leave the sorry server in the pool with weight 0 while it is not needed",
             default="off",
+            after="sorry_server",
             process="checker",
         ),
     ] = UNSET

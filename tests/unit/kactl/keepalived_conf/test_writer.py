@@ -197,3 +197,18 @@ def test_carried_text_that_would_swallow_what_follows_is_an_error():
 def test_values_that_no_line_can_say_are_an_error():
     _, said = findings('global_defs:\n  router_id: "${_PWD}"\n')
     assert said == [("unwritable-value", 2, "refused")]
+
+
+def test_what_keepalived_ignores_above_another_keyword_stands_behind_it() -> None:
+    """Scheduler flags count behind lb_algo alone, sorry_server_inhibit behind sorry_server (seen with 2.2.7)."""
+    text = """virtual_server:
+  - address: 192.0.2.1
+    port: 80
+    hashed: true
+    sh-port: true
+    sorry_server_inhibit: true
+    lb_algo: sh
+    sorry_server: {address: 192.0.2.9, port: 80}
+"""
+    order = [line.split()[0] for line in to_conf(text).splitlines() if line.startswith("  ") and line.split()[0] != "}"]
+    assert order == ["lb_algo", "sh-port", "hashed", "sorry_server", "sorry_server_inhibit"]
