@@ -270,6 +270,7 @@ class FakeRouting:
 
     def apply(self, operations: Sequence[RouteOperation | RuleOperation], links: Links) -> Sequence[RoutingFailure]:
         failures = []
+        self._notify()
         for operation in operations:
             what = "route" if isinstance(operation, RouteOperation) else "rule"
             item = operation.route if isinstance(operation, RouteOperation) else operation.rule

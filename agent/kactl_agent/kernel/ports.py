@@ -117,7 +117,7 @@ class Routing(Protocol):
         """Readable when `drain` has something to take in."""
 
     def drain(self) -> bool:
-        """Take in, without blocking, what the kernel has reported. Returns whether any of ours may be gone."""
+        """Take in, without blocking, what the kernel has reported. Returns whether any of ours came or may be gone."""
 
     def has_route(self, route: VirtualRoute, links: Links) -> bool:
         """Whether the very route is there."""

@@ -30,6 +30,9 @@ _DATAGRAM = 1 << 18
 _DUMP_TIMEOUT = 2.0
 _MOST_ENCODED = 1 << 16
 _NLM_F_REPLACE = 0x100
+_CONCERNS = frozenset(
+    {rules.RTM_NEWRULE, rules.RTM_DELRULE, nl.RTM_NEWLINK, nl.RTM_DELLINK, nl.RTM_NEWADDR, nl.RTM_DELADDR}
+)
 _GONE = frozenset({errno.ESRCH, errno.ENOENT, errno.ENODEV})
 
 Operation = RouteOperation | RuleOperation
@@ -79,11 +82,12 @@ class NetlinkRouting:
         return changed
 
     def _concerns_us(self, message: nl.Message) -> bool:
-        if message.type == routes.RTM_DELROUTE:
-            return routes.protocol_of(message.body) in self._protocols
-        if message.type == routes.RTM_NEWROUTE:  # another one may have taken the place of ours
+        if message.type in (routes.RTM_NEWROUTE, routes.RTM_DELROUTE):
+            if routes.protocol_of(message.body) in self._protocols:
+                return True
+            # another one may have taken the place of ours
             return bool(message.flags & _NLM_F_REPLACE) and routes.place_of(message.body) in self._places
-        return message.type in (rules.RTM_DELRULE, nl.RTM_NEWLINK, nl.RTM_DELLINK, nl.RTM_NEWADDR, nl.RTM_DELADDR)
+        return message.type in _CONCERNS
 
     def has_route(self, route: VirtualRoute, links: Links) -> bool:
         table = self._table(route, links)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Protocol
 
 from kactl_agent.kernel.addresses import plan
 from kactl_agent.kernel.ports import Kernel, VrrpSocket
+from kactl_agent.runtime.vrrp_routing import HeldRouting, Item
 from kactl_agent.vrrp.actions import (
     Action,
     ActionFailed,
     AddAddresses,
+    AddRoutes,
+    AddRules,
     Announce,
     RemoveAddresses,
+    RemoveRoutes,
+    RemoveRules,
+    ReplaceRoutes,
+    ReplaceRules,
     Report,
     SendAdvert,
     Transition,
@@ -35,7 +42,8 @@ class Listener(Protocol):
 class VrrpActions:
     """`perform` for `kactl_agent.runtime.driver.Driver`: every failure becomes an ActionFailed.
 
-    `held` has, by instance, the addresses it wants on the machine: the desired state that the machine is compared with.
+    `held`, `routes` and `rules` have, by instance, what it wants on the machine: the desired state that the machine is
+    compared with.
     """
 
     def __init__(self, kernel: Kernel, socket_of: Callable[[str], VrrpSocket | None], listener: Listener) -> None:
@@ -44,7 +52,9 @@ class VrrpActions:
         self._listener = listener
         self._frames: dict[tuple[VirtualAddress, bytes, bool], bytes] = {}
         self.held: dict[str, tuple[VirtualAddress, ...]] = {}
-        self.keep_addresses = False  # leave addresses on the machine when an instance gives them up (--keep-vips)
+        self.routes = HeldRouting(kernel)
+        self.rules = HeldRouting(kernel)
+        self.keep_addresses = False  # leave all on the machine when an instance gives it up (--keep-vips)
 
     def perform(self, name: str, action: Action, now: int) -> ActionFailed | None:
         try:
@@ -55,6 +65,18 @@ class VrrpActions:
                     failure = self._add(name, action.addresses)
                 case RemoveAddresses():
                     failure = self._remove(name, action.addresses)
+                case AddRoutes():
+                    failure = self.routes.add(name, action.routes)
+                case AddRules():
+                    failure = self.rules.add(name, action.rules)
+                case RemoveRoutes():
+                    failure = self._release(self.routes, name, action.routes)
+                case RemoveRules():
+                    failure = self._release(self.rules, name, action.rules)
+                case ReplaceRoutes():
+                    failure = self.routes.replace_routes(name, action.old, action.new)
+                case ReplaceRules():
+                    failure = self.rules.replace_rules(name, action.old, action.new)
                 case Announce():
                     failure = self._announce(action)
                 case Transition():
@@ -104,6 +126,12 @@ class VrrpActions:
         work = plan((), [address for address in addresses if address not in wanted_by_others], links.has)
         failures = self._kernel.addresses.apply(work.remove, work.add, links)
         return "; ".join(f"{_text(failure.address)}: {failure.reason}" for failure in failures)
+
+    def _release(self, held: HeldRouting, name: str, items: Sequence[Item]) -> str:
+        if self.keep_addresses:
+            held.leave(name, items)
+            return ""
+        return held.remove(name, items)
 
     def _announce(self, action: Announce) -> str:
         by_interface: dict[str, list[bytes]] = {}

@@ -12,9 +12,21 @@ from kactl_agent.kernel.ports import InterfaceAddress, Kernel, Link, VrrpSocket
 from kactl_agent.kernel.rtnetlink import IFA_F_DADFAILED, IFA_F_SECONDARY, IFA_F_TENTATIVE, RTPROT_KEEPALIVED
 from kactl_agent.runtime.driver import Driver, Engine
 from kactl_agent.runtime.vrrp_actions import Listener, VrrpActions
-from kactl_agent.vrrp.actions import AddressLost, ClockOffset, InterfaceState, Report, Shutdown, Startup
+from kactl_agent.runtime.vrrp_routing import reclaim as reclaim_routing
+from kactl_agent.runtime.vrrp_routing import routing_of, same
+from kactl_agent.vrrp.actions import (
+    AddressLost,
+    ClockOffset,
+    InterfaceState,
+    Report,
+    RouteLost,
+    RuleLost,
+    Shutdown,
+    Startup,
+)
 from kactl_agent.vrrp.auth_header import PROTOCOL_AH, virtual_router_id
 from kactl_agent.vrrp.packet import IPV4_GROUP, IPV6_GROUP, PROTOCOL
+from kactl_agent.vrrp.routing import VirtualRoute
 from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
 
 PlaceKey = tuple[str, Family, int]
@@ -72,7 +84,7 @@ class VrrpMachine:
     # -- instances -----------------------------------------------------------------------------------------------------
 
     def start(self, instances: Iterable[tuple[VrrpSettings, Engine]]) -> None:
-        """Take instances in: addresses that an earlier run left behind go first, then each gets its interface's state
+        """Take instances in: what an earlier run left behind goes first, then each gets its interface's state
         and its Startup."""
         new = list(instances)
         for settings, _engine in new:
@@ -80,10 +92,13 @@ class VrrpMachine:
         self._virtual = frozenset(a.address for settings in self._settings.values() for a in settings.addresses)
         held = {address for addresses in self.actions.held.values() for address in addresses}
         leftovers = [a for settings, _engine in new for a in settings.addresses if a not in held]
-        for failure in reclaim(self._kernel, leftovers):
-            self._listener.report("", Report("reclaim_failed", f"an address cannot be removed: {failure}", "error"))
+        held_routing = {*self.actions.routes.wanted(), *self.actions.rules.wanted()}
+        routing = [item for item in routing_of(settings for settings, _ in new) if same(item) not in held_routing]
+        for failure in (*reclaim_routing(self._kernel, routing), *reclaim(self._kernel, leftovers)):
+            self._listener.report("", Report("reclaim_failed", f"what was left behind stays: {failure}", "error"))
         self._kernel.links.drain()
         self._kernel.addresses.prepare(addresses_of(settings for settings, _engine in new), self._kernel.links)
+        self._kernel.routing.prepare(routing_of(settings for settings, _engine in new), self._kernel.links)
         for settings, engine in new:
             place = self._places.setdefault(_key(settings), _Place(_key(settings)))
             place.names.setdefault(settings.virtual_router_id, []).append(settings.name)
@@ -119,15 +134,20 @@ class VrrpMachine:
     # -- what the kernel tells -----------------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Bring sockets and engines in line with the machine as it is now. Call when `kernel.links` is readable."""
+        """Bring sockets and engines in line with the machine as it is now. Call when `kernel.links` or
+        `kernel.routing` is readable."""
         self._kernel.links.drain()
+        moved = self._kernel.routing.drain()
         while True:
             self._open_sockets()
             for settings in list(self._settings.values()):
                 self._tell_interface_state(settings)
             self._tell_lost_addresses()
+            if moved:
+                self._tell_lost_routing()
             # what engines did to the machine on the way is news as well
-            if not self._kernel.links.drain():
+            moved = self._kernel.routing.drain()
+            if not self._kernel.links.drain() and not moved:
                 return
 
     def set_clock_offset(self, nanoseconds: int) -> None:
@@ -153,6 +173,13 @@ class VrrpMachine:
             if address in held and not has(address):
                 self.actions.held[name] = tuple(other for other in held if other != address)
                 self.driver.tell(name, AddressLost(address))
+
+    def _tell_lost_routing(self) -> None:
+        for held in (self.actions.routes, self.actions.rules):
+            for name, item in held.missing():
+                if item in held.held.get(name, ()):  # an instance that lost one has given up the others
+                    held.forget(name, item)
+                    self.driver.tell(name, RouteLost(item) if isinstance(item, VirtualRoute) else RuleLost(item))
 
     def _tell_interface_state(self, settings: VrrpSettings) -> None:
         state = self._interface_state(settings)

@@ -12,12 +12,13 @@ import msgspec
 
 from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.ports import Kernel
-from kactl_agent.runtime import frames, privileges, vrrp_machine
+from kactl_agent.runtime import frames, privileges, vrrp_machine, vrrp_routing
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare, load_sealed
 from kactl_agent.runtime.driver import Engine
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.loop import LoopEdge, SocketWatcher, Timer, on_terminate, worker_loop
 from kactl_agent.runtime.vrrp_machine import VrrpMachine, addresses_of
+from kactl_agent.runtime.vrrp_routing import routing_of
 from kactl_agent.vrrp.actions import Report, Transition
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.recording import Recorder
@@ -59,10 +60,12 @@ def run(start: VrrpWorkerStart, supervisor: Edge, observer: Edge) -> int:
 
 
 def reclaim(configurations: Iterable[AgentConfiguration]) -> int:
-    """Take the addresses off the machine that a worker which died may have left there. Returns an exit code."""
+    """Take off the machine what a worker which died may have left there. Returns an exit code."""
     privileges.keep_only(_CAPABILITIES)
     kernel = LinuxKernel()
-    failures = vrrp_machine.reclaim(kernel, [a for each in configurations for a in addresses_of(each.vrrp)])
+    configurations = list(configurations)
+    failures = vrrp_routing.reclaim(kernel, [item for each in configurations for item in routing_of(each.vrrp)])
+    failures += vrrp_machine.reclaim(kernel, [a for each in configurations for a in addresses_of(each.vrrp)])
     kernel.close()
     return 1 if failures else 0
 
@@ -98,6 +101,7 @@ class VrrpWorker:
 
     def begin(self) -> None:
         self._loop.add_reader(self._kernel.links.fileno(), self._machine.settle)
+        self._loop.add_reader(self._kernel.routing.fileno(), self._machine.settle)
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         self._machine.start(self._engines(self._configuration.vrrp))
         self._supervisor.edge.post(frames.WorkerStarted(PROCESS))
@@ -109,6 +113,7 @@ class VrrpWorker:
             return
         self._stopping = True
         self._loop.remove_reader(self._kernel.links.fileno())
+        self._loop.remove_reader(self._kernel.routing.fileno())
         self._machine.stop(self._machine.names)
         self._machine.close()
         self._report()
