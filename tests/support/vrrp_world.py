@@ -150,15 +150,22 @@ class World:
         for action in actions:
             if isinstance(action, SendAdvert):
                 self._send(node, action)
-            elif isinstance(action, AddAddresses):
-                node.addresses |= set(action.addresses)
-            elif isinstance(action, RemoveAddresses):
-                node.addresses -= set(action.addresses)
-            elif isinstance(action, Transition):
-                self.transitions.append((self.now, node, action))
+            else:
+                self._keep(node, action)
         # What the machine has is what the state says, at every moment
         assert bool(node.addresses) is (node.state is State.MASTER), (self.now, node.state, node.addresses)
         self._observe()
+
+    def _keep(self, node: Node, action: Action) -> None:
+        if isinstance(action, AddAddresses):
+            node.addresses |= set(action.addresses)
+        elif isinstance(action, RemoveAddresses):
+            node.addresses -= set(action.addresses)
+        elif isinstance(action, Transition):
+            self.transitions.append((self.now, node, action))
+
+    def _hears(self, sender: Node, other: Node) -> bool:
+        return other is not sender and other.segment == sender.segment
 
     def _send(self, node: Node, action: SendAdvert) -> None:
         if not node.up:
@@ -166,7 +173,7 @@ class World:
         for destination in action.destinations:
             data, meta = on_the_wire(action, destination)
             for other in self.nodes:
-                if other is node or other.segment != node.segment or self.random.random() < self.loss:
+                if not self._hears(node, other) or self.random.random() < self.loss:
                     continue
                 if other.settings.unicast_peers and other.address != destination:
                     continue

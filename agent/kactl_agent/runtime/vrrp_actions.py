@@ -16,6 +16,8 @@ from kactl_agent.vrrp.actions import (
     AddRoutes,
     AddRules,
     Announce,
+    GroupTransition,
+    LowerPriorityReceived,
     RemoveAddresses,
     RemoveRoutes,
     RemoveRules,
@@ -84,6 +86,12 @@ class VrrpActions:
                     return None
                 case Report():
                     self._listener.report(name, action)
+                    return None
+                case GroupTransition():
+                    text = f"{action.old.value} -> {action.new.value}: {action.detail}"
+                    self._listener.report(name, Report("group_transition", text))
+                    return None
+                case LowerPriorityReceived():  # what the instance does about it are actions of their own
                     return None
                 case _:
                     failure = "nothing carries this action out"

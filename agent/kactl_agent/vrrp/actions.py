@@ -113,6 +113,18 @@ class TrackerPending(Input, frozen=True):
     pending: bool
 
 
+class SyncTo(Input, frozen=True):
+    """The sync group of the instance takes it to MASTER or BACKUP."""
+
+    state: State
+    group: str
+    resign: bool = False  # to BACKUP as if an address of its own had been lost: priority 0, back after Skew_Time
+
+
+class SyncAnnounce(Input, frozen=True):
+    """Another member of the sync group has heard a master of lower priority: the addresses may have moved here too."""
+
+
 class ActionFailed(Input, frozen=True):
     """The driver could not carry an action out. Failures come back as inputs, never as exceptions in the engine."""
 
@@ -206,6 +218,23 @@ class Transition(Action, frozen=True):
     master: bytes  # address of the master as far as known, b"" when not
 
 
+class LowerPriorityReceived(Action, frozen=True):
+    """As MASTER, a lower priority was heard: for notify_master_rx_lower_pri, the FIFOs and the sync group."""
+
+    source: bytes
+    priority: int
+
+
+class GroupTransition(Action, frozen=True):
+    """The state of a sync group has changed, behind the transitions of its members."""
+
+    group: str
+    old: State
+    new: State
+    cause: str  # of the member that brought it about, as in Transition
+    detail: str
+
+
 class Report(Action, frozen=True):
     """Something an operator should know that is no transition: a dropped packet, a peer's misconfiguration."""
 
@@ -225,6 +254,8 @@ AnyInput = (
     | PriorityContribution
     | TrackerFault
     | TrackerPending
+    | SyncTo
+    | SyncAnnounce
     | ActionFailed
 )
 AnyAction = (
@@ -239,5 +270,7 @@ AnyAction = (
     | ReplaceRules
     | Announce
     | Transition
+    | LowerPriorityReceived
+    | GroupTransition
     | Report
 )

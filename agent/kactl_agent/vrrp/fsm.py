@@ -20,6 +20,10 @@ class Event(Enum):
     STARTUP_FAULT = "startup_fault"  # something is wrong with the interface, or a tracker says so
     SHUTDOWN = "shutdown"
     MASTER_DOWN_TIMER = "master_down_timer"
+    MASTER_DOWN_TIMER_HELD = "master_down_timer_held"  # in a sync group, which decides
+    SYNC_MASTER = "sync_master"
+    SYNC_BACKUP = "sync_backup"
+    SYNC_ANNOUNCE = "sync_announce"
     ADVER_TIMER = "adver_timer"
     ADVERT_PRIORITY_ZERO = "advert_priority_zero"
     ADVERT_HIGHER = "advert_higher_priority"
@@ -70,6 +74,9 @@ class Step(Enum):
     RECORD_LOWER = "record_lower"
     FORGET_MASTER = "forget_master"
     CLEAR_PREEMPT_DELAY = "clear_preempt_delay"
+    WANT_MASTER = "want_master"
+    DROP_WISH = "drop_wish"
+    TELL_LOWER = "tell_lower"
     DEMOTE_OWNER = "demote_owner"
     RESTORE_OWNER = "restore_owner"
     CYCLE_SEQUENCE = "cycle_sequence"  # of auth_type AH, when its numbers are used up
@@ -89,6 +96,7 @@ _INIT, _BACKUP, _MASTER, _FAULT = State.INIT, State.BACKUP, State.MASTER, State.
 _TAKE_OVER = (Step.ADD_ADDRESSES, Step.ADD_ROUTES, Step.ADD_RULES)
 _GIVE_UP = (Step.REMOVE_RULES, Step.REMOVE_ROUTES, Step.REMOVE_ADDRESSES)
 _BECOME_MASTER = (
+    Step.DROP_WISH,
     Step.RESTORE_OWNER,
     Step.CYCLE_SEQUENCE,
     Step.CANCEL_DOWN_TIMER,
@@ -106,9 +114,9 @@ _LEAVE_MASTER = (
     *_GIVE_UP,
     Step.CLEAR_PREEMPT_DELAY,
 )
-_ACCEPT = (Step.LEARN_INTERVAL, Step.RECORD_MASTER, Step.START_DOWN_TIMER)
+_ACCEPT = (Step.DROP_WISH, Step.LEARN_INTERVAL, Step.RECORD_MASTER, Step.START_DOWN_TIMER)
 _YIELD = (Step.SEND_LAST_ADVERT, *_LEAVE_MASTER, *_ACCEPT)
-_ANSWER = (Step.SEND_ANSWER, Step.ANNOUNCE_AGAIN)
+_ANSWER = (Step.SEND_ANSWER, Step.ANNOUNCE_AGAIN, Step.TELL_LOWER)
 _RESIGN = (Step.SEND_PRIORITY_ZERO, *_LEAVE_MASTER)
 _STAND_BY = (Step.USE_OWN_INTERVAL, Step.FORGET_MASTER, Step.CLEAR_PREEMPT_DELAY)
 
@@ -117,6 +125,7 @@ _STARTED = "RFC 9568 6.4: Startup concerns Initialize only"
 _NO_TIMER_IN_INIT = "RFC 9568 6.2: no timer runs in Initialize"
 _NO_ADVER_IN_BACKUP = "RFC 9568 6.2: Adver_Timer runs in Active only"
 _NO_DOWN_IN_MASTER = "RFC 9568 6.2: Active_Down_Timer runs in Backup only"
+_GROUP_ONLY = "keepalived sync groups: concerns backups and masters"
 _MASTERS_ONLY = "keepalived: concerns masters only"
 _FAULT_IS_DEAF = "keepalived FAULT: adverts change nothing until every fault is gone"
 
@@ -140,6 +149,10 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_INIT, Event.ADDRESS_LOST): Row(_INIT, (), _NOT_STARTED),
     (_INIT, Event.PRIORITY_CHANGED): Row(_INIT, (), "remembered for Startup"),
     (_INIT, Event.SEQUENCE_EXHAUSTED): Row(_INIT, (), _NOT_STARTED),
+    (_INIT, Event.MASTER_DOWN_TIMER_HELD): Row(_INIT, (), _NO_TIMER_IN_INIT),
+    (_INIT, Event.SYNC_MASTER): Row(_INIT, (), _GROUP_ONLY),
+    (_INIT, Event.SYNC_BACKUP): Row(_INIT, (), _GROUP_ONLY),
+    (_INIT, Event.SYNC_ANNOUNCE): Row(_INIT, (), _GROUP_ONLY),
     (_INIT, Event.RECONFIGURED): Row(_INIT, (), "remembered for Startup"),
     (_INIT, Event.ADVERT_RIVAL_OWNER): Row(_INIT, (), _NOT_STARTED),
     (_INIT, Event.TIMER_EXPIRED): Row(_INIT, (), _NOT_STARTED),
@@ -148,7 +161,9 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_BACKUP, Event.STARTUP_OWNER): Row(_BACKUP, (), _STARTED),
     (_BACKUP, Event.STARTUP_FAULT): Row(_BACKUP, (), _STARTED),
     (_BACKUP, Event.SHUTDOWN): Row(
-        _INIT, (Step.CANCEL_DOWN_TIMER, Step.CLEAR_PREEMPT_DELAY, Step.FORGET_MASTER), "RFC 9568 6.4.2 Shutdown"
+        _INIT,
+        (Step.CANCEL_DOWN_TIMER, Step.CLEAR_PREEMPT_DELAY, Step.FORGET_MASTER, Step.DROP_WISH),
+        "RFC 9568 6.4.2 Shutdown",
     ),
     (_BACKUP, Event.MASTER_DOWN_TIMER): Row(_MASTER, _BECOME_MASTER, "RFC 9568 6.4.2 Active_Down_Timer"),
     (_BACKUP, Event.ADVER_TIMER): Row(_BACKUP, (), _NO_ADVER_IN_BACKUP),
@@ -173,7 +188,9 @@ TABLE: dict[tuple[State, Event], Row] = {
         _BACKUP, _ACCEPT, "RFC 9568 6.4.2 ADVERTISEMENT, Preempt_Mode False; keepalived preempt_delay"
     ),
     (_BACKUP, Event.FAULT): Row(
-        _FAULT, (Step.CANCEL_DOWN_TIMER, Step.CLEAR_PREEMPT_DELAY, Step.FORGET_MASTER), "keepalived FAULT"
+        _FAULT,
+        (Step.CANCEL_DOWN_TIMER, Step.CLEAR_PREEMPT_DELAY, Step.FORGET_MASTER, Step.DROP_WISH),
+        "keepalived FAULT",
     ),
     (_BACKUP, Event.RECOVERY): Row(_BACKUP, (), "keepalived FAULT: there was no fault"),
     (_BACKUP, Event.RECOVERY_OWNER): Row(_BACKUP, (), "keepalived FAULT: there was no fault"),
@@ -184,6 +201,14 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_BACKUP, Event.SEQUENCE_EXHAUSTED): Row(_BACKUP, (), "a backup sends nothing; the numbers start anew with MASTER"),
     (_BACKUP, Event.ADVERT_RIVAL_OWNER): Row(_BACKUP, (), _MASTERS_ONLY),
     (_BACKUP, Event.TIMER_EXPIRED): Row(_BACKUP, (), _MASTERS_ONLY),
+    (_BACKUP, Event.MASTER_DOWN_TIMER_HELD): Row(
+        _BACKUP,
+        (Step.WANT_MASTER, Step.START_DOWN_TIMER),
+        "keepalived sync groups: held in BACKUP, wanting MASTER, until every member wants it",
+    ),
+    (_BACKUP, Event.SYNC_MASTER): Row(_MASTER, _BECOME_MASTER, "keepalived sync groups: all to MASTER"),
+    (_BACKUP, Event.SYNC_BACKUP): Row(_BACKUP, (Step.DROP_WISH,), "keepalived sync groups: all to BACKUP"),
+    (_BACKUP, Event.SYNC_ANNOUNCE): Row(_BACKUP, (), _MASTERS_ONLY),
     (_BACKUP, Event.RECONFIGURED): Row(
         _BACKUP, (Step.START_DOWN_TIMER,), "the whole new Master_Down_Interval: the master may not know of it yet"
     ),
@@ -236,6 +261,16 @@ TABLE: dict[tuple[State, Event], Row] = {
         (*_LEAVE_MASTER, *_STAND_BY, Step.START_DOWN_TIMER),
         "keepalived timer_expired_backup; no priority 0, which would take the new master's place from it",
     ),
+    (_MASTER, Event.MASTER_DOWN_TIMER_HELD): Row(_MASTER, (), _NO_DOWN_IN_MASTER),
+    (_MASTER, Event.SYNC_MASTER): Row(_MASTER, (), "keepalived sync groups: it is there already"),
+    (_MASTER, Event.SYNC_BACKUP): Row(
+        _BACKUP,
+        (*_LEAVE_MASTER, *_STAND_BY, Step.START_DOWN_TIMER),
+        "keepalived sync groups: any member to BACKUP takes all there; priority 0 is for faults",
+    ),
+    (_MASTER, Event.SYNC_ANNOUNCE): Row(
+        _MASTER, (Step.ANNOUNCE_AGAIN,), "keepalived garp_lower_prio_repeat: for the other members of the group too"
+    ),
     (_MASTER, Event.RECONFIGURED): Row(
         _MASTER,
         (Step.SEND_ADVERT, Step.START_ADVER_TIMER),
@@ -269,6 +304,10 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_FAULT, Event.PRIORITY_CHANGED): Row(_FAULT, (), "remembered for the recovery"),
     (_FAULT, Event.SEQUENCE_EXHAUSTED): Row(_FAULT, (), "nothing is sent in FAULT"),
     (_FAULT, Event.ADVERT_RIVAL_OWNER): Row(_FAULT, (), _FAULT_IS_DEAF),
+    (_FAULT, Event.MASTER_DOWN_TIMER_HELD): Row(_FAULT, (), "keepalived FAULT: no timer runs"),
+    (_FAULT, Event.SYNC_MASTER): Row(_FAULT, (), _GROUP_ONLY),
+    (_FAULT, Event.SYNC_BACKUP): Row(_FAULT, (), _GROUP_ONLY),
+    (_FAULT, Event.SYNC_ANNOUNCE): Row(_FAULT, (), _MASTERS_ONLY),
     (_FAULT, Event.RECONFIGURED): Row(_FAULT, (), "remembered for the recovery"),
     (_FAULT, Event.TIMER_EXPIRED): Row(_FAULT, (), _MASTERS_ONLY),
 }

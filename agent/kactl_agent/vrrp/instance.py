@@ -27,21 +27,22 @@ from kactl_agent.vrrp.actions import (
     Shutdown,
     Startup,
     State,
+    SyncAnnounce,
+    SyncTo,
     TrackerFault,
     TrackerPending,
 )
+from kactl_agent.vrrp.election import Election
 from kactl_agent.vrrp.faults import OWN_FAULTS, own_faults
 from kactl_agent.vrrp.fsm import Event
-from kactl_agent.vrrp.machine import Occasion, StateMachine
-from kactl_agent.vrrp.packet import Advert, Reason, RemoteProtocolError, text_of
+from kactl_agent.vrrp.machine import Occasion
+from kactl_agent.vrrp.packet import Reason, RemoteProtocolError, text_of
 from kactl_agent.vrrp.pairing import address_changes, identity, place_of
-from kactl_agent.vrrp.priority import OWNER, RESIGNING, effective_priority
+from kactl_agent.vrrp.priority import effective_priority
 from kactl_agent.vrrp.reception import REMARKS, Reception
-from kactl_agent.vrrp.rivalry import Rival
 from kactl_agent.vrrp.routing import same_route, same_rule
 from kactl_agent.vrrp.settings import OldUnicastChecksum, VrrpSettings
 from kactl_agent.vrrp.snapshot import InstanceSnapshot
-from kactl_agent.vrrp.timers import master_down_interval
 
 
 def _fault_text(event: TrackerFault) -> str:
@@ -57,7 +58,7 @@ def _replacements(old: VrrpSettings, new: VrrpSettings) -> list[Action]:
     return actions
 
 
-class VrrpInstance(StateMachine):
+class VrrpInstance(Election):
     """The engine of one vrrp_instance. Times are ns of the caller's clock, which must not go backwards."""
 
     def __init__(self, settings: VrrpSettings) -> None:
@@ -69,7 +70,6 @@ class VrrpInstance(StateMachine):
         self._startup_waits = False
 
     def _configure_reception(self, settings: VrrpSettings) -> None:
-        self._preempt = settings.preempt or self._owner  # RFC 9568 6.1: the owner always preempts
         self._reception = Reception(settings, self._header, self._authenticator)
         self._checksum_decided = settings.old_unicast_checksum is not OldUnicastChecksum.AUTO
 
@@ -82,6 +82,16 @@ class VrrpInstance(StateMachine):
     @property
     def state(self) -> State:
         return self._state
+
+    @property
+    def wants_master(self) -> bool:
+        """In BACKUP, and only its sync group keeps it there."""
+        return self._wish is not None
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """The names of the reasons for FAULT."""
+        return tuple(self._faults)
 
     def receive(self, data: bytes, meta: PacketMeta, now: int) -> list[Action]:
         """A VRRP message (the IP payload) came in (RFC 9568 7.1, 6.4)."""
@@ -126,7 +136,8 @@ class VrrpInstance(StateMachine):
         """`deadline()` has come. Early or superfluous calls do nothing."""
         actions = self._notice_silence(now)
         if self._down_timer is not None and self._down_timer <= now:
-            actions += self._advance(Event.MASTER_DOWN_TIMER, Occasion(now))
+            held = self._settings.sync_group
+            actions += self._advance(Event.MASTER_DOWN_TIMER_HELD if held else Event.MASTER_DOWN_TIMER, Occasion(now))
         if self._adver_timer is not None and self._adver_timer <= now:
             if self._header is not None and self._header.exhausted:
                 detail = "the sequence numbers of the authentication header are used up: they start anew"
@@ -166,6 +177,10 @@ class VrrpInstance(StateMachine):
                 return self._faults_changed(others | reason, now)
             case TrackerPending():
                 return self._pending_changed(event, now)
+            case SyncTo():
+                return self._sync(event, now)
+            case SyncAnnounce():
+                return self._advance(Event.SYNC_ANNOUNCE, Occasion(now))
             case ActionFailed():
                 self._statistics["action_failed"] += 1
                 return self._report(
@@ -243,63 +258,14 @@ class VrrpInstance(StateMachine):
             faults=tuple(self._faults),
             waiting_for=tuple(self._pending),
             statistics=dict(self._statistics),
+            wants_master=self.wants_master,
         )
 
     # -- inputs to events of the state machine -------------------------------------------------------------------------
 
-    def _classify(self, advert: Advert, source: bytes, now: int) -> Event:
-        priority = advert.priority
-        if priority == RESIGNING:
-            self._statistics["priority_zero_received"] += 1
-            return Event.ADVERT_PRIORITY_ZERO
-        if priority > self._priority:
-            return Event.ADVERT_HIGHER
-        if self._rival_persists(advert, source, now):
-            return Event.ADVERT_RIVAL_OWNER
-        if priority == self._priority:  # addresses compare as unsigned integers in network byte order (RFC 9568 6.4.3)
-            return Event.ADVERT_EQUAL_HIGHER_ADDRESS if source > self._source else Event.ADVERT_EQUAL_LOWER_ADDRESS
-        if self._state is State.BACKUP:
-            if not self._preempt:
-                return Event.ADVERT_LOWER_NOT_PREEMPTED
-            if self._settings.preempt_delay:
-                if self._preempt_at is None:
-                    self._preempt_at = now + self._settings.preempt_delay
-                if now < self._preempt_at:
-                    return Event.ADVERT_LOWER_NOT_PREEMPTED
-        return Event.ADVERT_LOWER
-
     def _compares_addresses(self, source: bytes) -> bool:
         """skip_check_adv_addr: a backup need not compare what the master that it has accepted advertises."""
         return not self._settings.skip_check_adv_addr or self._state is not State.BACKUP or source != self._master
-
-    def _rival_persists(self, advert: Advert, source: bytes, now: int) -> bool:
-        """Whether another owner with a lower address than ours has had its time to yield."""
-        if self._state is not State.MASTER or not self._owner or advert.priority != OWNER or source >= self._source:
-            return False
-        if self._rival is None or self._rival.forgotten(now):
-            self._rival = Rival(source, advert.advert_interval, now)
-            return False
-        return self._rival.source == source and self._rival.persists(now)
-
-    def _reclaim_ownership(self, advert: Advert, source: bytes, now: int) -> list[Action]:
-        """An owner that has yielded to another one is itself again when that one is not what it hears any more."""
-        if self._state is not State.BACKUP or self._rival is None:
-            return []
-        if source == self._rival.source and advert.priority == OWNER:
-            return []
-        before, self._priority, self._rival = self._priority, OWNER, None
-        return self._advance(Event.PRIORITY_CHANGED, Occasion(now, old_priority=before))
-
-    def _notice_silence(self, now: int) -> list[Action]:
-        """timer_expired_backup: nothing was done for longer than the others wait, so one of them is master by now."""
-        settings = self._settings
-        if self._state is not State.MASTER or not settings.timer_expired_priority:
-            return []
-        silence, interval = now - self._last_sent, settings.advert_interval
-        if silence <= master_down_interval(settings.version, settings.timer_expired_priority, interval):
-            return []
-        detail = f"no advert was sent for {silence // 1_000_000} ms: another router must have taken over"
-        return self._advance(Event.TIMER_EXPIRED, Occasion(now), "timer_expired", detail)
 
     def _startup(self, event: Startup, now: int) -> list[Action]:
         if self._state is not State.INIT:
@@ -318,7 +284,7 @@ class VrrpInstance(StateMachine):
         if self._faults:
             detail = "; ".join(self._faults.values())
             return self._advance(Event.STARTUP_FAULT, Occasion(now), next(iter(self._faults)), detail)
-        if self._owner and now >= self._listening_from:
+        if self._owner and not self._settings.sync_group and now >= self._listening_from:
             detail = "started as the owner of the addresses (priority 255)"
             return self._advance(Event.STARTUP_OWNER, Occasion(now), "startup", detail)
         return self._advance(Event.STARTUP, Occasion(now), "startup", "started")
@@ -343,9 +309,25 @@ class VrrpInstance(StateMachine):
         if before and not faults:
             owner = self._owner and now >= self._listening_from
             detail = f"recovered; the last fault was: {'; '.join(before.values())}"
-            event = Event.RECOVERY_OWNER if owner else Event.RECOVERY
-            return self._advance(event, Occasion(now), "fault_cleared", detail)
+            event = Event.RECOVERY_OWNER if owner and not self._settings.sync_group else Event.RECOVERY
+            actions = self._advance(event, Occasion(now), "fault_cleared", detail)
+            if owner and self._state is State.BACKUP:  # an owner in a sync group wants MASTER at once
+                self._set_down_timer(now, 0, "")
+            return actions
         return []
+
+    def _sync(self, event: SyncTo, now: int) -> list[Action]:
+        if event.state is State.MASTER:
+            cause, reason = self._wish or ("sync_group", "its other members are")
+            detail = (
+                f"all members of sync group {event.group} want MASTER; this one: {reason}"
+                if self._wish
+                else (f"sync group {event.group} is MASTER")
+            )
+            return self._advance(Event.SYNC_MASTER, Occasion(now), cause, detail)
+        detail = f"another member of sync group {event.group} has left MASTER"
+        leaving = Event.ADDRESS_LOST if event.resign else Event.SYNC_BACKUP
+        return self._advance(leaving, Occasion(now), "sync_group", detail)
 
     def _address_lost(self, event: AddressLost, now: int) -> list[Action]:
         place = place_of(event.address)

@@ -15,6 +15,7 @@ from kactl_agent.vrrp.actions import (
     AddRules,
     Announce,
     InterfaceState,
+    LowerPriorityReceived,
     RemoveAddresses,
     RemoveRoutes,
     RemoveRules,
@@ -86,6 +87,7 @@ class StateMachine:
         self._preempt_at: int | None = None  # when preempt_delay ends
         self._listening_from = 0  # when startup_delay ends
         self._last_sent = 0  # when the last advert was sent
+        self._wish: tuple[str, str] | None = None  # why it wants MASTER, while its sync group does not: cause, detail
         self._rival: Rival | None = None  # another owner that has to yield, or that we have yielded to
         self._reported: set[str] = set()
         self._statistics = dict.fromkeys((*_COUNTERS, *(reason.value for reason in Reason)), 0)
@@ -116,6 +118,8 @@ class StateMachine:
         if not (self._owner and demoted):
             self._rival = None
             self._priority = effective_priority(settings.priority, self._contributions.values())
+        if not settings.sync_group:  # nobody will fulfil it: the timer, which runs, decides
+            self._wish = None
         self._set_up_authentication(settings)
         self._transmission = Transmission(settings, self._header, self._authenticator)
         self._gratuitous.reconfigure(settings.gratuitous, settings.addresses, now)
@@ -338,6 +342,19 @@ class StateMachine:
     def _record_lower(self, occasion: Occasion) -> None:
         if occasion.advert is not None:
             self._lower = (occasion.source, occasion.advert.priority)
+
+    def _tell_lower(self, occasion: Occasion) -> list[Action]:
+        if occasion.advert is None:
+            return []
+        return [LowerPriorityReceived(occasion.source, occasion.advert.priority)]
+
+    # -- steps: the sync group -----------------------------------------------------------------------------------------
+
+    def _want_master(self, occasion: Occasion) -> None:
+        self._wish = self._explain_timer(occasion.now)
+
+    def _drop_wish(self, _: Occasion) -> None:
+        self._wish = None
 
     def _forget_master(self, _: Occasion) -> None:
         self._master, self._master_priority, self._resigned = b"", RESIGNING, b""

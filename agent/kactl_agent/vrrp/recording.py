@@ -92,6 +92,18 @@ class Recorder:
         self._write = write
         write(_encoder.encode(Header(intent=intent, settings=settings)) + b"\n")
 
+    @property
+    def state(self) -> State:
+        return self.instance.state
+
+    @property
+    def wants_master(self) -> bool:
+        return self.instance.wants_master
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        return self.instance.faults
+
     def receive(self, data: bytes, meta: PacketMeta, now: int) -> list[Action]:
         return self._record(now, Packet(data, meta), self.instance.receive(data, meta, now))
 

@@ -130,6 +130,14 @@ class VrrpSettings(msgspec.Struct, frozen=True, kw_only=True):
     auth_password: bytes = b""  # VRRPv2: simple text password or key of the header, at most 8 bytes; never logged
     authentication_header: bool = False  # VRRPv2: auth_type AH instead of PASS
     auth_hmac: HmacSettings | None = None
+    sync_group: str = ""  # vrrp_sync_group: held in BACKUP until its group goes MASTER; see `vrrp.sync_group`
+
+
+class SyncGroupSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One vrrp_sync_group."""
+
+    name: str
+    members: tuple[str, ...]  # names of instances, in the order of the configuration
 
 
 def without_secrets(settings: VrrpSettings) -> VrrpSettings:

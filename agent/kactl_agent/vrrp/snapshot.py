@@ -31,4 +31,5 @@ class InstanceSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     addresses: tuple[VirtualAddress, ...]
     faults: tuple[str, ...]
     statistics: dict[str, int]
+    wants_master: bool = False  # held in BACKUP by its sync group
     waiting_for: tuple[str, ...] = ()  # trackers without which the instance does not start yet

@@ -11,6 +11,7 @@ from kactl_agent.vrrp.actions import (
     AddressLost,
     Announce,
     Input,
+    LowerPriorityReceived,
     RemoveAddresses,
     Report,
     SendAdvert,
@@ -356,16 +357,17 @@ def test_rfc9568_6_4_3_lower_priority_is_answered_without_touching_adver_timer(v
     """RFC 3768 only discards; keepalived answers in version 2 as well."""
     instance, now = master(version=version)
     actions = instance.receive(*advert(50, settings=instance.settings), now + SECOND // 2)
-    assert [type(a) for a in actions] == [SendAdvert, Announce]
+    assert [type(a) for a in actions] == [SendAdvert, Announce, LowerPriorityReceived]
     assert sent(actions) == [100]
     assert of(Announce, actions) == [Announce((VIP,), 5)]
+    assert of(LowerPriorityReceived, actions) == [LowerPriorityReceived(PEER, 50)]
     assert (instance.state, instance.deadline()) == (State.MASTER, now + SECOND)
 
 
 def test_lower_prio_no_advert_keeps_silent_but_announces() -> None:
     instance, now = master(lower_prio_no_advert=True)
     actions = instance.receive(*advert(50), now + 1)
-    assert [type(a) for a in actions] == [Announce]
+    assert [type(a) for a in actions] == [Announce, LowerPriorityReceived]
 
 
 def test_rfc9568_6_4_3_preempt_mode_does_not_count_in_active() -> None:

@@ -1,0 +1,154 @@
+"""vrrp_sync_group: instances that change their state together (keepalived's rules).
+
+* The group goes MASTER when every member wants it; who has waited long enough is held in BACKUP until then.
+* A member at fault takes all to FAULT; when no member is at fault any more, all go to BACKUP.
+* A member that goes from MASTER to BACKUP takes all there; with priority 0 when that is because something else removed
+  its addresses, so that all of them are back soon.
+* A member that as MASTER hears a lower priority makes the others announce their addresses again as well.
+
+The group looks at what its members are, not at what has happened to them, and tells them what to become: `follow`,
+called with what a member's engine has returned, brings all of them in line. Pure, as the engines are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from kactl_agent.vrrp.actions import (
+    Action,
+    GroupTransition,
+    Input,
+    LowerPriorityReceived,
+    State,
+    SyncAnnounce,
+    SyncTo,
+    TrackerFault,
+    Transition,
+)
+from kactl_agent.vrrp.settings import SyncGroupSettings
+
+LOST = frozenset({"address_lost", "route_lost", "rule_lost"})  # causes of transitions
+
+
+class Member(Protocol):
+    """What a group needs of `VrrpInstance`, or of a recorder around it."""
+
+    @property
+    def state(self) -> State: ...
+
+    @property
+    def wants_master(self) -> bool: ...
+
+    @property
+    def faults(self) -> tuple[str, ...]: ...
+
+    def handle_event(self, event: Input, now: int) -> list[Action]: ...
+
+
+class SyncGroup:
+    """One group. `members` are the engines by the name of their instance; their settings name the group."""
+
+    def __init__(self, settings: SyncGroupSettings, members: Mapping[str, Member]) -> None:
+        self._settings = settings
+        self._members = {name: members[name] for name in settings.members}
+        self._fault = f"sync_group {settings.name}"
+        self._state = self._common_state() or State.INIT
+
+    @property
+    def name(self) -> str:
+        return self._settings.name
+
+    @property
+    def state(self) -> State:
+        """INIT until every member has started; else what all members are."""
+        return self._state
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        return self._settings.members
+
+    def follow(self, name: str, actions: Sequence[Action], now: int) -> list[tuple[str, Action]]:
+        """Bring the group in line after the engine of member `name` has returned `actions`.
+
+        Returns all that is to be carried out, in order: those actions, what the other members do, each with the name of
+        its instance; behind them a GroupTransition with the name of the group, where its state has changed.
+        """
+        result = [(name, action) for action in actions]
+        if any(isinstance(action, LowerPriorityReceived) for action in actions):
+            result += self._tell([(other, SyncAnnounce()) for other in self._members if other != name], now)
+        # Faults first, then states: a round of each settles it, and a member may be the last to follow
+        resign = any(isinstance(action, Transition) and action.cause in LOST for action in actions)
+        for _ in range(2 * len(self._members) + 2):
+            commands = self._commands(name, resign)
+            if not commands:
+                break
+            result += self._tell(commands, now)
+        transition = self._transition(result)
+        if transition is not None:
+            result.append((self.name, transition))
+        return result
+
+    def release(self, now: int) -> list[tuple[str, Action]]:
+        """The group ends (a reload): what it held in FAULT is on its own again. Returns actions as `follow`."""
+        held = [name for name, member in self._members.items() if self._fault in member.faults]
+        return self._tell([(name, TrackerFault(self._fault, False)) for name in held], now)
+
+    def _tell(self, commands: Sequence[tuple[str, Input]], now: int) -> list[tuple[str, Action]]:
+        return [
+            (name, action) for name, command in commands for action in self._members[name].handle_event(command, now)
+        ]
+
+    # -- what the members are to become --------------------------------------------------------------------------------
+
+    def _commands(self, first: str, resign: bool) -> list[tuple[str, Input]]:
+        """What to tell the members next; nothing when all is in line. `first` goes MASTER before the others."""
+        stopping = self._state is not State.INIT and any(m.state is State.INIT for m in self._members.values())
+        if stopping:  # the others will be told as well
+            return []
+        commands = self._fault_commands()
+        if commands or any(self._at_fault(name) for name in self._members):
+            return commands
+        members = self._members
+        masters = [name for name, member in members.items() if member.state is State.MASTER]
+        wishing = [name for name, member in members.items() if member.wants_master]
+        if wishing and len(masters) + len(wishing) == len(members) and self._state is not State.MASTER:
+            order = sorted(wishing, key=lambda name: name != first)
+            return [(name, SyncTo(State.MASTER, self.name)) for name in order]
+        if masters and any(member.state is State.BACKUP for member in members.values()):
+            left = masters + (wishing if self._state is State.MASTER else [])
+            return [(name, SyncTo(State.BACKUP, self.name, resign)) for name in left]
+        return []
+
+    def _fault_commands(self) -> list[tuple[str, Input]]:
+        """A member is held in FAULT while another one is at fault. One that has not started yet remembers it."""
+        commands: list[tuple[str, Input]] = []
+        for name, member in self._members.items():
+            others = [other for other in self._members if other != name and self._at_fault(other)]
+            held = self._fault in member.faults
+            if others and not held:
+                detail = f"{', '.join(others)} of its members {'is' if len(others) == 1 else 'are'} at fault"
+                commands.append((name, TrackerFault(self._fault, True, detail)))
+            elif held and not any(self._at_fault(other) for other in self._members):
+                commands.append((name, TrackerFault(self._fault, False)))
+        return commands
+
+    def _at_fault(self, name: str) -> bool:
+        """For reasons of its own. What is wrong before Startup may still come right."""
+        member = self._members[name]
+        return member.state is not State.INIT and any(fault != self._fault for fault in member.faults)
+
+    # -- the state of the group ----------------------------------------------------------------------------------------
+
+    def _common_state(self) -> State | None:
+        states = {member.state for member in self._members.values()}
+        return states.pop() if len(states) == 1 else None
+
+    def _transition(self, result: Sequence[tuple[str, Action]]) -> GroupTransition | None:
+        old, new = self._state, self._common_state()
+        if new is None or new is old:
+            return None
+        self._state = new
+        causes = [action for _, action in result if isinstance(action, Transition)]
+        cause = causes[0] if causes else None
+        return GroupTransition(self.name, old, new, cause.cause if cause else "", cause.detail if cause else "")
