@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from kactl_agent.config.document import Origin
+
 from kactl.keepalived_conf.blocks import find_brace
 from kactl.keepalived_conf.lexer import split_comment
 from kactl.keepalived_conf.tree import Directive
@@ -32,6 +36,18 @@ def render_together(directives: list[Directive]) -> str:
         if lines:
             lines += _comment_lines(directive.above, "")
         lines += _statement_lines(directive, "")
+    return "\n".join(lines)
+
+
+def join_carried(parts: Iterable[tuple[str, Origin]]) -> str:
+    """Carried texts as one, with the comments of their origins but those above the first."""
+    lines: list[str] = []
+    for text, origin in parts:
+        if lines:
+            lines += _comment_lines(origin.above or [], "")
+        lines += text.split("\n")
+        if origin.behind is not None:
+            lines[-1] += f" {comment(origin.behind)}"
     return "\n".join(lines)
 
 

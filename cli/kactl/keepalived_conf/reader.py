@@ -34,7 +34,7 @@ from kactl.keepalived_conf.account import Account, Outcome
 from kactl.keepalived_conf.lines import LineFault, LineReading, read_value
 from kactl.keepalived_conf.ordering import definitions_first, sort_carried
 from kactl.keepalived_conf.quoting import QuoteError, split_quoted
-from kactl.keepalived_conf.rawtext import render_directive, render_together
+from kactl.keepalived_conf.rawtext import join_carried, render_directive, render_together
 from kactl.keepalived_conf.spelling import elsewhere, nearest
 from kactl.keepalived_conf.tree import Directive, Word
 
@@ -127,6 +127,7 @@ class _Reader:
         self._ignored = ignored | dropped
         self._dropped = set(dropped)
         self._unknown_keywords = 0
+        self._displaced = False  # an unknown block has ended the block that it stands in
         self._split: list[Directive] = []  # kept, so that no id() is used twice
         self._by_shape: dict[type[Shape], Callable[[_Builder, Field, Directive], None]] = {
             Named: self._named,
@@ -153,7 +154,7 @@ class _Reader:
                 continue
             found = by_word.get(directive.words[0].text)
             if found is None or found.keyword.extension or found.keyword.position is not None or found.keyword.header:
-                self._unknown(builder, directive)
+                swallowed = self._unknown(builder, directives[index:])
             elif (id(directive), None) in self._ignored:
                 self._leave_out(builder, directive, (id(directive), None))
             elif directive.children is None and isinstance(found.keyword.shape, Entries):
@@ -161,6 +162,8 @@ class _Reader:
             elif self._takes_block(found, directive):
                 self._spelling(found, directive)
                 self._by_shape.get(type(found.keyword.shape), self._line)(builder, found, directive)
+                if self._displaced:
+                    swallowed = self._follow_displaced(builder, directives[index + 1 :])
         children = builder.origin.children
         if children and CARRIED in children:
             # What is carried stands behind everything else, so that it never comes before what it repeats.
@@ -490,8 +493,15 @@ class _Reader:
 
     # -- what keepalived ignores ---------------------------------------------------------------------------------------
 
-    def _unknown(self, builder: _Builder, directive: Directive) -> None:
+    def _unknown(self, builder: _Builder, directives: list[Directive]) -> int:
+        """A keyword that keepalived does not know; returns how many of the following directives are carried with it.
+
+        keepalived passes over its `{` alone, so that within a block the first `}` ends that block, and what follows
+        there is read one level up (seen with 2.2.7).
+        """
+        directive = directives[0]
         word = directive.keyword
+        inner = directive.children is not None and builder.table.struct is not Config
         legacy = builder.table.legacy.get(word)
         if legacy is not None:
             hint = f"use {legacy.replaced_by}" if legacy.replaced_by else ""
@@ -502,10 +512,40 @@ class _Reader:
             # Looking for what was meant takes time, and nobody reads that many hints.
             hint = nearest(builder.table, word) or elsewhere(word) if self._unknown_keywords <= _MOST_HINTS else ""
             text = f"`{word}` is no keyword here: keepalived ignores it"
-            if directive.children is not None:
+            if inner:
+                text += "; the } of its block ends the block around it, and what follows is not part of that"
+            elif directive.children is not None:
                 text += ", and its block"
             self._finding("unknown-keyword", text, directive, 0, Effect.CARRIED, hint)
-        self._carry(builder, directive)
+        if not inner:
+            self._carry(builder, directive)
+            return 0
+        self._displaced = True
+        self._carry(builder, directive, text=render_together(directives))
+        for following in directives[1:]:
+            self.account.mark_all(following, Outcome.CARRIED)
+        return len(directives) - 1
+
+    def _follow_displaced(self, builder: _Builder, following: list[Directive]) -> int:
+        """Carry what follows a block that was ended too early, up to the root; returns how many directives that are.
+
+        All that is carried here becomes one text, as it stands behind that block in the end.
+        """
+        if builder.table.struct is Config:
+            self._displaced = False
+            return 0
+        if following:
+            self._carry(builder, following[0], text=render_together(following))
+            for directive in following[1:]:
+                self.account.mark_all(directive, Outcome.CARRIED)
+        texts: list[str] = builder.values.get("x_keepalived", [])
+        if len(texts) > 1:
+            origin = builder.origin.child(CARRIED)
+            items = [origin.child(index) for index in range(len(texts))]
+            texts[:] = [join_carried(zip(texts, items, strict=True))]
+            items[0].behind = None
+            origin.children = {0: items[0]}
+        return len(following)
 
     def _second_ignored(self, builder: _Builder, found: Field, directive: Directive) -> None:
         text = f"a second `{found.name}`: keepalived stays with the first"

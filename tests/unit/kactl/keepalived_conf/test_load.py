@@ -52,6 +52,44 @@ def test_an_instance_whose_interface_cannot_be_used_names_it():
     assert f"no usable interface (`interface {name}`)" in finding.message
 
 
+def test_an_unknown_block_ends_the_block_around_it():
+    # keepalived 2.2.7: "Unexpected '{' - ignoring", and `Unknown keyword` for what follows in the instance
+    text = INSTANCE.format("V", 1, 1, " typo { # why\n priority 7\n }\n # how\n priority 200 # high\n preempt_delay 3")
+    text += INSTANCE.format("W", 2, 2, " priority 201")
+    document = document_of(text)
+    assert not document.errors
+    one, two = document.config.vrrp_instance["V"], document.config.vrrp_instance["W"]
+    assert (one.priority, one.preempt_delay, two.priority) == (UNSET, UNSET, 201)
+    assert one.x_keepalived == ("typo { # why\n  priority 7\n}\n# how\npriority 200 # high\npreempt_delay 3",)
+    (finding,) = document.diagnostics
+    assert (finding.code, finding.place.line, finding.effect.value) == ("unknown-keyword", 7, "carried")
+    assert "ends the block around it" in finding.message
+    assert_stable(text)
+
+
+def test_an_unknown_block_ends_the_blocks_around_it_one_by_one():
+    real = "real_server 10.0.0.{} 80 {{\n weight {}\n{}\n}}\n"
+    text = "virtual_server 10.0.0.9 80 {\n protocol TCP\n # none\n persistence_timeout 0 # off\n"
+    text += real.format(1, 5, " # before\n typo {\n }\n inhibit_on_failure") + "# second\n" + real.format(2, 6, "")
+    text += "}\nvrrp_script s {\n script /x\n}\n"
+    document = document_of(text)
+    (server,) = document.config.virtual_server
+    (first,) = server.real_server
+    assert (first.weight, first.inhibit_on_failure) == (5, UNSET)
+    assert first.x_keepalived == ("typo {\n}\ninhibit_on_failure",)
+    lines = "persistence_timeout 0 # off\n# second\nreal_server 10.0.0.2 80 {\n  weight 6\n}"
+    assert server.x_keepalived == (lines,)
+    assert list(document.config.vrrp_script) == ["s"]
+    conf = assert_stable(text)
+    assert all(comment in conf for comment in ("# none", "# off", "# before", "# second"))
+
+
+def test_an_unknown_block_at_the_root_ends_nothing():
+    document = document_of("typo {\n x\n}\n" + INSTANCE.format("V", 1, 1, ""))
+    assert document.config.x_keepalived == ("typo {\n  x\n}",)
+    assert list(document.config.vrrp_instance) == ["V"]
+
+
 TRACKER = "vrrp_script s {\n script /x\n}\n"
 
 
