@@ -30,6 +30,7 @@ from kactl_agent.vrrp.settings import (
     HmacMode,
     HmacSettings,
     OldUnicastChecksum,
+    SyncGroupSettings,
     VirtualAddress,
     VrrpSettings,
 )
@@ -125,6 +126,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     vrrp: tuple[VrrpSettings, ...] = ()
     router_id: str = ""
+    sync_groups: tuple[SyncGroupSettings, ...] = ()
 
 
 class Resolution(msgspec.Struct, frozen=True):
@@ -147,9 +149,16 @@ def resolve(document: Document) -> Resolution:
         sources[name] = resolver.sources
     global_defs = document.config.global_defs
     router_id = "" if global_defs is UNSET else or_default(global_defs.router_id, "")
-    return Resolution(
-        Settings(vrrp=tuple(instances), router_id=router_id), sources, [p.diagnostic for p in sheet.problems]
-    )
+    settings = Settings(vrrp=tuple(instances), router_id=router_id, sync_groups=tuple(_sync_groups(document)))
+    return Resolution(settings, sources, [p.diagnostic for p in sheet.problems])
+
+
+def _sync_groups(document: Document) -> Iterator[SyncGroupSettings]:
+    """Groups with their members, in the order they are named; a group without any is left out, as a rule has said."""
+    for name, group in or_default(document.config.vrrp_sync_group, {}).items():
+        members = tuple(or_default(group.group, ()))
+        if members:
+            yield SyncGroupSettings(name=name, members=members)
 
 
 class _InstanceResolver:

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import msgspec
+
 from kactl_agent.vrrp.actions import (
     Action,
     GroupTransition,
@@ -26,7 +28,7 @@ from kactl_agent.vrrp.actions import (
     TrackerFault,
     Transition,
 )
-from kactl_agent.vrrp.settings import SyncGroupSettings
+from kactl_agent.vrrp.settings import SyncGroupSettings, VrrpSettings
 
 LOST = frozenset({"address_lost", "route_lost", "rule_lost"})  # causes of transitions
 
@@ -152,3 +154,11 @@ class SyncGroup:
         causes = [action for _, action in result if isinstance(action, Transition)]
         cause = causes[0] if causes else None
         return GroupTransition(self.name, old, new, cause.cause if cause else "", cause.detail if cause else "")
+
+
+def joined(instances: Sequence[VrrpSettings], groups: Sequence[SyncGroupSettings]) -> tuple[VrrpSettings, ...]:
+    """The instances with the group they belong to. Only for a driver that has the groups: alone, members are held."""
+    group_of = {member: group.name for group in groups for member in group.members}
+    return tuple(
+        msgspec.structs.replace(instance, sync_group=group_of.get(instance.name, "")) for instance in instances
+    )

@@ -16,6 +16,7 @@ from kactl_agent.vrrp.settings import (
     HmacMode,
     HmacSettings,
     OldUnicastChecksum,
+    SyncGroupSettings,
     VrrpSettings,
 )
 
@@ -302,3 +303,14 @@ def test_delays_and_the_source_address() -> None:
     settings = instance(f"track_src_ip: true, {V4}", "vrrp_startup_delay: 2.5, vrrp_delay_after_boot: 90")
     assert (settings.startup_delay, settings.delay_after_boot) == (2_500_000_000, 90 * SECOND)
     assert settings.track_source
+
+
+def test_sync_groups_name_their_members_in_order() -> None:
+    text = (
+        "vrrp_sync_group:\n  G: {group: [B, A]}\n"
+        f"vrrp_instance:\n  A: {{interface: eth0, virtual_router_id: 1, {V4}}}\n"
+        f"  B: {{interface: eth0, virtual_router_id: 2, {V4}}}\n"
+    )
+    settings = resolution(text).settings
+    assert settings.sync_groups == (SyncGroupSettings(name="G", members=("B", "A")),)
+    assert [instance.sync_group for instance in settings.vrrp] == ["", ""]  # members are held: for who has the groups

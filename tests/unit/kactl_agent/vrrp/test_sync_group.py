@@ -28,7 +28,7 @@ from kactl_agent.vrrp.actions import (
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.recording import Recorder
 from kactl_agent.vrrp.settings import SECOND, SyncGroupSettings
-from kactl_agent.vrrp.sync_group import SyncGroup
+from kactl_agent.vrrp.sync_group import SyncGroup, joined
 from support.vrrp import PEER, VIP, advert, due, interface, make_settings, transition
 
 DOWN_100 = 3_609_375_000
@@ -368,3 +368,10 @@ def test_the_snapshot_shows_the_wish() -> None:
     group.timer("V1", DOWN_100)
     assert group.engines["V1"].snapshot().wants_master
     assert not group.engines["V2"].snapshot().wants_master
+
+
+def test_instances_join_the_groups_that_name_them() -> None:
+    instances = [make_settings(name=name) for name in ("A", "B", "C")]
+    groups = [SyncGroupSettings(name="G", members=("C", "A"))]
+    assert [settings.sync_group for settings in joined(instances, groups)] == ["G", "", "G"]
+    assert [settings.sync_group for settings in joined(joined(instances, groups), [])] == ["", "", ""]
