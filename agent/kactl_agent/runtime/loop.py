@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from kactl_agent.kernel.timerfd import MonotonicTimer
 from kactl_agent.runtime.frames import AnyFrame
 from kactl_agent.runtime.ipc import Edge, EdgeClosed
-
-_NANOSECONDS = 1_000_000_000
 
 
 class HasFileno(Protocol):
@@ -56,19 +55,20 @@ class Timer:
     def __init__(self, loop: asyncio.AbstractEventLoop, fire: Callable[[], None]) -> None:
         self._loop = loop
         self._fire = fire
-        self._handle: asyncio.TimerHandle | None = None
+        self._timer = MonotonicTimer()
+        loop.add_reader(self._timer.fileno(), self._fired)
 
     def arm(self, deadline: int | None) -> None:
-        """`deadline` is monotonic ns, of the clock that `time.monotonic_ns` and the loop read; None disarms."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-        if deadline is not None:
-            self._handle = self._loop.call_at(deadline / _NANOSECONDS, self._fired)
+        """`deadline` is ns of `time.monotonic_ns`; None disarms."""
+        self._timer.set(deadline)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._timer.fileno())
+        self._timer.close()
 
     def _fired(self) -> None:
-        self._handle = None
-        self._fire()
+        if self._timer.clear():  # it may have been moved since the loop saw it
+            self._fire()
 
 
 class SocketWatcher:

@@ -64,6 +64,32 @@ def test_a_disarmed_timer_never_fires(loop: asyncio.AbstractEventLoop) -> None:
     assert fired == []
 
 
+def test_a_timer_that_was_moved_while_it_fired_waits(loop: asyncio.AbstractEventLoop) -> None:
+    fired: list[int] = []
+    timer = Timer(loop, lambda: fired.append(1))
+    timer.arm(1)  # long past
+    loop.call_soon(lambda: timer.arm(time.monotonic_ns() + 3600 * 1000 * MILLISECOND))
+    loop.run_until_complete(asyncio.sleep(0.01))
+    assert fired == []
+    timer.arm(1)
+    run_until(loop, lambda: fired)
+    timer.close()
+    loop.run_until_complete(asyncio.sleep(0.005))
+    assert fired == [1]
+
+
+def test_the_timer_is_not_rounded_to_milliseconds(loop: asyncio.AbstractEventLoop) -> None:
+    late: list[int] = []
+    fired: list[int] = []
+    timer = Timer(loop, lambda: (fired.append(time.monotonic_ns()), loop.stop()))
+    for _ in range(20):
+        deadline = time.monotonic_ns() + 3 * MILLISECOND + MILLISECOND // 20
+        timer.arm(deadline)
+        loop.run_forever()
+        late.append(fired.pop() - deadline)
+    assert min(late) < MILLISECOND // 2, late  # the best of many: the machine may be busy
+
+
 def test_edges_in_the_loop(loop: asyncio.AbstractEventLoop) -> None:
     one, two = (Edge(sock) for sock in socket_pair())
     heard: list[frames.AnyFrame] = []
