@@ -19,6 +19,7 @@ from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import (
     Block,
     Entries,
+    MissingWord,
     Named,
     NamedEntries,
     Quoted,
@@ -247,12 +248,16 @@ class _Reader:
         self._carry(builder, directive)
 
     def _name(self, builder: _Builder, found: Field, directive: Directive, shape: Text) -> str | None:
-        """The name on a block's header line; without one, or with one given before, the block is carried: None."""
+        """The name on a block's header line; None when the block was refused, or carried instead."""
         try:
             reading = read_value(shape, _texts(directive.words), 1)
         except LineFault as fault:
-            self._finding("invalid-header", fault.message, directive, fault.word, Effect.CARRIED, fault.hint)
-            self._carry(builder, directive)
+            if fault.refused and not found.keyword.nameless_ignored:
+                self._error(fault.code, fault.message, directive, fault.word, fault.hint)
+                self.account.mark_all(directive, Outcome.REFUSED)
+            else:
+                self._finding("invalid-header", fault.message, directive, fault.word, Effect.CARRIED, fault.hint)
+                self._carry(builder, directive)
             return None
         self.account.mark(directive)
         self._report_repairs(reading, directive, directive.words)
@@ -322,8 +327,11 @@ class _Reader:
         return None
 
     def _header(self, builder: _Builder, struct: type[Struct], directive: Directive) -> Struct | None:
-        """The words on a block's header line; without them keepalived leaves the block out: None, carried."""
+        """The words on a block's header line; None when the block was refused, or carried instead."""
         words = _texts(directive.words)
+        if len(words) == 1 and any(f.keyword.header for f in table_of(struct)):
+            self._no_header(directive, "")
+            return None
         taken = self._header_words(builder, struct, words, directive)
         if taken is None:
             return None
@@ -331,6 +339,11 @@ class _Reader:
         if at < len(words):
             self._extra_words(directive, directive.words[at:])
         return value
+
+    def _no_header(self, directive: Directive, hint: str) -> None:
+        """keepalived stops at a block that says nothing where it must."""
+        self._error("missing-value", f"`{directive.keyword}` has no value", directive, 0, hint)
+        self.account.mark_all(directive, Outcome.REFUSED)
 
     def _header_words(
         self, builder: _Builder, struct: type[Struct], words: list[str], directive: Directive
@@ -340,6 +353,9 @@ class _Reader:
         while True:
             try:
                 taken = read_line(struct, words, 1, header=True)
+            except MissingWord as fault:
+                self._no_header(directive, fault.hint)
+                return None
             except ValueFault as fault:
                 word, shape = fault.word or 0, fault.shape
                 if shape is None or fault.taken is UNSET or len(mended) == len(words):

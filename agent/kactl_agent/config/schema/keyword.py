@@ -37,6 +37,7 @@ class Keyword:
     keepalived ignore the whole line. bad_value: what a bad value of this option makes keepalived ignore, where its line as
     a whole does otherwise. last: an option that is written behind all others, since keepalived swallows or refuses what
     stands behind it. after: a keyword of the same block that must stand above: before it, keepalived ignores this one.
+    nameless_ignored: keepalived leaves a block without its name out; it stops at others.
     """
 
     shape: Shape
@@ -60,6 +61,7 @@ class Keyword:
     bad_value: BadValue | None = None
     last: bool = False
     after: str = ""
+    nameless_ignored: bool = False
 
 
 @dataclass(frozen=True)

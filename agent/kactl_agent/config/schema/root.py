@@ -137,6 +137,7 @@ class Config(BlockKeywords, frozen=True, kw_only=True):
         Keyword(
             Named(TrackGroup),
             "Instances that depend on static addresses, routes and rules",
+            nameless_ignored=True,
             process="vrrp",
         ),
     ] = UNSET
@@ -185,11 +186,11 @@ class Config(BlockKeywords, frozen=True, kw_only=True):
     ] = UNSET
     vrrp_sync_group: Annotated[
         Maybe[dict[str, SyncGroup]],
-        Keyword(Named(SyncGroup), "Instances that change state together", process="vrrp"),
+        Keyword(Named(SyncGroup), "Instances that change state together", nameless_ignored=True, process="vrrp"),
     ] = UNSET
     vrrp_instance: Annotated[
         Maybe[dict[str, VrrpInstance]],
-        Keyword(Named(VrrpInstance), "Virtual routers", process="vrrp"),
+        Keyword(Named(VrrpInstance), "Virtual routers", nameless_ignored=True, process="vrrp"),
     ] = UNSET
     bfd_instance: Annotated[
         Maybe[dict[str, BfdInstance]],
