@@ -129,13 +129,15 @@ _OF_THE_RUN = re.compile(
         | Effective \s priority | Total \s priority | Result | Status | Init \s state | index
         | Seen \s up | Delayed \s state | Current | Has \s run | Up | alive | effective \s weight
         | previous \s effective_weight | quorum_state_up | num \s failed \s checkers | Number \s of | Reset | Original
-        | Rx \s buf | RS \s set | reloaded | Retries \s iterations
+        | Num \s member | Rx \s buf | RS \s set | reloaded | Retries \s iterations
         | Not \s IPv6 \s forwarding | thread_\w+ | local \s discriminator ) \b .*
       | fd_in .*
       | Tracked \s file \s = .*  # of a FILE_CHECK: 2.2.7 prints memory that it has freed
     ) \Z"""
 )
-_STATE_BEHIND = re.compile(r" \[?(?:installed|set)\b.*|\bfd(?:_in|_out)?[ =(]+-?\d+(?:,-?\d+)?\)?")
+_STATE_BEHIND = re.compile(
+    r"(?<=[^ ]), (?:INIT|BACKUP|MASTER|FAULT)\Z| \[?(?:installed|set)\b.*|\bfd(?:_in|_out)?[ =(]+-?\d+(?:,-?\d+)?\)?"
+)
 
 
 def configuration_of(dump: str) -> list[str]:

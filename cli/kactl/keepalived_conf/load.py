@@ -11,6 +11,7 @@ from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
 from kactl_agent.config.document import Document, Origin
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.root import Config
+from msgspec import structs
 
 from kactl.keepalived_conf.account import Outcome
 from kactl.keepalived_conf.lexer import parse_source
@@ -50,7 +51,7 @@ def load(data: bytes, name: str, options: ExpandOptions | None = None) -> Loaded
         empty = Document(Config(), Origin(), _in_order(expansion.findings, sources), sources)
         return Loaded(empty, Counter())
     reading, problems = _read(directives, expansion.at_end, sources)
-    found = [*expansion.findings, *reading.document.diagnostics, *problems]
+    found = _one_for_a_place([*expansion.findings, *reading.document.diagnostics, *problems])
     reading.document.diagnostics = _in_order(found, sources)
     return Loaded(reading.document, reading.account.counts(directives))
 
@@ -104,6 +105,19 @@ def _early(reading: Reading, directives: list[Directive]) -> tuple[frozenset[Par
         diagnostic = Diagnostic("defined-later", text, place, Severity.WARNING, hint, Effect.CHANGED)
         said.append((part.key, Problem(reference.path, diagnostic, ignored=True)))
     return frozenset(dropped), said
+
+
+def _one_for_a_place(found: list[Diagnostic]) -> list[Diagnostic]:
+    """The findings without those of names that are not defined where something else is found: its hint says that."""
+    missing = {d.place: d for d in found if d.code == "definition-missing"}
+    if not missing:
+        return found
+    said = {d.place for d in found if d.code != "definition-missing"}
+    return [
+        structs.replace(d, hint=missing[d.place].hint) if d.place in missing and d.code != "definition-missing" else d
+        for d in found
+        if d.code != "definition-missing" or d.place not in said
+    ]
 
 
 def _left_out(problem: Problem, *, dropped: bool) -> Diagnostic:

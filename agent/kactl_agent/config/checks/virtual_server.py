@@ -73,7 +73,7 @@ def _real_servers(sheet: Sheet, path: Path, name: str, server: Any) -> None:
                 (*path, "real_server", index),
                 "duplicate-real-server",
                 f"real server {key[0]} port {key[1]} stands in virtual server {name} twice",
-                "keepalived leaves the second out",
+                "leave one of them out",
                 ignored=True,
             )
         seen.setdefault(key, index)

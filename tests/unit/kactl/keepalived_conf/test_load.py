@@ -90,6 +90,12 @@ def test_an_unknown_block_at_the_root_ends_nothing():
     assert list(document.config.vrrp_instance) == ["V"]
 
 
+def test_a_name_that_is_not_defined_is_one_finding():
+    document = document_of(INSTANCE.format("V", 1, 1, " priority $PRIO\n garp_master_delay $PRIO"))
+    assert [(d.code, d.place.line) for d in document.diagnostics] == [("repaired-value", 7), ("invalid-value", 8)]
+    assert document.diagnostics[0].hint == "give it a value with --define PRIO=VALUE"
+
+
 TRACKER = "vrrp_script s {\n script /x\n}\n"
 
 
