@@ -19,9 +19,13 @@ def main() -> int:
         from kactl_agent.supervisor.loading import check
 
         return check(options)
-    from kactl_agent.supervisor.main import run
+    from kactl_agent.runtime.spawner import launch
 
-    return run(options)
+    pid, control = launch(options.namespace)  # while this process is small
+    from kactl_agent.supervisor.main import run
+    from kactl_agent.supervisor.spawning import SpawnerProcess
+
+    return run(options, SpawnerProcess(pid, control))
 
 
 if __name__ == "__main__":

@@ -18,9 +18,12 @@ from kactl_agent.config.diagnostics import Diagnostic
 from kactl_agent.config.document import Document
 from kactl_agent.config.in_force import OWNER, InstanceInForce, Sourced, packed
 from kactl_agent.config.in_force import SECOND as US_SECOND
+from kactl_agent.config.routing import RoutingResolver
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.network import family_of
 from kactl_agent.config.schema.shapes import or_default
+from kactl_agent.config.trackers import ScriptPolicy, resolve_script_policy, resolve_trackers
+from kactl_agent.tracking.settings import TrackingSettings
 from kactl_agent.vrrp.settings import (
     MICROSECOND,
     ChecksumForm,
@@ -44,11 +47,13 @@ _GROUPS = {4: packed("224.0.0.18"), 6: packed("ff02::12")}
 
 SERVED: dict[str, frozenset[str]] = {
     # block -> the keywords of it that the agent acts on
-    "": frozenset({"global_defs", "vrrp_instance", "x-keepalived"}),
+    "": frozenset({"global_defs", "vrrp_instance", "vrrp_script", "x-keepalived"}),
     "global_defs": frozenset(
         {
             "router_id",
             "default_interface",
+            "iproute_usr_dir",
+            "iproute_etc_dir",
             "vrrp_version",
             "vrrp_mcast_group4",
             "vrrp_mcast_group6",
@@ -71,6 +76,9 @@ SERVED: dict[str, frozenset[str]] = {
             "vrrp_check_unicast_src",
             "vrrp_skip_check_adv_addr",
             "v3_checksum_as_v2",
+            "script_user",
+            "enable_script_security",
+            "use_symlink_paths",
             "x-keepalived",
         }
     ),
@@ -90,6 +98,8 @@ SERVED: dict[str, frozenset[str]] = {
             "virtual_ipaddress",
             "virtual_ipaddress_excluded",
             "no_virtual_ipaddress",
+            "virtual_routes",
+            "virtual_rules",
             "authentication",
             "auth_hmac",
             "strict_mode",
@@ -103,6 +113,8 @@ SERVED: dict[str, frozenset[str]] = {
             "old_unicast_checksum",
             "skip_check_adv_addr",
             "timer_expired_backup",
+            "track_interface",
+            "track_script",
             "track_src_ip",
             "garp_master_delay",
             "garp_master_repeat",
@@ -127,6 +139,8 @@ class Settings(msgspec.Struct, frozen=True):
     vrrp: tuple[VrrpSettings, ...] = ()
     router_id: str = ""
     sync_groups: tuple[SyncGroupSettings, ...] = ()
+    tracking: TrackingSettings = TrackingSettings()
+    script_policy: ScriptPolicy = ScriptPolicy()
 
 
 class Resolution(msgspec.Struct, frozen=True):
@@ -143,13 +157,20 @@ def resolve(document: Document) -> Resolution:
     _not_served(sheet)
     instances = []
     sources: dict[str, dict[str, str]] = {}
+    routing = RoutingResolver(sheet)
     for name in or_default(document.config.vrrp_instance, {}):
-        resolver = _InstanceResolver(InstanceInForce(document.config, name), sheet)
+        resolver = _InstanceResolver(InstanceInForce(document.config, name), sheet, routing)
         instances.append(resolver.settings())
         sources[name] = resolver.sources
     global_defs = document.config.global_defs
     router_id = "" if global_defs is UNSET else or_default(global_defs.router_id, "")
-    settings = Settings(vrrp=tuple(instances), router_id=router_id, sync_groups=tuple(_sync_groups(document)))
+    settings = Settings(
+        vrrp=tuple(instances),
+        router_id=router_id,
+        sync_groups=tuple(_sync_groups(document)),
+        tracking=resolve_trackers(sheet),
+        script_policy=resolve_script_policy(document.config),
+    )
     return Resolution(settings, sources, [p.diagnostic for p in sheet.problems])
 
 
@@ -162,7 +183,8 @@ def _sync_groups(document: Document) -> Iterator[SyncGroupSettings]:
 
 
 class _InstanceResolver:
-    def __init__(self, instance: InstanceInForce, sheet: Sheet) -> None:
+    def __init__(self, instance: InstanceInForce, sheet: Sheet, routing: RoutingResolver) -> None:
+        self.routing = routing
         self.instance = instance
         self.sheet = sheet
         self.sources: dict[str, str] = {}
@@ -187,6 +209,8 @@ class _InstanceResolver:
             preempt_delay=self._take("preempt_delay", it.preempt_delay) * MICROSECOND,
             start_as_master=self._take("state", it.state) == "MASTER",
             addresses=tuple(self._addresses()),
+            routes=tuple(self.routing.routes(or_default(it.said.virtual_routes, ()), (*it.path, "virtual_routes"))),
+            rules=tuple(self.routing.rules(or_default(it.said.virtual_rules, ()), (*it.path, "virtual_rules"))),
             source_address=source,
             multicast_group=packed(group) if group else _GROUPS[family],
             **self._unicast(),

@@ -119,7 +119,7 @@ class AgentState:
             return {
                 "state": "INIT", "since": None, **common,
                 "priority": {"configured": settings.priority, "effective": settings.priority, "contributions": []},
-                "master": None, "faults": [], "statistics": {}, "cause": "", "detail": "",
+                "master": None, "faults": [], "waiting_for": [], "statistics": {}, "cause": "", "detail": "",
             }  # fmt: skip
         snapshot = known.snapshot
         return {
@@ -137,6 +137,7 @@ class AgentState:
             "advert_interval_ms": snapshot.advert_interval / 1e6,
             "master_adver_interval_ms": snapshot.master_adver_interval / 1e6,
             "faults": list(snapshot.faults),
+            "waiting_for": list(snapshot.waiting_for),
             "cause": snapshot.cause,
             "detail": snapshot.detail,
             "statistics": dict(snapshot.statistics),

@@ -11,6 +11,7 @@ import os
 
 import msgspec
 
+from kactl_agent.tracking.settings import Executable, TrackingSettings
 from kactl_agent.vrrp import settings as vrrp_settings
 from kactl_agent.vrrp.settings import VrrpSettings
 
@@ -24,6 +25,8 @@ class AgentConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     router_id: str = ""
     vrrp: tuple[VrrpSettings, ...] = ()
+    tracking: TrackingSettings = TrackingSettings()
+    track_scripts: dict[str, Executable] = {}  # by the name of the vrrp_script
 
 
 class ConfigurationChanges(msgspec.Struct, frozen=True):
@@ -40,9 +43,9 @@ _decoder = msgspec.msgpack.Decoder(AgentConfiguration)
 
 
 def without_secrets(configuration: AgentConfiguration) -> AgentConfiguration:
-    """The same for processes that only look: no passwords and no keys."""
+    """The same for processes that only look: no passwords, no keys, and no command lines, which may hold some."""
     instances = tuple(vrrp_settings.without_secrets(instance) for instance in configuration.vrrp)
-    return msgspec.structs.replace(configuration, vrrp=instances)
+    return msgspec.structs.replace(configuration, vrrp=instances, tracking=TrackingSettings(), track_scripts={})
 
 
 def compare(old: tuple[VrrpSettings, ...], new: tuple[VrrpSettings, ...]) -> ConfigurationChanges:

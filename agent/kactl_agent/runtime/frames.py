@@ -91,6 +91,10 @@ class ObserverEdge(Frame, frozen=True):
     worker: str
 
 
+class SpawnerEdge(Frame, frozen=True):
+    """The attached descriptor is a new socket to the spawner (see `kactl_agent.runtime.spawn_frames`)."""
+
+
 class Stop(Frame, frozen=True):
     """Orderly stop: release everything, then exit."""
 
@@ -149,6 +153,7 @@ AnyFrame = (
     | Settings
     | SettingsApplied
     | ObserverEdge
+    | SpawnerEdge
     | Stop
     | WorkerStarted
     | ProcessState

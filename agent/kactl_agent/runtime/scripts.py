@@ -32,7 +32,9 @@ class DescriptorWatcher(Protocol):
 
 
 class RunListener(Protocol):
-    """Hears how the run that it asked for ended: exactly one of these, once."""
+    """Hears of the run that it asked for: that it has started, and at the end exactly one of the others."""
+
+    def started(self) -> None: ...
 
     def ended(self, status: int) -> None:
         """Exit status, or a signal as a negative number."""
@@ -46,8 +48,9 @@ class RunListener(Protocol):
 class _Pending:
     """A run that has not ended."""
 
-    def __init__(self, listener: RunListener) -> None:
+    def __init__(self, listener: RunListener, request: bytes) -> None:
         self.listener = listener
+        self.request = request
         self.pidfd = -1
 
 
@@ -57,7 +60,7 @@ class ScriptRunner:
     def __init__(self, watcher: DescriptorWatcher) -> None:
         self._watcher = watcher
         self._socket: socket.socket | None = None
-        self._unsent: deque[SpawnFrame] = deque()
+        self._unsent: deque[bytes] = deque()
         self._runs: dict[int, _Pending] = {}
         self._last = 0
         self._writing = False
@@ -77,33 +80,32 @@ class ScriptRunner:
         self._disconnect()
 
     def run(self, executable: Executable, listener: RunListener) -> int:
-        """Ask for a run; its number."""
+        """Ask for a run; its number. Raises ValueError for a command line that no process can have."""
+        request = encode(Run(self._last + 1, executable.arguments, executable.uid, executable.gid))
+        if len(request) > LARGEST:
+            raise ValueError("the command line is too long")
         self._last += 1
-        self._runs[self._last] = _Pending(listener)
-        self._post(Run(self._last, executable.arguments, executable.uid, executable.gid))
+        self._runs[self._last] = _Pending(listener, request)
+        self._post(request)
         return self._last
 
     def signal(self, run: int, number: int) -> None:
         """Signal a run and everything it started; nothing when it has ended."""
         if run in self._runs:
-            self._post(Signal(run, number))
+            self._post(encode(Signal(run, number)))
 
     @property
     def running(self) -> int:
         return len(self._runs)
 
-    def _post(self, frame: SpawnFrame) -> None:
+    def _post(self, frame: bytes) -> None:
         self._unsent.append(frame)
         self._flush()
 
     def _flush(self) -> None:
         while self._unsent and self._socket is not None:
-            data = encode(self._unsent[0])
-            if len(data) > LARGEST:
-                self._refuse(self._unsent.popleft())
-                continue
             try:
-                self._socket.send(data, socket.MSG_NOSIGNAL)
+                self._socket.send(self._unsent[0], socket.MSG_NOSIGNAL)
             except BlockingIOError:
                 if not self._writing:
                     self._writing = True
@@ -118,10 +120,6 @@ class ScriptRunner:
         if self._writing and self._socket is not None:
             self._writing = False
             self._watcher.remove_writer(self._socket.fileno())
-
-    def _refuse(self, frame: SpawnFrame) -> None:
-        if isinstance(frame, Run) and (pending := self._runs.pop(frame.run, None)) is not None:
-            pending.listener.not_started("the command line is too long")
 
     def _readable(self) -> None:
         for _ in range(_ANSWERS_A_WAKEUP):
@@ -143,6 +141,7 @@ class ScriptRunner:
         match frame:
             case Started() if descriptors and frame.run in self._runs:
                 self._runs[frame.run].pidfd = descriptors.pop()
+                self._runs[frame.run].listener.started()
             case Ended():
                 pending = self._runs.pop(frame.run, None)
                 if pending is not None:
@@ -165,9 +164,9 @@ class ScriptRunner:
             self._watcher.remove_reader(self._socket.fileno())
             self._socket.close()
             self._socket = None
-        unsent = {frame.run for frame in self._unsent if isinstance(frame, Run)}
-        self._unsent = deque(frame for frame in self._unsent if isinstance(frame, Run))
-        lost = {run: pending for run, pending in self._runs.items() if run not in unsent}
+        unsent = set(self._unsent)
+        lost = {run: pending for run, pending in self._runs.items() if pending.request not in unsent}
+        self._unsent = deque(pending.request for pending in self._runs.values() if pending.request in unsent)
         for run, pending in lost.items():
             del self._runs[run]
             if pending.pidfd >= 0:

@@ -17,6 +17,7 @@ from kactl_agent.runtime.vrrp_routing import routing_of, same
 from kactl_agent.vrrp.actions import (
     AddressLost,
     ClockOffset,
+    Input,
     InterfaceState,
     Report,
     RouteLost,
@@ -83,9 +84,13 @@ class VrrpMachine:
 
     # -- instances -----------------------------------------------------------------------------------------------------
 
-    def start(self, instances: Iterable[tuple[VrrpSettings, Engine]]) -> None:
-        """Take instances in: what an earlier run left behind goes first, then each gets its interface's state
-        and its Startup."""
+    def start(
+        self,
+        instances: Iterable[tuple[VrrpSettings, Engine]],
+        told_first: Callable[[str], Iterable[Input]] = lambda _name: (),
+    ) -> None:
+        """Take instances in: what an earlier run left behind goes first, then each gets its interface's state,
+        what `told_first` has for it, and its Startup."""
         new = list(instances)
         for settings, _engine in new:
             self._settings[settings.name] = settings
@@ -108,6 +113,8 @@ class VrrpMachine:
             self._tell_interface_state(settings)
             if settings.auth_hmac is not None and self._clock_offset is not None:
                 self.driver.tell(settings.name, ClockOffset(self._clock_offset))
+            for told in told_first(settings.name):
+                self.driver.tell(settings.name, told)
             self.driver.tell(settings.name, Startup(self._uptime()))
         self.settle()
 

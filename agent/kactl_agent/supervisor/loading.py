@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,6 +17,11 @@ from kactl_agent.runtime import privileges
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.children import exit_text
 from kactl_agent.supervisor.options import EXIT_CONFIGURATION, EXIT_FINE, Options
+from kactl_agent.tracking.settings import Executable, TrackingSettings
+
+if TYPE_CHECKING:
+    from kactl_agent.config.checks.problem import Sheet
+    from kactl_agent.config.resolve import Settings
 
 
 class LoadOutcome(msgspec.Struct, frozen=True):
@@ -29,16 +35,21 @@ class LoadOutcome(msgspec.Struct, frozen=True):
 
 def load(options: Options) -> LoadOutcome:
     """Read, validate and resolve the configuration file. Whatever is wrong with it is in the outcome."""
+    from kactl_agent.config.checks.problem import Sheet
     from kactl_agent.config.diagnostics import Severity
     from kactl_agent.config.load import load_file
     from kactl_agent.config.resolve import resolve
 
     document = load_file(options.config)
     diagnostics = list(document.diagnostics)
-    resolution = None
+    configuration = None
     if not document.errors:
         resolution = resolve(document)
         diagnostics += [d for d in resolution.diagnostics if d not in diagnostics]
+        if not any(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics):
+            sheet = Sheet(document)
+            configuration = _configuration(options, resolution.settings, sheet)
+            diagnostics += [problem.diagnostic for problem in sheet.problems]
     report = []
     for diagnostic in diagnostics:
         place = diagnostic.place
@@ -47,22 +58,30 @@ def load(options: Options) -> LoadOutcome:
         report.append(f"{where}: {diagnostic.severity.value}[{diagnostic.code}]: {diagnostic.message}{hint}")
     errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
     warnings = sum(diagnostic.severity is Severity.WARNING for diagnostic in diagnostics)
-    if errors or resolution is None:
-        return LoadOutcome(None, tuple(report), errors, warnings)
-    return LoadOutcome(_configuration(options, resolution.settings), tuple(report), errors, warnings)
+    return LoadOutcome(configuration, tuple(report), errors, warnings)
 
 
-def _configuration(options: Options, settings: object) -> AgentConfiguration:
+def _configuration(options: Options, settings: Settings, sheet: Sheet) -> AgentConfiguration:
     import hashlib
 
-    from kactl_agent.config.resolve import Settings
+    from kactl_agent.supervisor.script_files import prepare_track_scripts
 
-    assert isinstance(settings, Settings)
-    vrrp = settings.vrrp if "vrrp" in options.only else ()
+    vrrp, tracking = settings.vrrp, settings.tracking
+    executables: dict[str, Executable] = {}
+    if "vrrp" in options.only:
+        tracking, executables = prepare_track_scripts(sheet, settings)
+    else:
+        vrrp, tracking = (), TrackingSettings()
     # what the workers take decides, so that a changed comment is no change
-    digest = hashlib.sha256(msgspec.msgpack.encode((settings.router_id, vrrp))).hexdigest()
+    taken = (settings.router_id, vrrp, tracking, sorted(executables.items()))
+    digest = hashlib.sha256(msgspec.msgpack.encode(taken, order="deterministic")).hexdigest()
     return AgentConfiguration(
-        revision=digest[:12], file=str(options.config.absolute()), router_id=settings.router_id, vrrp=vrrp
+        revision=digest[:12],
+        file=str(options.config.absolute()),
+        router_id=settings.router_id,
+        vrrp=vrrp,
+        tracking=tracking,
+        track_scripts=executables,
     )
 
 

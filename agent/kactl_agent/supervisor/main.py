@@ -17,10 +17,11 @@ from kactl_agent.supervisor.options import (
     Options,
 )
 from kactl_agent.supervisor.run_dir import AlreadyRunning, RunDirectory
+from kactl_agent.supervisor.spawning import SpawnerProcess
 from kactl_agent.supervisor.supervisor import Log, Supervisor, privilege_refusal
 
 
-def run(options: Options) -> int:
+def run(options: Options, spawner: SpawnerProcess) -> int:
     """The life of the agent. Returns the exit code."""
     # until there are workers to tell: nothing to reload or dump, and nothing to stop orderly
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN + 2, signal.SIGRTMAX - 1):
@@ -40,12 +41,12 @@ def run(options: Options) -> int:
         log("error", f"run directory {options.run_dir}: {error.strerror or error}")
         return EXIT_FAILED
     try:
-        return _run_claimed(options, log, notifier, run_dir)
+        return _run_claimed(options, log, notifier, run_dir, spawner)
     finally:
         run_dir.release()
 
 
-def _run_claimed(options: Options, log: Log, notifier: Notifier, run_dir: RunDirectory) -> int:
+def _run_claimed(options: Options, log: Log, notifier: Notifier, run_dir: RunDirectory, spawner: SpawnerProcess) -> int:
     outcome = LoadingProcess(options).outcome()
     for line in outcome.report:
         log("warning" if outcome.configuration is not None else "error", line)
@@ -58,7 +59,7 @@ def _run_claimed(options: Options, log: Log, notifier: Notifier, run_dir: RunDir
         return EXIT_PRIVILEGE
     _say_what_has_nothing_to_do(options, log)
     try:
-        supervisor = Supervisor(options, log, notifier, run_dir, outcome.configuration)
+        supervisor = Supervisor(options, log, notifier, run_dir, outcome.configuration, spawner)
     except OSError as error:
         log("error", f"control socket in {options.run_dir}: {error.strerror or error}")
         return EXIT_FAILED

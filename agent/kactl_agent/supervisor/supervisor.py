@@ -28,6 +28,7 @@ from kactl_agent.supervisor.options import (
 from kactl_agent.supervisor.poller import Poller, TimerHandle
 from kactl_agent.supervisor.reload import Reload
 from kactl_agent.supervisor.run_dir import RunDirectory
+from kactl_agent.supervisor.spawning import SpawnerProcess, Spawning
 from kactl_agent.workers import observer as observer_worker
 from kactl_agent.workers import vrrp as vrrp_worker
 
@@ -67,6 +68,7 @@ class Supervisor:
         notifier: Notifier,
         run_dir: RunDirectory,
         configuration: AgentConfiguration,
+        spawner: SpawnerProcess,
     ) -> None:
         self.configuration = configuration
         self._options = options
@@ -77,6 +79,8 @@ class Supervisor:
         self._poller = Poller()
         self._reload = Reload(self, self._poller, lambda: LoadingProcess(options))
         self._children: dict[str, Worker] = {}
+        self._spawning = Spawning(self._poller, self._spawner_ended)
+        self._spawning.watch(spawner, self._script_workers)
         self._backoff = {"vrrp": Backoff(), "observer": Backoff()}
         self._restarts = {"vrrp": 0, "observer": 0}
         self._respawns: dict[str, TimerHandle] = {}
@@ -128,6 +132,7 @@ class Supervisor:
         self._spawn("observer", target, ours, theirs, [self._listener.fileno()])
         for name in self._children:
             self._post_process(name)
+        self._post_spawner()
         if "vrrp" in self._children:
             to_observer, to_vrrp = socket_pair()
             self._children["vrrp"].edge.post(frames.ObserverEdge("observer"), [to_vrrp.detach()])
@@ -145,6 +150,7 @@ class Supervisor:
         # the worker shares the lock: see RunDirectory.claim
         self._spawn("vrrp", target, ours, theirs, [to_vrrp.fileno(), self._run_dir.lock])
         to_vrrp.close()
+        self._spawning.connect(self._children["vrrp"])
         observer = self._children.get("observer")
         if observer is not None:
             observer.edge.post(frames.ObserverEdge("vrrp"), [to_observer.detach()])
@@ -167,6 +173,26 @@ class Supervisor:
             child = self._children.get(name)
             state = frames.ProcessState(name, child.pid if child else 0, self._restarts[name], last_exit)
             observer.edge.post(state)
+
+    def _script_workers(self) -> list[Worker]:
+        self._post_spawner()
+        return [child for name, child in self._children.items() if name == "vrrp"]
+
+    def _post_spawner(self, last_exit: str = "") -> None:
+        observer, process = self._children.get("observer"), self._spawning.process
+        if observer is not None:
+            pid = process.pid if process else 0
+            observer.edge.post(frames.ProcessState("spawner", pid, self._spawning.restarts, last_exit))
+
+    def _spawner_ended(self, how: str) -> bool:
+        if self._stopping:
+            self._stop_next()
+            return False
+        self._log("error", f"the spawner, which runs scripts, ended: {how}")
+        self._post_spawner(how)
+        if not self._options.respawn:
+            self.stop(EXIT_FAILED)
+        return self._options.respawn
 
     def _readable(self, child: Worker) -> None:
         try:
@@ -352,6 +378,9 @@ class Supervisor:
             return
         if not self._options.keep_vips:
             self._reclaim()
+        if self._spawning.process is not None:
+            self._spawning.stop()
+            return
         if observer is not None:
             observer.edge.post(frames.Stop())
             self._poller.call_later(_OBSERVER_STOP_SECONDS, partial(self._kill, observer))

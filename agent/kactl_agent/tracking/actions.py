@@ -9,6 +9,10 @@ from kactl_agent.vrrp.actions import Action, Input
 # -- inputs -----------------------------------------------------------------------------------------------------------
 
 
+class ScriptStarted(Input, frozen=True):
+    """The run that was asked for has begun: its time counts from now."""
+
+
 class ScriptEnded(Input, frozen=True):
     """The run of a script has ended: its exit status, or the signal that ended it as a negative number."""
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from kactl_agent.tracking.actions import ScriptEnded, ScriptLost, SignalScript, StartScript, Verdict, VerdictChanged
+from kactl_agent.tracking.actions import (
+    ScriptEnded,
+    ScriptLost,
+    ScriptStarted,
+    SignalScript,
+    StartScript,
+    Verdict,
+    VerdictChanged,
+)
 from kactl_agent.tracking.settings import ScriptSettings
 from kactl_agent.vrrp.actions import Action, ActionFailed, Input, Report, Shutdown, Startup
 from kactl_agent.vrrp.settings import SECOND
 
 KILL_DELAY = 2 * SECOND  # from SIGTERM to SIGKILL for a run that takes too long
 _SIGTERM, _SIGKILL = 15, 9
-_NO_RESULT_YET = "it has not run yet"
 
 
 class ScriptTracker:
@@ -20,10 +27,11 @@ class ScriptTracker:
     with does not count any more.
     """
 
-    def __init__(self, settings: ScriptSettings) -> None:
+    def __init__(self, settings: ScriptSettings, earlier: Verdict | None = None) -> None:
+        """`earlier` is what results have decided before a reload that changed the settings."""
         self._settings = settings
-        self._verdict = Verdict(False, 0, "init_fail: " + _NO_RESULT_YET) if settings.init_fail else Verdict(None)
-        self._decided = False  # by a result
+        self._verdict = earlier or _first_verdict(settings)
+        self._decided = earlier is not None  # by a result
         self._contrary = 0  # results in a row that speak against the verdict
         self._last_status: int | str = 0  # what was last said about in the log
         self._next_start: int | None = None
@@ -33,17 +41,33 @@ class ScriptTracker:
         self._stopped = False
 
     @property
+    def settings(self) -> ScriptSettings:
+        return self._settings
+
+    @property
     def verdict(self) -> Verdict:
         return self._verdict
 
+    @property
+    def decided(self) -> bool:
+        """Whether a result has decided it."""
+        return self._decided
+
     def handle_event(self, event: Input, now: int) -> list[Action]:
-        """Startup, Shutdown, ScriptEnded, ScriptLost, ActionFailed for a StartScript. Raises TypeError for others."""
+        """Startup, Shutdown, ScriptStarted, ScriptEnded, ScriptLost, and ActionFailed for a StartScript.
+
+        Raises TypeError for others.
+        """
         match event:
             case Startup():
                 return self._start(now)
             case Shutdown():
                 self._stopped, self._next_start, self._give_up_at = True, None, None
                 return [SignalScript(_SIGTERM)] if self._running else []
+            case ScriptStarted():
+                if self._running and not self._stopped:
+                    self._give_up_at = now + self._settings.timeout
+                return []
             case ScriptEnded():
                 return self._ended(event.status)
             case ScriptLost():
@@ -76,7 +100,6 @@ class ScriptTracker:
         if self._running:
             return []
         self._running, self._timed_out = True, False
-        self._give_up_at = now + self._settings.timeout
         return [StartScript()]
 
     def _give_up(self, now: int) -> list[Action]:
@@ -122,3 +145,7 @@ class ScriptTracker:
         self._verdict = Verdict(success, 0, detail)
         text = f"vrrp_script {settings.name} {'succeeded' if success else 'failed'}: {detail}"
         return [*actions, Report("script_up" if success else "script_down", text), VerdictChanged(self._verdict)]
+
+
+def _first_verdict(settings: ScriptSettings) -> Verdict:
+    return Verdict(False, 0, "init_fail: it has not run yet") if settings.init_fail else Verdict(None)

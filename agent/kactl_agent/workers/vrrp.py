@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -17,9 +18,11 @@ from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationC
 from kactl_agent.runtime.driver import Engine
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.loop import LoopEdge, SocketWatcher, Timer, on_terminate, worker_loop
+from kactl_agent.runtime.scripts import ScriptRunner
+from kactl_agent.runtime.trackers import Trackers
 from kactl_agent.runtime.vrrp_machine import VrrpMachine, addresses_of
 from kactl_agent.runtime.vrrp_routing import routing_of
-from kactl_agent.vrrp.actions import Report, Transition
+from kactl_agent.vrrp.actions import Input, Report, Transition
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.recording import Recorder
 from kactl_agent.vrrp.settings import VrrpSettings
@@ -90,6 +93,12 @@ class VrrpWorker:
             kernel, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, self._changed, _nanoseconds_since_boot
         )
         self._machine.actions.keep_addresses = start.keep_addresses
+        self._runner = ScriptRunner(loop)
+        trackers_timer = Timer(loop, lambda: self._trackers.driver.run_due())
+        self._trackers = Trackers(
+            kernel.links, self._runner, time.monotonic_ns, trackers_timer.arm,
+            self._machine.driver.tell, partial(self.report, ""),
+        )  # fmt: skip
         self._instances: dict[str, VrrpInstance] = {}
         self._dirty: dict[str, None] = {}
         self._report_scheduled: asyncio.TimerHandle | None = None
@@ -100,12 +109,21 @@ class VrrpWorker:
         self._use_observer(observer)
 
     def begin(self) -> None:
-        self._loop.add_reader(self._kernel.links.fileno(), self._machine.settle)
+        self._loop.add_reader(self._kernel.links.fileno(), self._links_changed)
         self._loop.add_reader(self._kernel.routing.fileno(), self._machine.settle)
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
-        self._machine.start(self._engines(self._configuration.vrrp))
+        self._trackers.apply(self._configuration.tracking, self._configuration.track_scripts)
+        self._machine.start(self._engines(self._configuration.vrrp), self._tracked)
         self._supervisor.edge.post(frames.WorkerStarted(PROCESS))
         self._beat()
+
+    def _links_changed(self) -> None:
+        self._machine.settle()
+        self._trackers.check_links()
+
+    def _tracked(self, name: str) -> list[Input]:
+        """What an instance has to be told of its trackers before it starts."""
+        return self._trackers.start(name, self._configuration.tracking.uses.get(name, ()))
 
     def stop(self) -> None:
         """Orderly: priority 0 adverts, addresses removed, last words sent. A second call changes nothing."""
@@ -114,6 +132,8 @@ class VrrpWorker:
         self._stopping = True
         self._loop.remove_reader(self._kernel.links.fileno())
         self._loop.remove_reader(self._kernel.routing.fileno())
+        self._trackers.stop()
+        self._runner.close()
         self._machine.stop(self._machine.names)
         self._machine.close()
         self._report()
@@ -144,13 +164,18 @@ class VrrpWorker:
         """Stop what is gone or different, then start what is new or different; the others never notice."""
         changes = compare(self._configuration.vrrp, new.vrrp)
         gone = [*changes.removed, *changes.changed]
+        for name in gone:
+            self._trackers.forget(name)
         self._machine.stop(gone)
         for name in gone:
             self._report_last(name)
             del self._instances[name]
         self._configuration = new
         fresh = {*changes.added, *changes.changed}
-        self._machine.start(self._engines([settings for settings in new.vrrp if settings.name in fresh]))
+        self._trackers.apply(new.tracking, new.track_scripts)
+        for name in changes.unchanged:
+            self._trackers.switch(name, new.tracking.uses.get(name, ()))
+        self._machine.start(self._engines([settings for settings in new.vrrp if settings.name in fresh]), self._tracked)
         return changes
 
     # -- what engines say ----------------------------------------------------------------------------------------------
@@ -258,6 +283,8 @@ class VrrpWorker:
                 self._supervisor.edge.post(self._reload(frame.serial, descriptors.pop()))
             case frames.ObserverEdge() if descriptors:
                 self._use_observer(Edge.from_descriptor(descriptors.pop()))
+            case frames.SpawnerEdge() if descriptors and not self._stopping:
+                self._runner.connect(socket.socket(fileno=descriptors.pop()))
             case frames.Stop():
                 self._machine.actions.keep_addresses = frame.keep_addresses
                 self.stop()

@@ -24,7 +24,11 @@ root = pytest.mark.skipif(os.geteuid() != 0, reason="changing the user needs roo
 
 class Listener:
     def __init__(self) -> None:
+        self.begun = 0
         self.heard: list[tuple[str, int | str]] = []
+
+    def started(self) -> None:
+        self.begun += 1
 
     def ended(self, status: int) -> None:
         self.heard.append(("ended", status))
@@ -227,9 +231,12 @@ def test_a_spawner_that_was_killed_loses_its_runs_and_a_new_one_serves_what_wait
 def test_many_at_once_all_answer(bench: Bench) -> None:
     listeners = [bench.run("/bin/sh", "-c", f"exit {n % 100}") for n in range(120)]
     bench.until(lambda: all(listener.heard for listener in listeners))
+    assert {listener.begun for listener in listeners} == {1}
     assert [listener.heard for listener in listeners] == [[("ended", n % 100)] for n in range(120)]
 
 
 def test_a_command_line_that_no_frame_holds_is_refused(bench: Bench) -> None:
-    assert bench.result(bench.run("/bin/true", "x" * (1 << 18))) == ("not started", "the command line is too long")
+    with pytest.raises(ValueError, match="too long"):
+        bench.run("/bin/true", "x" * (1 << 18))
+    assert bench.result(bench.run("/bin/true", "x" * (1 << 17))) == ("not started", "Argument list too long")
     assert bench.shell("exit 0") == ("ended", 0)

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kactl_agent.tracking.actions import ScriptEnded, ScriptLost, SignalScript, StartScript, Verdict, VerdictChanged
+from kactl_agent.tracking.actions import (
+    ScriptEnded,
+    ScriptLost,
+    ScriptStarted,
+    SignalScript,
+    StartScript,
+    Verdict,
+    VerdictChanged,
+)
 from kactl_agent.tracking.script import ScriptTracker
 from kactl_agent.tracking.settings import Command, ScriptSettings
 from kactl_agent.vrrp.actions import Action, ActionFailed, InterfaceState, Report, Shutdown, Startup
@@ -31,6 +39,7 @@ def run(script: ScriptTracker, status: int) -> list[Action]:
 def started(**more: Any) -> ScriptTracker:
     script = tracker(**more)
     assert script.handle_event(Startup(), 0) == [StartScript()]
+    assert script.handle_event(ScriptStarted(), 0) == []
     return script
 
 
@@ -126,6 +135,15 @@ def test_what_a_timed_out_run_exits_with_does_not_count() -> None:
     assert script.handle_event(ScriptEnded(0), SECOND + 1) == []
     assert script.verdict.up is False
     assert script.deadline() == 60 * SECOND, "and it is not killed any more"
+
+
+def test_the_time_of_a_run_counts_from_its_start() -> None:
+    """A spawner that is being restarted is no failure of the script."""
+    script = tracker(timeout=SECOND // 2)
+    script.handle_event(Startup(), 0)
+    assert script.handle_timer(5 * SECOND) == []
+    assert script.handle_event(ScriptStarted(), 5 * SECOND) == []
+    assert script.handle_timer(5 * SECOND + SECOND // 2)[0] == TERM
 
 
 def test_a_script_that_cannot_be_run_has_failed() -> None:

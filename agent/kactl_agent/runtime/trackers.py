@@ -1,0 +1,188 @@
+"""The trackers of a worker: runs them, feeds them what the machine says, and tells instances what they make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from kactl_agent.kernel.ports import Links
+from kactl_agent.runtime.driver import TimedDriver
+from kactl_agent.runtime.scripts import RunListener
+from kactl_agent.tracking.actions import (
+    LinkState,
+    ScriptEnded,
+    ScriptLost,
+    ScriptStarted,
+    SignalScript,
+    StartScript,
+    Verdict,
+    VerdictChanged,
+)
+from kactl_agent.tracking.contribution import TrackerKey, changed_inputs, inputs
+from kactl_agent.tracking.interface import interface_verdict
+from kactl_agent.tracking.script import ScriptTracker
+from kactl_agent.tracking.settings import Executable, TrackerKind, TrackerUse, TrackingSettings
+from kactl_agent.vrrp.actions import Action, ActionFailed, Input, Report, Shutdown, Startup
+
+
+class Runner(Protocol):
+    """Runs commands: `kactl_agent.runtime.scripts.ScriptRunner`."""
+
+    def run(self, executable: Executable, listener: RunListener) -> int: ...
+
+    def signal(self, run: int, number: int) -> None: ...
+
+
+class _Script:
+    """A script that is tracked, and its latest run; hears how that ended."""
+
+    def __init__(
+        self, name: str, tracker: ScriptTracker, executable: Executable, tell: Callable[[Input], None]
+    ) -> None:
+        self.name = name
+        self.tracker = tracker
+        self.executable = executable
+        self.run = 0
+        self._tell = tell
+
+    def started(self) -> None:
+        self._tell(ScriptStarted())
+
+    def ended(self, status: int) -> None:
+        self._tell(ScriptEnded(status))
+
+    def not_started(self, reason: str) -> None:
+        self._tell(ActionFailed(StartScript.__name__, reason))
+
+    def lost(self) -> None:
+        self._tell(ScriptLost())
+
+
+class Trackers:
+    """`tell` passes an input to an instance that runs; `report` is for the log."""
+
+    def __init__(
+        self,
+        links: Links,
+        runner: Runner,
+        clock: Callable[[], int],
+        arm: Callable[[int | None], None],
+        tell: Callable[[str, Input], None],
+        report: Callable[[Report], None],
+    ) -> None:
+        self._links = links
+        self._runner = runner
+        self._tell = tell
+        self._report = report
+        self.driver = TimedDriver[ScriptTracker](clock, self._perform, arm, _nobody_asks)
+        self._scripts: dict[str, _Script] = {}
+        self._verdicts: dict[TrackerKey, Verdict] = {}
+        self._uses: dict[str, tuple[TrackerUse, ...]] = {}
+
+    # -- configuration -------------------------------------------------------------------------------------------------
+
+    def apply(self, tracking: TrackingSettings, executables: dict[str, Executable]) -> None:
+        """Track this from now on. What is the same goes on; instances that run are told by `switch`, new ones by
+        whoever starts them (`inputs`)."""
+        wanted = {settings.name: settings for settings in tracking.scripts}
+        states: dict[str, Verdict] = {}
+        for name, script in list(self._scripts.items()):
+            settings, executable = wanted.get(name), executables.get(name)
+            if settings == script.tracker.settings and executable == script.executable:
+                del wanted[name]
+                continue
+            if settings is not None and executable == script.executable and script.tracker.decided:
+                states[name] = script.tracker.verdict  # keepalived: a result counts on while command and user stay
+            self._remove(name)
+        for name, settings in wanted.items():
+            tracker = ScriptTracker(settings, states.get(name))
+            self._scripts[name] = _Script(name, tracker, executables[name], self._teller(name, tracker))
+            self._verdicts[TrackerKind.SCRIPT, name] = tracker.verdict
+            self.driver.add(name, tracker)
+            self.driver.tell(name, Startup())
+        interfaces = {
+            use.tracker for uses in tracking.uses.values() for use in uses if use.kind is TrackerKind.INTERFACE
+        }
+        for key in [key for key in self._verdicts if key[0] is TrackerKind.INTERFACE and key[1] not in interfaces]:
+            del self._verdicts[key]
+        for name in interfaces:
+            self._verdicts[TrackerKind.INTERFACE, name] = self._link_verdict(name)
+
+    def _remove(self, name: str) -> None:
+        self.driver.tell(name, Shutdown())
+        self.driver.remove(name)
+        del self._scripts[name]
+        del self._verdicts[TrackerKind.SCRIPT, name]
+
+    def _teller(self, name: str, tracker: ScriptTracker) -> Callable[[Input], None]:
+        def tell(event: Input) -> None:
+            script = self._scripts.get(name)
+            if script is not None and script.tracker is tracker:  # not the last word of one that was replaced
+                self.driver.tell(name, event)
+
+        return tell
+
+    def start(self, instance: str, uses: tuple[TrackerUse, ...]) -> list[Input]:
+        """An instance is about to start: all it has to be told before its Startup. It is told the rest as it comes."""
+        self._uses[instance] = uses
+        return [told for use in uses for told in inputs(use, self._verdicts[use.kind, use.tracker])]
+
+    def switch(self, instance: str, uses: tuple[TrackerUse, ...]) -> None:
+        """A running instance tracks this from now on."""
+        old, self._uses[instance] = self._uses.get(instance, ()), uses
+        for told in changed_inputs(old, uses, self._verdicts):
+            self._tell(instance, told)
+
+    def forget(self, instance: str) -> None:
+        """The instance is gone, or will be started anew."""
+        self._uses.pop(instance, None)
+
+    def stop(self) -> None:
+        """The worker ends: no run goes on."""
+        self._uses.clear()
+        for name in list(self._scripts):
+            self._remove(name)
+
+    # -- what trackers say and do --------------------------------------------------------------------------------------
+
+    def check_links(self) -> None:
+        """Interfaces may have changed."""
+        for kind, name in list(self._verdicts):
+            if kind is TrackerKind.INTERFACE:
+                self._decide((kind, name), self._link_verdict(name))
+
+    def _link_verdict(self, name: str) -> Verdict:
+        link = self._links.link(name)
+        return interface_verdict(name, LinkState(up=link is not None and link.up, exists=link is not None))
+
+    def _decide(self, key: TrackerKey, verdict: Verdict) -> None:
+        if self._verdicts[key] == verdict:
+            return
+        self._verdicts[key] = verdict
+        for instance, uses in list(self._uses.items()):
+            for use in uses:
+                if (use.kind, use.tracker) == key:
+                    for told in inputs(use, verdict):
+                        self._tell(instance, told)
+
+    def _perform(self, name: str, action: Action, _now: int) -> ActionFailed | None:
+        script = self._scripts[name]
+        match action:
+            case StartScript():
+                try:
+                    script.run = self._runner.run(script.executable, script)
+                except ValueError as error:
+                    return ActionFailed(StartScript.__name__, str(error))
+            case SignalScript():
+                self._runner.signal(script.run, action.signal)
+            case VerdictChanged():
+                self._decide((TrackerKind.SCRIPT, name), action.verdict)
+            case Report():
+                self._report(action)
+            case _:
+                return ActionFailed(type(action).__name__, "nothing carries this action out")
+        return None
+
+
+def _nobody_asks(_name: str, _now: int) -> None:
+    """Trackers have no state of their own for the observer: instances show what they contribute."""

@@ -1,0 +1,102 @@
+"""The spawner, seen from the supervisor: connected to workers, restarted when it dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import NoReturn
+
+from kactl_agent.runtime import frames
+from kactl_agent.supervisor.children import Backoff, Child, Worker, exit_text, fork_child
+from kactl_agent.supervisor.poller import Poller, TimerHandle
+
+PROCESS = "spawner"
+_STOP_SECONDS = 3.0  # it gives scripts one second to end
+
+
+class SpawnerProcess(Child):
+    """A running spawner and our end of its control socket."""
+
+    def __init__(self, pid: int, control: socket.socket) -> None:
+        super().__init__(PROCESS, pid)
+        self.control = control
+
+    def connect(self, worker: Worker) -> None:
+        """Give the worker a socket to the spawner."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            socket.send_fds(self.control, [worker.name.encode()], [theirs.fileno()])
+        except OSError:
+            ours.close()  # it has ended: the worker is connected to its successor
+        else:
+            worker.edge.post(frames.SpawnerEdge(), [ours.detach()])
+        theirs.close()
+
+
+class Spawning:
+    """Keeps a spawner running. `ended` hears how one ended, and says whether there is to be another."""
+
+    def __init__(self, poller: Poller, ended: Callable[[str], bool]) -> None:
+        self._poller = poller
+        self._ended = ended
+        self._backoff = Backoff()
+        self._respawn: TimerHandle | None = None
+        self._workers: Callable[[], list[Worker]] = list
+        self.process: SpawnerProcess | None = None
+        self.restarts = 0
+
+    def watch(self, process: SpawnerProcess, workers: Callable[[], list[Worker]]) -> None:
+        """`workers` are those that run scripts."""
+        self.process, self._workers = process, workers
+        self._poller.add_reader(process.fileno(), partial(self._gone, process))
+
+    def connect(self, worker: Worker) -> None:
+        if self.process is not None:
+            self.process.connect(worker)
+
+    def stop(self) -> None:
+        """It ends what still runs, and itself; `ended` hears of it."""
+        if self._respawn is not None:
+            self._respawn.cancel()
+        if self.process is not None:
+            self.process.control.close()
+            self._poller.call_later(_STOP_SECONDS, partial(self._kill, self.process))
+
+    def _kill(self, process: SpawnerProcess) -> None:
+        if self.process is process:
+            process.kill()
+
+    def _gone(self, process: SpawnerProcess) -> None:
+        self._poller.remove_reader(process.fileno())
+        code = process.reap()
+        process.control.close()
+        self.process = None
+        if self._ended(exit_text(code)):
+            delay = self._backoff.after(time.monotonic_ns() - process.started)
+            self._respawn = self._poller.call_later(delay, self._start)
+
+    def _start(self) -> None:
+        """One by exec: forked from this process, it would not be small."""
+        self._respawn = None
+        self.restarts += 1
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        target = partial(_execute, theirs, os.getpid())
+        process = SpawnerProcess(fork_child(PROCESS, target, [theirs.fileno()], self._poller.after_fork), ours)
+        theirs.close()
+        self.watch(process, self._workers)
+        for worker in self._workers():
+            process.connect(worker)
+
+
+def _execute(control: socket.socket, parent: int) -> NoReturn:
+    control.set_inheritable(True)
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    module = "kactl_agent.runtime.spawner"
+    arguments = [sys.executable, "-P", "-m", module, str(control.fileno()), str(parent)]
+    os.execv(sys.executable, arguments)

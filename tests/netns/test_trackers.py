@@ -1,0 +1,204 @@
+"""Trackers of running agents, with real scripts, interfaces and processes (keepalived's rules, behaviour of 2.2.7)."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.agents import SLACK, Agent, agents, alive, instance, master_down
+from support.netns import Network, ip, network, wait_for
+
+pytestmark = pytest.mark.root
+
+ADDRESS = "198.51.100.100/24"
+
+
+@pytest.fixture
+def net() -> Iterator[Network]:
+    with network(2) as made:
+        yield made
+
+
+class Check:
+    """A script that exits with what its file says, as a user would write it."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.path = directory / "check.sh"
+        self.status = directory / "status"
+        self.runs = directory / "runs"
+        self.exits(0)
+        self.path.write_text(f'#!/bin/sh\necho $$ >> {self.runs}\nread code < {self.status}\nexit "$code"\n')
+        self.path.chmod(0o755)
+
+    def exits(self, status: int) -> None:
+        new = self.status.with_suffix(".new")
+        new.write_text(f"{status}\n")
+        new.replace(self.status)
+
+    @property
+    def count(self) -> int:
+        return len(self.runs.read_text().splitlines()) if self.runs.exists() else 0
+
+
+def tracking(priority: int, check: Check, *, script: dict[str, Any] | None = None, **keywords: Any) -> dict[str, Any]:
+    """An instance of 0.1 s that tracks the script every 0.1 s; its user is said, whatever the machine has."""
+    keywords.setdefault("track_script", ["chk"])
+    made = instance(version=3, advert_int=0.1, priority=priority, virtual_ipaddress=[ADDRESS], **keywords)
+    block = {"script": str(check.path), "interval": 0.1, "user": "root"}
+    return made | {"vrrp_script": {"chk": block | (script or {})}}
+
+
+def shown(agent: Agent) -> dict[str, Any]:
+    status = agent.status()
+    assert status is not None
+    found: dict[str, Any] = status["vrrp"]["instances"]["VI_1"]
+    return found
+
+
+def test_a_failing_script_moves_mastership_by_its_weight(net: Network, tmp_path: Path) -> None:
+    check, other = Check(tmp_path / "one"), Check(tmp_path / "two")
+    one = Agent(net.nodes[0], tmp_path / "one", tracking(150, check, script={"weight": -100, "fall": 2, "rise": 2}))
+    two = Agent(net.nodes[1], tmp_path / "two", tracking(100, other, script={"weight": -100}))
+    with agents(one, two):
+        one.wait_state("MASTER", master_down(3, 150, 0.1) + SLACK)
+        two.wait_state("BACKUP", SLACK)
+        assert shown(one)["priority"]["contributions"] == []
+        check.exits(7)
+        two.wait_state("MASTER", master_down(3, 100, 0.1) + SLACK)
+        one.wait_state("BACKUP", SLACK)
+        priority = shown(one)["priority"]
+        assert (priority["configured"], priority["effective"]) == (150, 50)
+        assert priority["contributions"] == [{"name": "track_script chk", "weight": -100}]
+        assert "effective priority 150 -> 50 (track_script chk: -100, exited with status 7)" in one.log
+        assert "vrrp_script chk: exited with status 7" in one.log
+        check.exits(0)
+        one.wait_state("MASTER", master_down(3, 150, 0.1) + SLACK)
+        assert shown(one)["priority"]["effective"] == 150
+
+
+def test_without_a_weight_it_is_a_fault_that_names_the_script(net: Network, tmp_path: Path) -> None:
+    check = Check(tmp_path)
+    agent = Agent(net.nodes[0], tmp_path / "one", tracking(150, check))
+    with agents(agent):
+        agent.wait_state("MASTER", master_down(3, 150, 0.1) + SLACK)
+        check.exits(3)
+        agent.wait_state("FAULT", SLACK)
+        wait_for(lambda: not agent.node.has(ADDRESS), SLACK, "the address gone")
+        found = shown(agent)
+        assert (found["faults"], found["cause"]) == (["track_script chk"], "track_script chk")
+        assert found["detail"] == "track_script chk: exited with status 3"
+        assert "VI_1: MASTER -> FAULT: track_script chk: exited with status 3" in agent.log
+        check.exits(0)
+        agent.wait_state("MASTER", master_down(3, 150, 0.1) + SLACK)
+
+
+def test_an_instance_waits_for_the_first_result_of_an_unweighted_script(net: Network, tmp_path: Path) -> None:
+    """behaviour seen: no log, no state but INIT, then BACKUP and a whole down timer of its own."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    check = Check(tmp_path)
+    check.path.write_text(f"#!/bin/sh\nread word < {gate}\nexit 0\n")
+    agent = Agent(net.nodes[0], tmp_path / "one", tracking(150, check, script={"timeout": 60}))
+    with agents(agent):
+        agent.wait_running()
+        wait_for(lambda: agent.status(), SLACK, "the status")
+        wait_for(lambda: shown(agent)["waiting_for"] == ["track_script chk"], SLACK, "the instance waits")
+        assert shown(agent)["state"] == "INIT"
+        assert "VI_1: INIT ->" not in agent.log
+        gate.write_text("go\n")
+        agent.wait_state("MASTER", master_down(3, 150, 0.1) + SLACK)
+        assert "VI_1: INIT -> BACKUP" in agent.log
+
+
+def test_a_script_that_hangs_is_ended_and_counts_as_failed(net: Network, tmp_path: Path) -> None:
+    check = Check(tmp_path)
+    check.path.write_text(f"#!/bin/sh\ntrap '' TERM\necho $$ >> {check.runs}\nwhile :; do sleep 0.05; done\n")
+    agent = Agent(net.nodes[0], tmp_path / "one", tracking(150, check, script={"timeout": 0.3}))
+    with agents(agent):
+        agent.wait_state("FAULT", SLACK)
+        assert shown(agent)["detail"] == "track_script chk: timed out after 0.300 s"
+        wait_for(lambda: check.count, SLACK, "the first run")
+        first = int(check.runs.read_text().split()[0])
+        wait_for(lambda: not alive(first), 2 + SLACK, "SIGKILL 2 s after SIGTERM")
+        wait_for(lambda: check.count > 1, SLACK, "the next run, which did not overlap")
+
+
+def test_a_stop_leaves_no_script_behind(net: Network, tmp_path: Path) -> None:
+    check = Check(tmp_path)
+    check.path.write_text(f"#!/bin/sh\necho $$ >> {check.runs}\nexec sleep 300\n")
+    agent = Agent(net.nodes[0], tmp_path / "one", tracking(150, check, script={"timeout": 300, "weight": 5}))
+    with agents(agent):
+        agent.wait_running()
+        wait_for(lambda: check.count, SLACK, "the first run")
+        assert agent.stop() == 0
+        assert not alive(int(check.runs.read_text().split()[0]))
+
+
+def test_a_spawner_that_dies_is_replaced_and_nothing_moves(net: Network, tmp_path: Path) -> None:
+    check = Check(tmp_path)
+    agent = Agent(net.nodes[0], tmp_path / "one", tracking(150, check))
+    with agents(agent):
+        agent.wait_state("MASTER", master_down(3, 150, 0.1) + SLACK)
+        spawner = agent.pid_of("spawner")
+        os.kill(spawner, signal.SIGKILL)
+        wait_for(lambda: agent.pid_of("spawner") not in (0, spawner), 20, "a new spawner")
+        before = check.count
+        wait_for(lambda: check.count > before + 3, SLACK, "scripts are run again")
+        assert shown(agent)["state"] == "MASTER"
+        assert agent.log.count(" -> MASTER") == 1
+        check.exits(1)
+        agent.wait_state("FAULT", SLACK)
+
+
+def test_a_tracked_interface(net: Network, tmp_path: Path) -> None:
+    node = net.nodes[0]
+    ip("link", "add", "up0", "type", "veth", "peer", "name", "up1", namespace=node.namespace)
+    for name in ("up0", "up1"):
+        ip("link", "set", name, "up", namespace=node.namespace)
+    check = Check(tmp_path)
+    lists = {"track_interface": ["up0", {"name": "up1", "weight": -30}]}
+    agent = Agent(node, tmp_path / "one", tracking(150, check, track_script=[], **lists))
+    with agents(agent):
+        agent.wait_state("MASTER", master_down(3, 150, 0.1) + SLACK)
+        ip("link", "set", "up0", "down", namespace=node.namespace)
+        agent.wait_state("FAULT", SLACK)
+        assert shown(agent)["detail"] == "track_interface up0: interface up0 is down"
+        wait_for(lambda: shown(agent)["priority"]["effective"] == 120, SLACK, "the peer of up0 has lost its carrier")
+        ip("link", "set", "up0", "up", namespace=node.namespace)
+        agent.wait_state("MASTER", master_down(3, 150, 0.1) + SLACK)
+        wait_for(lambda: shown(agent)["priority"]["effective"] == 150, SLACK, "up0 and its peer are up")
+        ip("link", "del", "up0", namespace=node.namespace)
+        agent.wait_state("FAULT", SLACK)
+        assert shown(agent)["faults"] == ["track_interface up0"]
+
+
+def test_reload_takes_weights_over_without_a_restart(net: Network, tmp_path: Path) -> None:
+    check = Check(tmp_path)
+    check.exits(1)
+    agent = Agent(net.nodes[0], tmp_path / "one", tracking(150, check, script={"weight": -10}))
+    with agents(agent):
+        agent.wait_state("MASTER", master_down(3, 150, 0.1) + SLACK)
+        since = shown(agent)["since"]
+        agent.configure(tracking(150, check, script={"weight": -40, "rise": 2}))
+        agent.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: shown(agent)["priority"]["effective"] == 110, SLACK, "the new weight\n" + agent.log)
+        agent.configure(tracking(150, check, track_script=[]))
+        agent.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: shown(agent)["priority"]["effective"] == 150, SLACK, "the script is tracked no more")
+        assert (shown(agent)["state"], shown(agent)["since"]) == ("MASTER", since)
+        runs = check.count
+        wait_for(lambda: check.count in (runs, runs + 1), SLACK, "and is run no more")
+
+
+def test_a_script_that_is_not_there_is_left_out_as_keepalived_does(net: Network, tmp_path: Path) -> None:
+    check = Check(tmp_path)
+    check.path.unlink()
+    agent = Agent(net.nodes[0], tmp_path / "one", tracking(150, check))
+    with agents(agent):
+        agent.wait_state("MASTER", master_down(3, 150, 0.1) + SLACK)
+        assert "warning[script-disabled]: vrrp_script `chk` is disabled" in agent.log
