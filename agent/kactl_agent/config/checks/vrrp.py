@@ -302,9 +302,14 @@ def _unicast(sheet: Sheet, instance: InstanceInForce) -> None:
 
 def _clashes(sheet: Sheet, instances: list[InstanceInForce]) -> None:
     """One virtual router is VRID, family and interface; unicast with disjoint peers and other groups stand apart."""
-    for index, one in enumerate(instances):
-        for other in instances[:index]:
-            if _same_router(one, other):
+    alike: dict[tuple[object, ...], list[InstanceInForce]] = {}
+    for one in instances:
+        if one.said.virtual_router_id is UNSET:
+            continue
+        key = (one.said.virtual_router_id, one.family.value, one.interface.value, one.is_unicast)
+        others = alike.setdefault(key, [])
+        for other in others:
+            if _meet(one, other):
                 first = sheet.document.origin.find((*other.path, "virtual_router_id")).place
                 sheet.error(
                     (*one.path, "virtual_router_id"),
@@ -314,15 +319,11 @@ def _clashes(sheet: Sheet, instances: list[InstanceInForce]) -> None:
                     f"`{other.name}` stands at {first.file}:{first.line}",
                 )
                 break
+        others.append(one)
 
 
-def _same_router(one: InstanceInForce, other: InstanceInForce) -> bool:
-    if one.said.virtual_router_id is UNSET or one.said.virtual_router_id != other.said.virtual_router_id:
-        return False
-    if one.family.value != other.family.value or one.interface.value != other.interface.value:
-        return False
-    if one.is_unicast != other.is_unicast:
-        return False
+def _meet(one: InstanceInForce, other: InstanceInForce) -> bool:
+    """Whether two instances of one virtual router, both unicast or both multicast, can hear each other."""
     if one.is_unicast:
         return bool(set(_peers(one)) & set(_peers(other)))
     return or_default(one.said.mcast_dst_ip, "") == or_default(other.said.mcast_dst_ip, "")
