@@ -199,10 +199,9 @@ def starting(kind: type[Contender], net: Network, folder: Path, text: str, count
     """ms from the start of the process to the first advert of the last instance, and of a reload to its effect."""
     node = net.nodes[0]
     with witness(net.nodes[1].namespace) as eye:
-        since = time.time_ns()
         with running(kind, node, folder, text) as daemon:
             at = eye.wait(all_masters(count), WAIT, f"{count} masters of {kind.label}\n{daemon.log[-2000:]}")
-            started = (at - since) / MS
+            started = (at - daemon.started) / MS
             eye.wait_quiet(1.0, WAIT, "garp")
             new = "10.99.0.1"
             daemon.configure(text.replace("10.20.0.1/32", f"10.20.0.1/32\n    {new}/32", 1))

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,7 @@ class Contender:
         self.directory = directory
         self.log_path = directory / "log"
         self.configure(text)
+        self.started = time.time_ns()  # the process, its configuration written
         with self.log_path.open("a") as log:
             self.process = node.run(*self.command(), stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
