@@ -13,6 +13,7 @@ from msgspec import Struct
 FOREIGN_COMMENTS = ("//", "/*", ";", "--")
 """What begins a comment in other languages, and in none of keepalived's words."""
 COMMENT_HINT = "a comment begins with `#` or `!`"
+_CONFLICT_MARKS = frozenset(7 * mark for mark in "<=>|")  # of git, and of diff3
 _LONGEST = 64  # no keyword is longer; texts that long mean none
 
 
@@ -20,6 +21,8 @@ def nearest(table: Table, word: str) -> str:
     """A hint that names the keyword of this block that looks most alike, or ""."""
     if word.startswith(FOREIGN_COMMENTS):
         return COMMENT_HINT
+    if word in _CONFLICT_MARKS:
+        return "this is what an unresolved merge conflict leaves: both sides of it are read"
     if len(word) > _LONGEST:
         return ""
     known = [w for w, found in table.by_word.items() if not found.keyword.extension and found.keyword.position is None]

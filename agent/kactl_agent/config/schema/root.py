@@ -40,6 +40,7 @@ class Config(BlockKeywords, frozen=True, kw_only=True):
 
     legacy: ClassVar[Mapping[str, Legacy]] = {
         "real_server": Legacy("A real server stands inside its virtual_server", "virtual_server"),
+        "local_address_group": Legacy("Local addresses of full NAT, of the Alibaba LVS kernel; no other kernel has it"),
         **dict.fromkeys(
             (word for word in table_of(GlobalDefs).by_word if word.startswith(_GLOBAL_WORDS)),
             Legacy("A global setting stands inside global_defs", "the same word in global_defs"),

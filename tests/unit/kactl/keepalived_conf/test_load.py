@@ -96,6 +96,11 @@ def test_a_name_that_is_not_defined_is_one_finding():
     assert document.diagnostics[0].hint == "give it a value with --define PRIO=VALUE"
 
 
+def test_local_addresses_of_another_kernel_are_carried():
+    document = document_of("local_address_group laddr_g1 {\n 192.0.2.1-9\n}\n")
+    assert codes(document.diagnostics) == [("legacy-keyword", 1, "carried")]
+
+
 TRACKER = "vrrp_script s {\n script /x\n}\n"
 
 

@@ -15,6 +15,7 @@ from kactl_agent.config.schema.vrrp import VrrpInstance
         ("x-keepalive", ""),
         ("//", "a comment begins with `#` or `!`"),
         ("q" * 1000, ""),
+        ("=======", "this is what an unresolved merge conflict leaves: both sides of it are read"),
     ],
 )
 def test_nearest(word: str, hint: str):
