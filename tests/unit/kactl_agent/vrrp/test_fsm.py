@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 from kactl_agent.vrrp.actions import State
 from kactl_agent.vrrp.fsm import TABLE, Event, Step
+from kactl_agent.vrrp.instance import VrrpInstance
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(State, Event)))
@@ -27,3 +28,8 @@ def test_every_pair_is_decided_and_sourced(state: State, event: Event) -> None:
 def test_the_table_holds_nothing_else() -> None:
     assert set(TABLE) == set(product(State, Event))
     assert {step for row in TABLE.values() for step in row.steps} == set(Step)
+
+
+@pytest.mark.parametrize("step", Step)
+def test_an_instance_can_carry_out_every_step(step: Step) -> None:
+    assert callable(getattr(VrrpInstance, f"_{step.value}"))

@@ -189,7 +189,7 @@ def test_the_group_waits_for_a_member_that_waits_for_a_tracker() -> None:
 
 
 def test_a_member_that_yields_takes_all_to_backup() -> None:
-    """Without priority 0: that is for faults and the end."""
+    """keepalived 2.2.7, observed: without priority 0, which is for faults and the end."""
     group, now = master(100, 100, 100)
     done = group.hear("V2", 200, now + 1)
     assert changes_of(done) == ["V2 BACKUP", "V1 BACKUP", "V3 BACKUP", "G BACKUP"]
@@ -200,7 +200,7 @@ def test_a_member_that_yields_takes_all_to_backup() -> None:
 
 
 def test_lost_addresses_are_a_matter_of_the_whole_group() -> None:
-    """keepalived: priority 0 from all, and all of them are back after the skew."""
+    """keepalived 2.2.7, observed: priority 0 from all, and all of them are back after the skew."""
     group, now = master(100, 100)
     done = group.tell("V1", AddressLost(VIP), now + 1)
     assert changes_of(done) == ["V1 BACKUP", "V2 BACKUP", "G BACKUP"]

@@ -98,6 +98,7 @@ def test_the_old_checksum_is_unicast_version_3s_alone(version: int, unicast: boo
 
 
 def test_the_old_checksum_has_the_configured_group() -> None:
+    """keepalived 2.2.7, observed: that of vrrp_mcast_group4."""
     group = packed("224.0.0.200")
     settings: dict[str, Any] = {"unicast_peers": PEERS, "multicast_group": group}
     instance, now = master(old_unicast_checksum=OldUnicastChecksum.ALWAYS, **settings)
