@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from kactl_agent.vrrp.actions import (
@@ -46,6 +45,8 @@ _COUNTERS = (
     "ignored_owner",
     "action_failed",
 )
+_NOTHING_COUNTED = dict.fromkeys((*_COUNTERS, *(reason.value for reason in Reason)), 0)
+_METHODS = {step: f"_{step.value}" for step in Step}  # by name: bound ones would be 3 KiB an instance
 
 
 class Occasion(NamedTuple):
@@ -90,10 +91,7 @@ class StateMachine:
         self._wish: tuple[str, str] | None = None  # why it wants MASTER, while its sync group does not: cause, detail
         self._rival: Rival | None = None  # another owner that has to yield, or that we have yielded to
         self._reported: set[str] = set()
-        self._statistics = dict.fromkeys((*_COUNTERS, *(reason.value for reason in Reason)), 0)
-        self._steps: dict[Step, Callable[[Occasion], list[Action] | None]] = {
-            step: getattr(self, f"_{step.value}") for step in Step
-        }
+        self._statistics = _NOTHING_COUNTED.copy()
 
     def _set_up_authentication(self, settings: VrrpSettings) -> None:
         """Sequence numbers and marks outlive other keys."""
@@ -147,7 +145,7 @@ class StateMachine:
             self._statistics["released_master"] += old is State.MASTER
         actions: list[Action] = []
         for step in row.steps:
-            actions += self._steps[step](occasion) or ()
+            actions += getattr(self, _METHODS[step])(occasion) or ()
         if row.next is not old:
             master = self._source if row.next is State.MASTER else self._master
             actions.append(Transition(old, row.next, cause, detail, self._priority, master))
