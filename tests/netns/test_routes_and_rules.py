@@ -1,0 +1,145 @@
+"""Agents with virtual routes and rules: they come and go with the mastership."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.agents import SLACK, Agent, agents, instance, master_down, skew
+from support.netns import Network, Node, ip, network, wait_for
+
+pytestmark = pytest.mark.root
+
+ADDRESS = "198.51.100.100/24"
+ROUTES = [
+    {"destination": "203.0.113.0/28", "via": "198.51.100.250", "dev": "eth0"},
+    {"destination": "203.0.113.16/28", "via": "198.51.100.250", "src": "198.51.100.100", "table": 200, "metric": 7},
+    {"type": "blackhole", "destination": "203.0.113.32/28"},
+]
+RULES = [{"from": "203.0.113.0/24", "table": 200, "preference": 2000}]
+
+
+@pytest.fixture
+def net() -> Iterator[Network]:
+    with network(2) as made:
+        yield made
+
+
+def configuration(priority: int, **more: Any) -> dict[str, Any]:
+    keywords = {"version": 3, "priority": priority, "advert_int": 0.1, "virtual_ipaddress": [ADDRESS]}
+    return instance(**(keywords | {"virtual_routes": ROUTES, "virtual_rules": RULES} | more))
+
+
+def routes(node: Node) -> set[str]:
+    """Destinations of the routes of protocol keepalived."""
+    words = ("route", "show", "table", "all", "proto", "18")
+    return {item["dst"] for item in json.loads(ip("-j", *words, namespace=node.namespace) or "[]")}
+
+
+def preferences(node: Node) -> set[int]:
+    found = json.loads(ip("-j", "rule", "show", namespace=node.namespace))
+    return {rule["priority"] for rule in found} - {0, 32766, 32767}
+
+
+ALL = {"203.0.113.0/28", "203.0.113.16/28", "203.0.113.32/28"}
+
+
+def test_failover_takes_routes_and_rules_along(net: Network, tmp_path: Path) -> None:
+    one = Agent(net.nodes[0], tmp_path / "one", configuration(200))
+    two = Agent(net.nodes[1], tmp_path / "two", configuration(100))
+    with agents(one, two):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        two.wait_state("BACKUP", SLACK)
+        wait_for(lambda: routes(one.node) == ALL and preferences(one.node) == {2000}, SLACK, "all there\n" + one.log)
+        assert routes(two.node) == preferences(two.node) == set()
+        assert one.stop() == 0
+        assert routes(one.node) == preferences(one.node) == set(), "an orderly stop removes them"
+        two.wait_state("MASTER", skew(3, 100, 0.1) + SLACK)
+        wait_for(lambda: routes(two.node) == ALL and preferences(two.node) == {2000}, SLACK, "all there\n" + two.log)
+        assert "not-served" not in two.log
+        assert two.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (["route", "del", "203.0.113.0/28"], "route_lost"),
+        (["rule", "del", "preference", "2000"], "rule_lost"),
+    ],
+)
+def test_what_somebody_deletes_comes_back(net: Network, tmp_path: Path, words: list[str], cause: str) -> None:
+    """keepalived 2.2.7: BACKUP with a priority 0 advert, MASTER again after the skew time, everything back."""
+    one = Agent(net.nodes[0], tmp_path / "one", configuration(200))
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        wait_for(lambda: routes(one.node) == ALL, SLACK, "all there")
+        ip(*words, namespace=one.node.namespace)
+        wait_for(lambda: cause in one.log, SLACK, f"the loss is noticed\n{one.log}")
+        one.wait_state("MASTER", skew(3, 200, 0.1) + SLACK)
+        wait_for(lambda: routes(one.node) == ALL and preferences(one.node) == {2000}, SLACK, "all back\n" + one.log)
+
+
+def test_no_track(net: Network, tmp_path: Path) -> None:
+    free = [{"destination": "203.0.113.48/28", "via": "198.51.100.250", "no_track": True}, ROUTES[0]]
+    one = Agent(net.nodes[0], tmp_path / "one", configuration(200, virtual_routes=free))
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        wait_for(lambda: len(routes(one.node)) == 2, SLACK, "both there")
+        ip("route", "del", "203.0.113.48/28", namespace=one.node.namespace)
+        ip("route", "del", "203.0.113.0/28", namespace=one.node.namespace)
+        wait_for(lambda: "route_lost" in one.log, SLACK, "the second loss is noticed")
+        assert one.log.count("BACKUP -> MASTER") + one.log.count("MASTER -> BACKUP") <= 3, "the first one was not"
+
+
+def test_a_refused_route_is_reported_as_it_was_written(net: Network, tmp_path: Path) -> None:
+    bad = [{"destination": "203.0.113.48/28", "via": "192.0.2.1", "dev": "eth0"}, *ROUTES]
+    one = Agent(net.nodes[0], tmp_path / "one", configuration(200, virtual_routes=bad))
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        wait_for(lambda: routes(one.node) == ALL, SLACK, "the others are there")
+        wait_for(lambda: "203.0.113.48/28 via 192.0.2.1 dev eth0" in one.log, SLACK, "the route is named")
+        assert "Nexthop has invalid gateway" in one.log
+
+
+def test_what_a_killed_agent_left_goes_first(net: Network, tmp_path: Path) -> None:
+    one = Agent(net.nodes[0], tmp_path / "one", configuration(200))
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        wait_for(lambda: routes(one.node) == ALL, SLACK, "all there")
+        pid = one.pid_of("vrrp")
+        one.process.send_signal(signal.SIGSTOP)  # so that nothing cleans up
+        os.kill(pid, signal.SIGKILL)
+        one.process.kill()
+        one.process.wait(10)
+        assert routes(one.node) == ALL
+        again = Agent(net.nodes[0], tmp_path / "one", configuration(100, advert_int=1))
+        with agents(again):
+            again.wait_state("BACKUP", SLACK)
+            assert routes(again.node) == preferences(again.node) == set()
+
+
+def test_a_stop_that_keeps_the_addresses_keeps_routes_and_rules(net: Network, tmp_path: Path) -> None:
+    one = Agent(net.nodes[0], tmp_path / "one", configuration(200), "--keep-vips")
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        wait_for(lambda: routes(one.node) == ALL, SLACK, "all there")
+        assert one.stop() == 0
+    assert routes(one.node) == ALL
+    assert preferences(one.node) == {2000}
+
+
+def test_the_interface_of_the_instance_goes_down_and_comes_back(net: Network, tmp_path: Path) -> None:
+    one = Agent(net.nodes[0], tmp_path / "one", configuration(200))
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        ip("link", "set", "eth0", "down", namespace=one.node.namespace)
+        one.wait_state("FAULT", SLACK)
+        wait_for(lambda: routes(one.node) == preferences(one.node) == set(), SLACK, "all gone")
+        ip("link", "set", "eth0", "up", namespace=one.node.namespace)
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        wait_for(lambda: routes(one.node) == ALL and preferences(one.node) == {2000}, SLACK, "all back\n" + one.log)
