@@ -247,7 +247,11 @@ def _authentication(sheet: Sheet, instance: InstanceInForce) -> None:
             "the sequence number has to be learnt first",
         )
     elif auth.auth_pass is UNSET and auth.auth_type is not UNSET:
-        sheet.warning(place, "authentication-no-password", f"auth_type {auth.auth_type} without an auth_pass")
+        text = f"auth_type {auth.auth_type} without an auth_pass: this block is ignored, adverts are not authenticated"
+        sheet.warning(place, "authentication-no-password", text, "set auth_pass, or leave the block out")
+    elif auth.auth_type is UNSET and auth.auth_pass is not UNSET:
+        text = "an auth_pass without an auth_type is not used: adverts are not authenticated"
+        sheet.warning(place, "authentication-no-type", text, "set auth_type, to PASS or AH")
 
 
 def _auth_hmac(sheet: Sheet, instance: InstanceInForce) -> None:

@@ -176,6 +176,11 @@ vrrp_instance:
     virtual_router_id: 3
     authentication: {auth_type: PASS}  # warning authentication-no-password
     virtual_ipaddress: [192.0.2.1]
+  D:  # silent in keepalived
+    interface: eth0
+    virtual_router_id: 4
+    authentication: {auth_pass: abc}  # warning authentication-no-type
+    virtual_ipaddress: [192.0.2.1]
 """,
     # (VI) auth_hmac active_key 1 is not defined, disabling extension (2.4.3)
     "auth_hmac": """
