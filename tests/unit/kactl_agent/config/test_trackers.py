@@ -1,0 +1,137 @@
+"""Who tracks what, with which weight: keepalived's inheritance, and its rules for sync groups (seen with 2.2.7)."""
+
+from __future__ import annotations
+
+import pytest
+from kactl_agent.config.bind import bind
+from kactl_agent.config.resolve import Resolution, resolve
+from kactl_agent.config.trackers import ScriptPolicy
+from kactl_agent.tracking.settings import Command, ScriptSettings, TrackerKind, TrackerUse, TrackingSettings
+from kactl_agent.vrrp.settings import SECOND
+
+HEAD = "interface: eth0, virtual_router_id: 51, virtual_ipaddress: [192.0.2.10/24]"
+SCRIPT, INTERFACE = TrackerKind.SCRIPT, TrackerKind.INTERFACE
+
+
+def resolution(text: str) -> Resolution:
+    document = bind(text, "agent.yaml")
+    assert document.diagnostics == []
+    return resolve(document)
+
+
+def tracking(instance: str, *blocks: str) -> TrackingSettings:
+    return resolution("\n".join([*blocks, f"vrrp_instance:\n  VI: {{{HEAD}, {instance}}}\n"])).settings.tracking
+
+
+def uses(instance: str, *blocks: str) -> tuple[TrackerUse, ...]:
+    return tracking(instance, *blocks).uses.get("VI", ())
+
+
+def script(body: str = "") -> str:
+    return f"vrrp_script:\n  chk: {{script: /bin/chk, {body}}}"
+
+
+def test_defaults_of_a_script_are_keepaliveds() -> None:
+    made = tracking("track_script: [chk]", script())
+    assert made.scripts == (
+        ScriptSettings(name="chk", command=Command(("/bin/chk",)), interval=SECOND, timeout=SECOND, rise=1, fall=1),
+    )
+    assert made.uses == {"VI": (TrackerUse(SCRIPT, "chk", 0),)}
+
+
+def test_all_of_a_script() -> None:
+    body = "interval: 0.25, timeout: 4, rise: 2, fall: 3, init_fail: true, user: {user: joe, group: ops}"
+    (found,) = tracking("track_script: [chk]", script(body)).scripts
+    assert (found.interval, found.timeout, found.rise, found.fall) == (SECOND // 4, 4 * SECOND, 2, 3)
+    assert found.init_fail
+    assert (found.command.user, found.command.group) == ("joe", "ops")
+
+
+def test_timeout_is_the_interval_unless_said() -> None:
+    (found,) = tracking("track_script: [chk]", script("interval: 7")).scripts
+    assert found.timeout == 7 * SECOND
+
+
+def test_commands_are_split_as_keepalived_does() -> None:
+    text = "vrrp_script:\n  chk: {script: \"/bin/chk extra 'two words'\"}"
+    assert tracking("track_script: [chk]", text).scripts[0].command.arguments == ("/bin/chk", "extra", "two words")
+
+
+@pytest.mark.parametrize(("command", "code"), [("/bin/x 'a", "unclosed-quote"), ("  ", "empty-command")])
+def test_a_command_that_cannot_be_split_is_an_error(command: str, code: str) -> None:
+    text = f'vrrp_script:\n  chk: {{script: "{command}"}}\nvrrp_instance:\n  VI: {{{HEAD}, track_script: [chk]}}\n'
+    found = [d for d in resolution(text).diagnostics if d.code == code]
+    assert [(d.severity.value, d.place.line) for d in found] == [("error", 2)]
+
+
+def test_only_what_is_tracked_is_run() -> None:
+    assert tracking("priority: 100", script()) == TrackingSettings()
+
+
+@pytest.mark.parametrize(
+    ("definition", "entry", "weight", "reverse"),
+    [
+        ("", "chk", 0, False),
+        ("weight: -20", "chk", -20, False),
+        ("weight: -20", "{name: chk, weight: 5}", 5, False),
+        ("weight: -20", "{name: chk, weight: 0}", 0, False),
+        ("weight: {weight: 10, reverse: true}", "chk", 10, True),
+        ("weight: {weight: 10, reverse: true}", "{name: chk, weight: 3}", 3, True),
+        ("weight: {weight: 10, reverse: true}", "{name: chk, weight: 3, noreverse: true}", 3, False),
+        ("weight: 10", "{name: chk, weight: 3, reverse: true}", 3, True),
+    ],
+)
+def test_an_entry_comes_before_what_it_names(definition: str, entry: str, weight: int, reverse: bool) -> None:
+    assert uses(f"track_script: [{entry}]", script(definition)) == (TrackerUse(SCRIPT, "chk", weight, reverse),)
+
+
+def test_interfaces() -> None:
+    entries = "track_interface: [eth1, {name: eth2, weight: -30}, {name: eth3, weight: 4, reverse: true}]"
+    assert uses(entries) == (
+        TrackerUse(INTERFACE, "eth1"), TrackerUse(INTERFACE, "eth2", -30), TrackerUse(INTERFACE, "eth3", 4, True),
+    )  # fmt: skip
+
+
+GROUP = "vrrp_sync_group:\n  VG: {group: [VI], %s}"
+
+
+def in_group(instance: str, group: str, *blocks: str) -> tuple[TrackerUse, ...]:
+    document = bind("\n".join([*blocks, GROUP % group, f"vrrp_instance:\n  VI: {{{HEAD}, {instance}}}\n"]), "a.yaml")
+    assert document.errors == []
+    return resolve(document).settings.tracking.uses.get("VI", ())
+
+
+def test_what_a_group_tracks_counts_for_its_members_with_its_weight() -> None:
+    """keepalived 2.2.7: members went from 100 to 110, without sync_group_tracking_weight as with it."""
+    own, groups = TrackerUse(SCRIPT, "chk", 0), TrackerUse(SCRIPT, "chk", 10, False, "VG")
+    group = "track_script: [{name: chk, weight: 10}], track_interface: [{name: lo, weight: 20}]"
+    assert in_group("track_script: [chk]", group, script()) == (
+        own,
+        TrackerUse(INTERFACE, "lo", 20, False, "VG"),
+        groups,
+    )
+
+
+def test_weights_of_members_are_left_out_unless_the_group_allows_them() -> None:
+    """keepalived: `ignoring tracked script bad with weights due to SYNC group`; interfaces become faults."""
+    instance = "track_script: [chk], track_interface: [{name: lo, weight: 20}, eth1]"
+    weighted = script("weight: -10")
+    faults = (TrackerUse(INTERFACE, "lo"), TrackerUse(INTERFACE, "eth1"))
+    assert in_group(instance, "track_interface: []", weighted) == faults
+    all_of_them = (TrackerUse(INTERFACE, "lo", 20), TrackerUse(INTERFACE, "eth1"), TrackerUse(SCRIPT, "chk", -10))
+    assert in_group(instance, "sync_group_tracking_weight: true", weighted) == all_of_them
+
+
+def test_unweighted_scripts_of_members_stay() -> None:
+    assert in_group("track_script: [chk]", "track_interface: []", script()) == (TrackerUse(SCRIPT, "chk"),)
+
+
+def test_policy() -> None:
+    text = "global_defs: {script_user: {user: joe, group: ops}, enable_script_security: true, use_symlink_paths: true}"
+    assert resolution(text).settings.script_policy == ScriptPolicy("joe", "ops", security=True, keep_symlinks=True)
+    assert resolution("{}").settings.script_policy == ScriptPolicy()
+
+
+def test_nothing_of_it_is_called_not_served() -> None:
+    text = f"{script('weight: -10')}\nvrrp_instance:\n  VI: {{{HEAD}, track_script: [chk], track_interface: [lo]}}\n"
+    assert [d for d in resolution(text).diagnostics if d.code == "not-served"] == []
