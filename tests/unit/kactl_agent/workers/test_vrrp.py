@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from kactl_agent.kernel.fake import FakeKernel
-from kactl_agent.runtime import frames
+from kactl_agent.runtime import frames, spawn_frames
 from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed
 from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
+from kactl_agent.tracking.settings import Command, Executable, ScriptSettings, TrackerKind, TrackerUse, TrackingSettings
 from kactl_agent.vrrp.recording import replay
 from kactl_agent.vrrp.settings import CENTISECOND, Family, GratuitousSettings, VirtualAddress, VrrpSettings
 from kactl_agent.workers.vrrp import VrrpWorker, VrrpWorkerStart
@@ -43,7 +47,9 @@ class Bench:
         self.stopped = False
 
     def start(self, *instances: VrrpSettings, keep: bool = False, recording: bool = False) -> VrrpWorker:
-        configuration = AgentConfiguration(revision="1", file="f", vrrp=instances)
+        return self.start_with(AgentConfiguration(revision="1", file="f", vrrp=instances), keep, recording)
+
+    def start_with(self, configuration: AgentConfiguration, keep: bool = False, recording: bool = False) -> VrrpWorker:
         start = VrrpWorkerStart(configuration=configuration, keep_addresses=keep, recording=recording)
         self.worker = VrrpWorker(self.loop, self.kernel, start, self._workers_end, self._observed_end)
         self.loop.call_soon(self.worker.begin)
@@ -82,7 +88,9 @@ class Bench:
         return snapshots[-1] if snapshots else ""
 
     def reload(self, *instances: VrrpSettings) -> frames.SettingsApplied:
-        configuration = AgentConfiguration(revision="2", file="f", vrrp=instances)
+        return self.reload_with(AgentConfiguration(revision="2", file="f", vrrp=instances))
+
+    def reload_with(self, configuration: AgentConfiguration) -> frames.SettingsApplied:
         self.supervisor.post(frames.Settings(9), [dump_sealed(configuration)])
         self.until(lambda: any(isinstance(frame, frames.SettingsApplied) for frame in self.answers))
         return next(frame for frame in self.answers if isinstance(frame, frames.SettingsApplied))
@@ -250,3 +258,53 @@ def test_a_recording_that_lost_a_line_ends_there(bench: Bench) -> None:
     bench.until(lambda: len(sent) > before + 10)
     lines = [frame.line for frame in bench.of(frames.RecordingLine)]
     assert replay(lines) is None
+
+
+def tracked(*uses: TrackerUse, name: str = "VI") -> AgentConfiguration:
+    instance = settings(name, priority=100)
+    return AgentConfiguration(revision="3", file="f", vrrp=(instance,), tracking=TrackingSettings(uses={name: uses}))
+
+
+def test_trackers_reach_their_instance_and_reloads_switch_them(bench: Bench) -> None:
+    bench.kernel.links.add_link("eth7")
+    bench.start_with(tracked(TrackerUse(TrackerKind.INTERFACE, "eth7")))
+    bench.until(lambda: bench.state_of("VI") == "MASTER")
+    bench.kernel.links.set_up("eth7", False)
+    bench.until(lambda: bench.state_of("VI") == "FAULT")
+    assert bench.of(frames.TransitionRecord)[-1].detail == "track_interface eth7: interface eth7 is down"
+    bench.reload_with(tracked(TrackerUse(TrackerKind.INTERFACE, "eth7", -30)))
+    bench.until(lambda: bench.state_of("VI") == "MASTER")
+    snapshot = bench.of(frames.Snapshot)[-1].snapshot
+    assert (snapshot.effective_priority, snapshot.contributions) == (70, (("track_interface eth7", -30),))
+
+
+def test_an_instance_starts_into_the_fault_of_its_tracker(bench: Bench) -> None:
+    bench.start_with(tracked(TrackerUse(TrackerKind.INTERFACE, "eth8")))
+    bench.until(lambda: bench.state_of("VI") == "FAULT")
+    (transition,) = bench.of(frames.TransitionRecord)
+    assert (transition.old, transition.detail) == ("INIT", "track_interface eth8: interface eth8 does not exist")
+
+
+def test_scripts_go_through_the_spawner(bench: Bench) -> None:
+    use = TrackerUse(TrackerKind.SCRIPT, "chk", 20)
+    configuration = tracked(use)
+    tracking = TrackingSettings(
+        scripts=(ScriptSettings(name="chk", command=Command(("/chk",))),), uses=configuration.tracking.uses
+    )
+    executables = {"chk": Executable(("/chk", "a b"), 7, 8)}
+    bench.start_with(msgspec.structs.replace(configuration, tracking=tracking, track_scripts=executables))
+    spawner, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    bench.supervisor.post(frames.SpawnerEdge(), [theirs.detach()])
+    spawner.setblocking(False)
+    asked: list[spawn_frames.AnySpawnFrame] = []
+
+    def request() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            asked.append(spawn_frames.decode(spawner.recv(65536)))
+        return bool(asked)
+
+    bench.until(request)
+    assert asked == [spawn_frames.Run(1, ("/chk", "a b"), 7, 8)]
+    spawner.send(spawn_frames.encode(spawn_frames.Ended(1, 0)))
+    bench.until(lambda: any(f.snapshot.effective_priority == 120 for f in bench.of(frames.Snapshot)))
+    spawner.close()
