@@ -283,7 +283,7 @@ def test_a_worker_killed_in_the_middle_of_a_reload(net: Network, tmp_path: Path)
         assert not node.has(old)
         pid = one.process.pid
         children = [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        assert sorted(children) == sorted([one.pid_of("vrrp"), one.pid_of("observer")])
+        assert sorted(children) == sorted(one.pid_of(name) for name in ("vrrp", "observer", "spawner"))
 
 
 def test_the_first_instance_may_come_by_reload_and_the_last_one_go(net: Network, tmp_path: Path) -> None:
