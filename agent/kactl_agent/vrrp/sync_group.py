@@ -12,7 +12,7 @@ called with what a member's engine has returned, brings all of them in line. Pur
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -56,6 +56,11 @@ class SyncGroup:
         self._members = {name: members[name] for name in settings.members}
         self._fault = f"sync_group {settings.name}"
         self._state = self._common_state() or State.INIT
+        self._settled: dict[str, tuple[object, ...]] = {}  # what each member was when all were in line
+
+    @property
+    def settings(self) -> SyncGroupSettings:
+        return self._settings
 
     @property
     def name(self) -> str:
@@ -69,6 +74,12 @@ class SyncGroup:
     @property
     def members(self) -> tuple[str, ...]:
         return self._settings.members
+
+    def is_news(self, name: str, actions: Sequence[Action]) -> bool:
+        """Whether `follow` has anything to do: most adverts and timers of a member are nothing to the others."""
+        if self._settled.get(name) != _aspect(self._members[name]):
+            return True
+        return any(isinstance(action, LowerPriorityReceived | Transition) for action in actions)
 
     def follow(self, name: str, actions: Sequence[Action], now: int) -> list[tuple[str, Action]]:
         """Bring the group in line after the engine of member `name` has returned `actions`.
@@ -86,14 +97,17 @@ class SyncGroup:
             if not commands:
                 break
             result += self._tell(commands, now)
+        self._settled = {name: _aspect(member) for name, member in self._members.items()}
         transition = self._transition(result)
         if transition is not None:
             result.append((self.name, transition))
         return result
 
-    def release(self, now: int) -> list[tuple[str, Action]]:
-        """The group ends (a reload): what it held in FAULT is on its own again. Returns actions as `follow`."""
-        held = [name for name, member in self._members.items() if self._fault in member.faults]
+    def release(self, now: int, staying: Container[str] = ()) -> list[tuple[str, Action]]:
+        """The group ends (a reload): what it held in FAULT is on its own again, but for members that stay in a group of
+        this name. Returns actions as `follow`."""
+        leaving = {name: member for name, member in self._members.items() if name not in staying}
+        held = [name for name, member in leaving.items() if self._fault in member.faults]
         return self._tell([(name, TrackerFault(self._fault, False)) for name in held], now)
 
     def _tell(self, commands: Sequence[tuple[str, Input]], now: int) -> list[tuple[str, Action]]:
@@ -114,24 +128,24 @@ class SyncGroup:
         members = self._members
         masters = [name for name, member in members.items() if member.state is State.MASTER]
         wishing = [name for name, member in members.items() if member.wants_master]
-        if wishing and len(masters) + len(wishing) == len(members) and self._state is not State.MASTER:
+        if wishing and len(masters) + len(wishing) == len(members):
             order = sorted(wishing, key=lambda name: name != first)
             return [(name, SyncTo(State.MASTER, self.name)) for name in order]
         if masters and any(member.state is State.BACKUP for member in members.values()):
-            left = masters + (wishing if self._state is State.MASTER else [])
-            return [(name, SyncTo(State.BACKUP, self.name, resign)) for name in left]
+            return [(name, SyncTo(State.BACKUP, self.name, resign)) for name in masters]
         return []
 
     def _fault_commands(self) -> list[tuple[str, Input]]:
         """A member is held in FAULT while another one is at fault. One that has not started yet remembers it."""
         commands: list[tuple[str, Input]] = []
+        at_fault = [name for name in self._members if self._at_fault(name)]
         for name, member in self._members.items():
-            others = [other for other in self._members if other != name and self._at_fault(other)]
+            others = [other for other in at_fault if other != name]
             held = self._fault in member.faults
             if others and not held:
                 detail = f"{', '.join(others)} of its members {'is' if len(others) == 1 else 'are'} at fault"
                 commands.append((name, TrackerFault(self._fault, True, detail)))
-            elif held and not any(self._at_fault(other) for other in self._members):
+            elif held and not at_fault:
                 commands.append((name, TrackerFault(self._fault, False)))
         return commands
 
@@ -162,3 +176,8 @@ def joined(instances: Sequence[VrrpSettings], groups: Sequence[SyncGroupSettings
     return tuple(
         msgspec.structs.replace(instance, sync_group=group_of.get(instance.name, "")) for instance in instances
     )
+
+
+def _aspect(member: Member) -> tuple[object, ...]:
+    """All of a member that a group looks at."""
+    return member.state, member.wants_master, member.faults

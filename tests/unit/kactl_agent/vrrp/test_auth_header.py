@@ -139,6 +139,15 @@ def test_the_number_sent_last_is_taken_once_from_another() -> None:
         receiver.verify(*wrapped())
 
 
+def test_a_number_behind_our_own_is_old_even_if_it_was_never_heard() -> None:
+    receiver = AuthenticationHeader(b"1234")
+    for _ in range(5):
+        receiver.advance()
+    with pytest.raises(RemoteProtocolError) as caught:
+        receiver.verify(*wrapped(count=4))
+    assert caught.value.reason is Reason.AUTH_SEQUENCE
+
+
 def test_identification_is_never_zero() -> None:
     sender = AuthenticationHeader(b"1234")
     seen = set()

@@ -185,6 +185,12 @@ def test_a_sender_counts_on_while_the_clock_does_not_move() -> None:
     assert sender.next_sequence(WALL + SECOND) == SEQUENCE + (1 << 32)
 
 
+def test_the_first_sequence_is_the_clock_s_in_any_year() -> None:
+    """In 2040 the seconds are beyond half of their range: not after a sequence of zero."""
+    wall = 0x83AA7E80 * SECOND
+    assert Authenticator(with_hmac()).next_sequence(wall) == sequence_of(wall)
+
+
 def test_counting_on_carries_through_the_fields() -> None:
     sender = Authenticator(with_hmac())
     sender.next_sequence(WALL)
@@ -218,6 +224,30 @@ def test_marks_are_kept_for_four_senders_of_a_group() -> None:
     assert found[0] is Reason.HMAC_REPLAY
     assert found[1] is None
     assert found[4] is Reason.HMAC_REPLAY
+
+
+def test_a_sender_heard_again_pushes_nobody_out() -> None:
+    settings = with_hmac({"monotonic": True})
+    message = split(IMAGE4)[0]
+    receiver = Authenticator(settings)
+    senders = [packed(f"192.0.2.{index}") for index in range(4)]
+    trailers = [Authenticator(settings).trailer(message, sender, WALL) for sender in senders]
+    for sender, trailer in zip(senders, trailers, strict=True):
+        receiver.verify(message, trailer, sender, WALL)
+    receiver.verify(message, Authenticator(settings).trailer(message, senders[1], WALL + SECOND), senders[1], WALL)
+    for sender, trailer in zip(senders, trailers, strict=True):
+        assert reason(receiver, message + trailer, sender) is Reason.HMAC_REPLAY
+
+
+def test_every_unicast_peer_keeps_its_mark() -> None:
+    peers = tuple(packed(f"192.0.2.{index}") for index in range(10))
+    settings = with_hmac(unicast_peers=peers)
+    message = split(IMAGE4)[0]
+    receiver = Authenticator(settings)
+    trailers = [Authenticator(settings).trailer(message, peer, WALL) for peer in peers]
+    for expected in (None, Reason.HMAC_REPLAY):
+        found = {reason(receiver, message + t, peer) for peer, t in zip(peers, trailers, strict=True)}
+        assert found == {expected}
 
 
 def test_unicast_takes_its_peers_alone() -> None:

@@ -224,6 +224,13 @@ def test_another_version_starts_from_its_own_interval() -> None:
     assert instance.deadline() == 3 * SECOND + DOWN_100
 
 
+def test_version_3_does_not_take_over_what_version_2_had_to_agree_on() -> None:
+    instance = started(version=2)
+    instance.receive(*advert(150, settings=instance.settings), SECOND)
+    change(instance, 2 * SECOND, version=3, advert_interval=2 * SECOND)
+    assert instance.deadline() == 2 * SECOND + 2 * DOWN_100
+
+
 def test_preempt_and_its_delay() -> None:
     instance = started(preempt=False)
     instance.receive(*advert(50), SECOND)
@@ -236,6 +243,8 @@ def test_preempt_and_its_delay() -> None:
     assert due(instance) == 3 * SECOND + DOWN_100
     change(instance, 3 * SECOND, preempt_delay=SECOND)
     instance.receive(*advert(50), 4 * SECOND)  # counts from here: the shorter one has not run yet
+    assert due(instance) == 4 * SECOND + DOWN_100
+    instance.receive(*advert(50), 6 * SECOND)  # and is over here, where the longer one was not
     assert due(instance) == 4 * SECOND + DOWN_100
 
 

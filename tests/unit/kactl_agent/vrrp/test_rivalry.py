@@ -55,7 +55,7 @@ def test_one_that_yields_is_forgotten() -> None:
             while due(instance) <= now + (start + step) * SECOND:
                 instance.handle_timer(due(instance))
             instance.receive(*advert(255, PEER_LOW), now + (start + step) * SECOND)
-    assert instance.state is State.MASTER
+            assert instance.state is State.MASTER
 
 
 def test_yielding_is_said() -> None:
