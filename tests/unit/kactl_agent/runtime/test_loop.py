@@ -4,6 +4,7 @@ import asyncio
 import gc
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from kactl_agent.runtime import frames
@@ -88,6 +89,19 @@ def test_the_timer_is_not_rounded_to_milliseconds(loop: asyncio.AbstractEventLoo
         loop.run_forever()
         late.append(fired.pop() - deadline)
     assert min(late) < MILLISECOND // 2, late  # the best of many: the machine may be busy
+
+
+def test_a_timer_does_not_fire_twice_in_a_millisecond(loop: asyncio.AbstractEventLoop) -> None:
+    fired: list[int] = []
+
+    def fire() -> None:
+        fired.append(time.monotonic_ns())
+        timer.arm(fired[-1] + MILLISECOND // 10)
+
+    timer = Timer(loop, fire)
+    timer.arm(1)
+    run_until(loop, lambda: len(fired) >= 5)
+    assert min(later - earlier for earlier, later in pairwise(fired)) >= MILLISECOND * 9 // 10
 
 
 def test_edges_in_the_loop(loop: asyncio.AbstractEventLoop) -> None:
