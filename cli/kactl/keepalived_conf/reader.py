@@ -109,7 +109,7 @@ def read_directives(
     root = Origin()
     builder = _Builder(table_of(Config), root)
     reader.block(builder, directives)
-    root.at_end = list(at_end) or None
+    root.at_end = [*(root.at_end or ()), *at_end] or None
     if root.children:
         sort_carried(builder.values.get("x_keepalived", []), root)
         root.children = {key: root.children[key] for key in definitions_first(list(root.children))}
@@ -128,6 +128,7 @@ class _Reader:
         self._ignored = ignored | dropped
         self._dropped = set(dropped)
         self._unknown_keywords = 0
+        self._comments_left: list[str] = []  # of what was left out, until something follows
         self._displaced = False  # an unknown block has ended the block that it stands in
         self._split: list[Directive] = []  # kept, so that no id() is used twice
         self._by_shape: dict[type[Shape], Callable[[_Builder, Field, Directive], None]] = {
@@ -165,6 +166,7 @@ class _Reader:
                 self._by_shape.get(type(found.keyword.shape), self._line)(builder, found, directive)
                 if self._displaced:
                     swallowed = self._follow_displaced(builder, directives[index + 1 :])
+        self._comments_left_at_end(builder.origin)
         children = builder.origin.children
         if children and CARRIED in children:
             # What is carried stands behind everything else, so that it never comes before what it repeats.
@@ -437,6 +439,7 @@ class _Reader:
                 if reading is not None:
                     self._item(origin, len(items), Part(entry))
                     items.append(reading.value)
+        self._comments_left_at_end(origin)
 
     def _entry_words(
         self, builder: _Builder, shape: Entries, items: list[Any], origin: Origin, entry: Directive, block: Directive
@@ -486,6 +489,7 @@ class _Reader:
                     hint = f"leave it out: {default} is the default"
                 self._finding(fault.code, text, directive, fault.word, effect, hint, words)
                 if alone:
+                    self._leave_comments(directive)
                     self.account.mark_all(directive, Outcome.REPAIRED)
                 else:
                     self._carry(carrier, directive, inside=inside)
@@ -592,11 +596,26 @@ class _Reader:
         """Carry a part that keepalived ignores, or drop it where its text would not be ignored on the way back."""
         if key in self._dropped or (inside is not None and _stands_alone(builder, inside)):
             self._dropped.add(key)
+            self._leave_comments(directive)
             self.account.mark_all(directive, Outcome.REPAIRED)
         else:
             self._carry(builder, directive, inside=inside)
 
     # -- origins and findings ------------------------------------------------------------------------------------------
+
+    def _leave_comments(self, directive: Directive) -> None:
+        """Keep the comments of what is left out; they go above what follows, or to the end of the block."""
+        self._comments_left += [*directive.above, *(c for c in (directive.behind,) if c is not None)]
+
+    def _comments_left_above(self, origin: Origin) -> None:
+        if self._comments_left:
+            origin.above = [*(origin.above or ()), *self._comments_left]
+            self._comments_left = []
+
+    def _comments_left_at_end(self, origin: Origin) -> None:
+        if self._comments_left:
+            origin.at_end = [*self._comments_left, *(origin.at_end or ())]
+            self._comments_left = []
 
     def _origin(self, builder: _Builder, found: Field, directive: Directive, item: str | int | None = None) -> Origin:
         children = builder.origin.children
@@ -606,12 +625,14 @@ class _Reader:
             _place(origin, directive)
         if item is not None:
             origin = _place(origin.child(item), directive)
+        self._comments_left_above(origin)
         add_comments(origin, directive)
         self.parts[id(origin)] = Part(directive)
         return origin
 
     def _item(self, origin: Origin, index: int, part: Part, whole: Part | None = None) -> None:
         item = _place(origin.child(index), part.directive)
+        self._comments_left_above(item)
         add_comments(item, part.directive)
         self.parts[id(item)] = whole or part
 

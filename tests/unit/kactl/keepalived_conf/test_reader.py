@@ -197,6 +197,16 @@ def test_a_default_that_keepalived_does_not_take_may_be_left_out():
     assert (finding.code, finding.hint) == ("invalid-value", "leave it out: 0 is the default")
 
 
+def test_comments_of_what_is_left_out_stay_in_its_block():
+    text = "virtual_server_group g {\n # one\n 10.0.0.1 80\n # two\n 10.0.0.x 80 # bad\n # three\n 10.0.0.3 80\n"
+    text += " 10.0.0.y 80 # last\n # end\n}\n"
+    reading = read(text)
+    assert [d.effect.value for d in reading.document.diagnostics] == ["repaired", "repaired"]
+    group = reading.document.origin.child("virtual_server_group").child("g")
+    assert (group.child(0).above, group.child(1).above) == (["one"], ["two", "bad", "three"])
+    assert group.at_end == ["last", "end"]
+
+
 def test_a_second_keyword_on_a_line_has_a_hint():
     # keepalived 2.2.7 takes `path /x` and says nothing about the rest
     check = "virtual_server 10.0.0.9 80 {\n protocol TCP\n real_server 10.0.0.1 80 {\n HTTP_GET {\n"
