@@ -6,13 +6,13 @@ keyword: nothing is taken silently.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
+from kactl_agent.config.addresses import resolve_address
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.diagnostics import Diagnostic
 from kactl_agent.config.document import Document
@@ -47,7 +47,7 @@ _GROUPS = {4: packed("224.0.0.18"), 6: packed("ff02::12")}
 
 SERVED: dict[str, frozenset[str]] = {
     # block -> the keywords of it that the agent acts on
-    "": frozenset({"global_defs", "vrrp_instance", "vrrp_script", "x-keepalived"}),
+    "": frozenset({"global_defs", "vrrp_instance", "vrrp_script", "track_file", "x-keepalived"}),
     "global_defs": frozenset(
         {
             "router_id",
@@ -115,6 +115,7 @@ SERVED: dict[str, frozenset[str]] = {
             "timer_expired_backup",
             "track_interface",
             "track_script",
+            "track_file",
             "track_src_ip",
             "garp_master_delay",
             "garp_master_repeat",
@@ -298,39 +299,15 @@ class _InstanceResolver:
         family = it.family.value
         limit = it.address_limit
         advertised = 0
-        for entry in or_default(it.said.virtual_ipaddress, ()):
+        interface = it.interface.value
+        for place, entry in enumerate(or_default(it.said.virtual_ipaddress, ())):
             if family_of(or_default(entry.address, "")) == family:
                 advertised += 1
-                yield self._address(entry, advertised=advertised <= limit)
-        for entry in or_default(it.said.virtual_ipaddress_excluded, ()):
-            yield self._address(entry, advertised=False)
-
-    def _address(self, entry: Any, *, advertised: bool) -> VirtualAddress:
-        family = family_of(entry.address)
-        address, _, length = entry.address.partition("/")
-        prefix_length = int(length) if length else (32 if family == 4 else 128)
-        peer, _, peer_length = or_default(entry.peer, "").partition("/")
-        if peer_length:
-            prefix_length = int(peer_length)
-        flags = 0
-        for attribute, bit in _ADDRESS_FLAGS.items():
-            if or_default(getattr(entry, attribute), False):
-                flags |= bit
-        if family == 6 and not or_default(entry.nodad, False):
-            flags |= IFA_F_NODAD
-        return VirtualAddress(
-            address=packed(address),
-            prefix_length=prefix_length,
-            interface=or_default(entry.dev, self.instance.interface.value),
-            label=or_default(entry.label, "") if family == 4 else "",
-            scope=scope_number(or_default(entry.scope, "global")) if family == 4 else 0,
-            broadcast=_broadcast(or_default(entry.broadcast, ""), address, prefix_length) if family == 4 else b"",
-            peer=packed(peer) if peer else b"",
-            flags=flags,
-            preferred_lifetime=_lifetime(entry, family, prefix_length),
-            advertised=advertised,
-            tracked=not or_default(entry.no_track, False),
-        )
+                path: Path = (*it.path, "virtual_ipaddress", place)
+                yield resolve_address(entry, path, interface, self.routing, advertised=advertised <= limit)
+        for place, entry in enumerate(or_default(it.said.virtual_ipaddress_excluded, ())):
+            path = (*it.path, "virtual_ipaddress_excluded", place)
+            yield resolve_address(entry, path, interface, self.routing, advertised=False)
 
     def _password(self) -> tuple[bytes, bool]:
         """VRRPv2's password, and whether it is the key of an authentication header. What drops it, a rule has said."""
@@ -370,39 +347,6 @@ class _InstanceResolver:
 def hmac_key(text: str) -> bytes:
     """The bytes of a key: `hex:` and its digits, or the text itself."""
     return bytes.fromhex(text.removeprefix("hex:")) if text.startswith("hex:") else text.encode()
-
-
-IFA_F_NODAD = 0x02
-_ADDRESS_FLAGS = {
-    "home": 0x10,  # IFA_F_HOMEADDRESS
-    "mngtmpaddr": 0x100,  # IFA_F_MANAGETEMPADDR
-    "noprefixroute": 0x200,  # IFA_F_NOPREFIXROUTE
-    "autojoin": 0x400,  # IFA_F_MCAUTOJOIN
-}
-_SCOPES = {"global": 0, "universe": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255}
-
-
-def scope_number(text: str) -> int:
-    """Number of an rt_scope: its name or the number itself."""
-    return _SCOPES[text] if text in _SCOPES else int(text, 0)
-
-
-def _broadcast(text: str, address: str, prefix_length: int) -> bytes:
-    """`+` sets all host bits, `-` clears them; networks of more than 30 bits have no broadcast address."""
-    if not text or (text in "+-" and prefix_length > 30):
-        return b""
-    if text not in "+-":
-        return packed(text)
-    network = ipaddress.ip_network(f"{address}/{prefix_length}", strict=False)
-    return (network.broadcast_address if text == "+" else network.network_address).packed
-
-
-def _lifetime(entry: Any, family: int, prefix_length: int) -> int | None:
-    """Seconds; None is forever. An IPv6 /128 is deprecated from the start, so that it is never chosen as a source."""
-    said = entry.preferred_lft
-    if said is UNSET:
-        return 0 if family == 6 and prefix_length == 128 else None
-    return None if said == "forever" else int(said)
 
 
 def _not_served(sheet: Sheet) -> None:

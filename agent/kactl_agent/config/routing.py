@@ -69,7 +69,7 @@ class RoutingResolver:
         for place, entry in enumerate(entries):
             yield self._rule(entry, (*path, place))
 
-    def _number(self, file: str, text: str, path: Path) -> int:
+    def number(self, file: str, text: str, path: Path) -> int:
         """The number of a name; without one, an error and 0."""
         number = self._names.number(file, text)
         if number is None:
@@ -100,11 +100,11 @@ class RoutingResolver:
             nexthops=tuple(self._nexthops(entry, family, path)),
             source=source,
             source_length=source_length,
-            tos=self._number("rt_dsfield", or_default(entry.tos, "0"), (*path, "tos")),
-            table=self._number("rt_tables", or_default(entry.table, str(MAIN_TABLE)), (*path, "table")) or MAIN_TABLE,
+            tos=self.number("rt_dsfield", or_default(entry.tos, "0"), (*path, "tos")),
+            table=self.number("rt_tables", or_default(entry.table, str(MAIN_TABLE)), (*path, "table")) or MAIN_TABLE,
             vrf=or_default(entry.vrf, ""),
             protocol=self._protocol(protocol, tracked, "route", (*path, "protocol")),
-            scope=self._number("rt_scopes", or_default(entry.scope, "0"), (*path, "scope")),
+            scope=self.number("rt_scopes", or_default(entry.scope, "0"), (*path, "scope")),
             metric=or_default(entry.metric, None),
             preferred_source=packed(entry.src) if entry.src is not UNSET else b"",
             metrics=tuple(sorted(metrics)),
@@ -131,7 +131,7 @@ class RoutingResolver:
             self._sheet.warning((*path, "as"), "no-effect", "as has no effect on an IP route, as in keepalived")
 
     def _protocol(self, said: str, tracked: bool, what: str, path: Path) -> int:
-        number = self._number("rt_protos", said, path) if said else KEEPALIVED
+        number = self.number("rt_protos", said, path) if said else KEEPALIVED
         if tracked and number != KEEPALIVED and self._names.number("rt_protos", said) is not None:
             text = f"a {what} that is tracked has the protocol keepalived ({KEEPALIVED}), as in keepalived"
             self._sheet.warning(path, "tracked-protocol", text, "with no_track it keeps its own")
@@ -188,7 +188,7 @@ class RoutingResolver:
             id=or_default(said.id_, None),
             destination=packed(said.dst) if said.dst is not UNSET else b"",
             source=packed(said.src) if said.src is not UNSET else b"",
-            tos=None if tos is UNSET else self._number("rt_dsfield", tos, path),
+            tos=None if tos is UNSET else self.number("rt_dsfield", tos, path),
             ttl=or_default(ttl, None),
             flags=or_default(said.flags, None),
         )
@@ -197,7 +197,7 @@ class RoutingResolver:
         """`[SOURCE/]DESTINATION`."""
         if said is UNSET:
             return 0
-        numbers = [self._number("rt_realms", part, path) for part in str(said).split("/")]
+        numbers = [self.number("rt_realms", part, path) for part in str(said).split("/")]
         return numbers[0] if len(numbers) == 1 else numbers[0] << 16 | numbers[1]
 
     def _numbers(self, entry: RouteEntry) -> Iterator[tuple[int, int]]:
@@ -251,7 +251,7 @@ class RoutingResolver:
             destination=destination,
             destination_length=destination_length,
             inverted=or_default(entry.not_, False),
-            tos=self._number("rt_dsfield", or_default(entry.tos, "0"), (*path, "tos")),
+            tos=self.number("rt_dsfield", or_default(entry.tos, "0"), (*path, "tos")),
             mark=_whole(mark) if mark else None,
             mark_mask=_whole(mask) if mask else None,
             input_interface=or_default(entry.dev, ""),
@@ -284,7 +284,7 @@ class RoutingResolver:
         """FR_ACT_*, table and the preference to go on with."""
         found: list[tuple[str, tuple[int, int, int]]] = []
         if entry.table is not UNSET:
-            found.append(("table", (_LOOK_UP, self._number("rt_tables", entry.table, (*path, "table")), 0)))
+            found.append(("table", (_LOOK_UP, self.number("rt_tables", entry.table, (*path, "table")), 0)))
         if or_default(entry.l3mdev, False):
             found.append(("l3mdev", (_LOOK_UP, 0, 0)))
         if entry.goto is not UNSET:
@@ -298,7 +298,7 @@ class RoutingResolver:
         return found[0][1] if found else (_LOOK_UP, MAIN_TABLE, 0)
 
     def _group(self, said: Any, path: Path) -> int | None:
-        return None if said is UNSET else self._number("group", said, path)
+        return None if said is UNSET else self.number("group", said, path)
 
     def _ip_protocol(self, said: Any, path: Path) -> int | None:
         if said is UNSET:
