@@ -1,8 +1,13 @@
-"""The start of the agent: namespace, lock, configuration, privileges, then the supervisor."""
+"""The start of the agent: namespace, lock, configuration, privileges, then the supervisor.
+
+What the supervisor and its workers need is imported while another process reads the configuration: each takes about as
+long as the other, and a router that comes back should not keep its network waiting.
+"""
 
 from __future__ import annotations
 
 import signal
+from typing import TYPE_CHECKING
 
 from kactl_agent.runtime import privileges
 from kactl_agent.runtime.privileges import Capability
@@ -18,7 +23,9 @@ from kactl_agent.supervisor.options import (
 )
 from kactl_agent.supervisor.run_dir import AlreadyRunning, RunDirectory
 from kactl_agent.supervisor.spawning import SpawnerProcess
-from kactl_agent.supervisor.supervisor import Log, Supervisor, privilege_refusal
+
+if TYPE_CHECKING:
+    from kactl_agent.supervisor.supervisor import Log
 
 
 def run(options: Options, spawner: SpawnerProcess) -> int:
@@ -27,27 +34,36 @@ def run(options: Options, spawner: SpawnerProcess) -> int:
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN + 2, signal.SIGRTMAX - 1):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    log = Log(options)
     notifier = Notifier.from_environment()
-    if options.namespace and (code := _enter_namespace(options.namespace, log)):
+    if options.namespace and (code := _enter_namespace(options.namespace, options)):
         return code
     run_dir = RunDirectory(options.run_dir)
     try:
         run_dir.claim()
     except AlreadyRunning as error:
-        log("error", str(error))
+        _complain(options, str(error))
         return EXIT_RUNNING
     except OSError as error:
-        log("error", f"run directory {options.run_dir}: {error.strerror or error}")
+        _complain(options, f"run directory {options.run_dir}: {error.strerror or error}")
         return EXIT_FAILED
     try:
-        return _run_claimed(options, log, notifier, run_dir, spawner)
+        return _run_claimed(options, notifier, run_dir, spawner)
     finally:
         run_dir.release()
 
 
-def _run_claimed(options: Options, log: Log, notifier: Notifier, run_dir: RunDirectory, spawner: SpawnerProcess) -> int:
-    outcome = LoadingProcess(options).outcome()
+def _complain(options: Options, message: str) -> None:
+    from kactl_agent.supervisor.supervisor import Log
+
+    Log(options)("error", message)
+
+
+def _run_claimed(options: Options, notifier: Notifier, run_dir: RunDirectory, spawner: SpawnerProcess) -> int:
+    loading = LoadingProcess(options)
+    from kactl_agent.supervisor.supervisor import Log, Supervisor, privilege_refusal
+
+    log = Log(options)
+    outcome = loading.outcome()
     for line in outcome.report:
         log("warning" if outcome.configuration is not None else "error", line)
     if outcome.configuration is None:
@@ -66,14 +82,14 @@ def _run_claimed(options: Options, log: Log, notifier: Notifier, run_dir: RunDir
     return supervisor.run()
 
 
-def _enter_namespace(name: str, log: Log) -> int:
+def _enter_namespace(name: str, options: Options) -> int:
     if privileges.missing_capabilities([Capability.CAP_SYS_ADMIN]):
-        log("error", f"entering the network namespace {name} needs CAP_SYS_ADMIN")
+        _complain(options, f"entering the network namespace {name} needs CAP_SYS_ADMIN")
         return EXIT_PRIVILEGE
     try:
         privileges.enter_network_namespace(name)
     except OSError as error:
-        log("error", f"network namespace {name}: {error.strerror or error}")
+        _complain(options, f"network namespace {name}: {error.strerror or error}")
         return EXIT_FAILED
     return EXIT_FINE
 
