@@ -177,6 +177,27 @@ def test_a_tracked_interface(net: Network, tmp_path: Path) -> None:
         assert shown(agent)["faults"] == ["track_interface up0"]
 
 
+def test_a_tracked_file(net: Network, tmp_path: Path) -> None:
+    """The figures of behaviour seen with 2.4.3: weight 2, 5 -> +10, -200 -> FAULT, 0 -> BACKUP and a down timer."""
+    path = tmp_path / "prio"
+    configured = tracking(100, Check(tmp_path), track_script=[], track_file=["prio"])
+    configured["track_file"] = {"prio": {"file": str(path), "weight": 2, "init_file": 1}}
+    agent = Agent(net.nodes[0], tmp_path / "one", configured)
+    with agents(agent):
+        agent.wait_state("MASTER", master_down(3, 100, 0.1) + SLACK)
+        assert path.read_text() == "1\n"
+        assert shown(agent)["priority"]["contributions"] == [{"name": "track_file prio", "weight": 2}]
+        path.write_text("5\n")
+        wait_for(lambda: shown(agent)["priority"]["effective"] == 110, SLACK, "5 times 2")
+        assert f"effective priority 102 -> 110 (track_file prio: +10, {path} holds 5)" in agent.log
+        path.write_text("-200\n")
+        agent.wait_state("FAULT", SLACK)
+        assert shown(agent)["detail"] == f"track_file prio: {path} holds -200"
+        path.unlink()
+        agent.wait_state("MASTER", master_down(3, 100, 0.1) + SLACK)
+        assert shown(agent)["priority"]["effective"] == 100
+
+
 def test_reload_takes_weights_over_without_a_restart(net: Network, tmp_path: Path) -> None:
     check = Check(tmp_path)
     check.exits(1)

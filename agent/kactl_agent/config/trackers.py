@@ -30,7 +30,7 @@ _DEFINITIONS = {
     TrackerKind.SCRIPT: "vrrp_script",
     TrackerKind.FILE: "track_file",
 }
-_TRACKED = (TrackerKind.INTERFACE, TrackerKind.SCRIPT)
+_TRACKED = (TrackerKind.INTERFACE, TrackerKind.SCRIPT, TrackerKind.FILE)
 _SECOND = 1_000_000  # durations of the model are microseconds
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from kactl_agent.kernel.inotify import Inotify
 from kactl_agent.kernel.ports import Links
 from kactl_agent.runtime.driver import TimedDriver
 from kactl_agent.runtime.scripts import RunListener
+from kactl_agent.runtime.tracked_files import TrackedFiles, read
 from kactl_agent.tracking.actions import (
+    FileContent,
     LinkState,
     ScriptEnded,
     ScriptLost,
@@ -19,6 +22,7 @@ from kactl_agent.tracking.actions import (
     VerdictChanged,
 )
 from kactl_agent.tracking.contribution import TrackerKey, changed_inputs, inputs
+from kactl_agent.tracking.file import file_verdict
 from kactl_agent.tracking.interface import interface_verdict
 from kactl_agent.tracking.script import ScriptTracker
 from kactl_agent.tracking.settings import Executable, TrackerKind, TrackerUse, TrackingSettings
@@ -69,6 +73,7 @@ class Trackers:
         arm: Callable[[int | None], None],
         tell: Callable[[str, Input], None],
         report: Callable[[Report], None],
+        inotify: Inotify,
     ) -> None:
         self._links = links
         self._runner = runner
@@ -76,6 +81,8 @@ class Trackers:
         self._report = report
         self.driver = TimedDriver[ScriptTracker](clock, self._perform, arm, _nobody_asks)
         self._scripts: dict[str, _Script] = {}
+        self.files = TrackedFiles(inotify, self._file_changed)
+        self._files: dict[str, list[str]] = {}  # path -> the track_file blocks that name it
         self._verdicts: dict[TrackerKey, Verdict] = {}
         self._uses: dict[str, tuple[TrackerUse, ...]] = {}
 
@@ -100,6 +107,7 @@ class Trackers:
             self._verdicts[TrackerKind.SCRIPT, name] = tracker.verdict
             self.driver.add(name, tracker)
             self.driver.tell(name, Startup())
+        self._apply_files(tracking)
         interfaces = {
             use.tracker for uses in tracking.uses.values() for use in uses if use.kind is TrackerKind.INTERFACE
         }
@@ -107,6 +115,21 @@ class Trackers:
             del self._verdicts[key]
         for name in interfaces:
             self._verdicts[TrackerKind.INTERFACE, name] = self._link_verdict(name)
+
+    def _apply_files(self, tracking: TrackingSettings) -> None:
+        names = {settings.name for settings in tracking.files}
+        for key in [key for key in self._verdicts if key[0] is TrackerKind.FILE and key[1] not in names]:
+            del self._verdicts[key]
+        self._files = {}
+        for settings in tracking.files:
+            self._files.setdefault(settings.path, []).append(settings.name)
+            self._verdicts[TrackerKind.FILE, settings.name] = file_verdict(settings.path, read(settings.path))
+        self.files.track(self._files)
+
+    def _file_changed(self, path: str, content: FileContent) -> None:
+        verdict = file_verdict(path, content)
+        for name in self._files[path]:
+            self._decide((TrackerKind.FILE, name), verdict)
 
     def _remove(self, name: str) -> None:
         self.driver.tell(name, Shutdown())
@@ -133,6 +156,10 @@ class Trackers:
         for told in changed_inputs(old, uses, self._verdicts):
             self._tell(instance, told)
 
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Instances that are called something else from now on: old name -> new name."""
+        self._uses = {names.get(name, name): uses for name, uses in self._uses.items()}
+
     def forget(self, instance: str) -> None:
         """The instance is gone, or will be started anew."""
         self._uses.pop(instance, None)
@@ -140,6 +167,7 @@ class Trackers:
     def stop(self) -> None:
         """The worker ends: no run goes on."""
         self._uses.clear()
+        self.files.track(())
         for name in list(self._scripts):
             self._remove(name)
 

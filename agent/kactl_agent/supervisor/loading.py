@@ -65,11 +65,13 @@ def _configuration(options: Options, settings: Settings, sheet: Sheet) -> AgentC
     import hashlib
 
     from kactl_agent.supervisor.script_files import prepare_track_scripts
+    from kactl_agent.supervisor.tracked_files import leave_out_unwatchable
 
     vrrp, tracking = settings.vrrp, settings.tracking
     executables: dict[str, Executable] = {}
     if "vrrp" in options.only:
         tracking, executables = prepare_track_scripts(sheet, settings)
+        tracking = leave_out_unwatchable(sheet, tracking)
     else:
         vrrp, tracking = (), TrackingSettings()
     # what the workers take decides, so that a changed comment is no change

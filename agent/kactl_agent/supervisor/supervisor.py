@@ -29,6 +29,8 @@ from kactl_agent.supervisor.poller import Poller, TimerHandle
 from kactl_agent.supervisor.reload import Reload
 from kactl_agent.supervisor.run_dir import RunDirectory
 from kactl_agent.supervisor.spawning import SpawnerProcess, Spawning
+from kactl_agent.supervisor.tracked_files import initialise
+from kactl_agent.tracking.settings import FileSettings
 from kactl_agent.workers import observer as observer_worker
 from kactl_agent.workers import vrrp as vrrp_worker
 
@@ -109,6 +111,7 @@ class Supervisor:
         gc.collect()
         gc.freeze()  # what is shared with the workers stays shared: a collection would write to every page
         self._start_observer()
+        self._initialise_files(self.configuration, ())
         if self.configuration.vrrp:
             self._start_vrrp()
         else:
@@ -279,8 +282,13 @@ class Supervisor:
         vrrp = self._children.get("vrrp")
         if vrrp is None:
             return False
+        self._initialise_files(configuration, self.configuration.tracking.files)
         vrrp.edge.post(frames.Settings(serial), [dump_sealed(configuration)])
         return True
+
+    def _initialise_files(self, configuration: AgentConfiguration, known: tuple[FileSettings, ...]) -> None:
+        for failure in initialise(each for each in configuration.tracking.files if each not in known):
+            self._log("warning", failure)
 
     def adopt(self, configuration: AgentConfiguration) -> None:
         self.configuration = configuration

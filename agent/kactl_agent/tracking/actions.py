@@ -31,9 +31,10 @@ class LinkState(Input, frozen=True):
 
 
 class FileContent(Input, frozen=True):
-    """What the tracked file holds now; None when it is missing or cannot be read."""
+    """What the tracked file holds now; None when it is missing or cannot be read, with the reason."""
 
     data: bytes | None
+    error: str = ""
 
 
 class SessionState(Input, frozen=True):

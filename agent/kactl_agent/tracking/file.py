@@ -21,5 +21,5 @@ def file_verdict(path: str, content: FileContent) -> Verdict:
     """What the file says. Whether that is good depends on the weight of who tracks it."""
     value = file_value(content.data)
     if content.data is None:
-        return Verdict(True, 0, f"{path} cannot be read, which counts as 0")
+        return Verdict(True, 0, f"{path} cannot be read ({content.error}), which counts as 0")
     return Verdict(True, value, f"{path} holds {value}")

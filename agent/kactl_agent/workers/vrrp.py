@@ -11,6 +11,7 @@ from functools import partial
 
 import msgspec
 
+from kactl_agent.kernel.inotify import Inotify
 from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.ports import Kernel
 from kactl_agent.runtime import frames, privileges, vrrp_machine, vrrp_routing
@@ -97,7 +98,7 @@ class VrrpWorker:
         trackers_timer = Timer(loop, lambda: self._trackers.driver.run_due())
         self._trackers = Trackers(
             kernel.links, self._runner, time.monotonic_ns, trackers_timer.arm,
-            self._machine.driver.tell, partial(self.report, ""),
+            self._machine.driver.tell, partial(self.report, ""), Inotify(),
         )  # fmt: skip
         self._instances: dict[str, VrrpInstance] = {}
         self._dirty: dict[str, None] = {}
@@ -110,6 +111,7 @@ class VrrpWorker:
 
     def begin(self) -> None:
         self._loop.add_reader(self._kernel.links.fileno(), self._links_changed)
+        self._loop.add_reader(self._trackers.files.fileno(), self._trackers.files.drain)
         self._loop.add_reader(self._kernel.routing.fileno(), self._machine.settle)
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         self._trackers.apply(self._configuration.tracking, self._configuration.track_scripts)
@@ -132,6 +134,7 @@ class VrrpWorker:
         self._stopping = True
         self._loop.remove_reader(self._kernel.links.fileno())
         self._loop.remove_reader(self._kernel.routing.fileno())
+        self._loop.remove_reader(self._trackers.files.fileno())
         self._trackers.stop()
         self._runner.close()
         self._machine.stop(self._machine.names)
@@ -245,6 +248,7 @@ class VrrpWorker:
         if self._stopping:
             return
         self._machine.retry()
+        self._trackers.files.retry()
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         if self._observer is not None:
             lateness = self._machine.driver.lateness

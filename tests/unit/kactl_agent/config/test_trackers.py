@@ -6,11 +6,18 @@ import pytest
 from kactl_agent.config.bind import bind
 from kactl_agent.config.resolve import Resolution, resolve
 from kactl_agent.config.trackers import ScriptPolicy
-from kactl_agent.tracking.settings import Command, ScriptSettings, TrackerKind, TrackerUse, TrackingSettings
+from kactl_agent.tracking.settings import (
+    Command,
+    FileSettings,
+    ScriptSettings,
+    TrackerKind,
+    TrackerUse,
+    TrackingSettings,
+)
 from kactl_agent.vrrp.settings import SECOND
 
 HEAD = "interface: eth0, virtual_router_id: 51, virtual_ipaddress: [192.0.2.10/24]"
-SCRIPT, INTERFACE = TrackerKind.SCRIPT, TrackerKind.INTERFACE
+SCRIPT, INTERFACE, FILE = TrackerKind.SCRIPT, TrackerKind.INTERFACE, TrackerKind.FILE
 
 
 def resolution(text: str) -> Resolution:
@@ -92,6 +99,23 @@ def test_interfaces() -> None:
     )  # fmt: skip
 
 
+def test_files() -> None:
+    """A file counts once unless said otherwise; its init_file is 0 unless said otherwise."""
+    blocks = [
+        "track_file:",
+        "  f: {file: /run/f}",
+        "  g: {file: /run/g, weight: {weight: 2, reverse: true}, init_file: true}",
+        "  h: {file: /run/h, init_file: {value: -7, overwrite: true}}",
+    ]
+    made = tracking("track_file: [f, {name: g, weight: 3}, {name: h, weight: 0}]", *blocks)
+    assert made.files == (
+        FileSettings(name="f", path="/run/f"),
+        FileSettings(name="g", path="/run/g", initial=0),
+        FileSettings(name="h", path="/run/h", initial=-7, overwrite=True),
+    )
+    assert made.uses["VI"] == (TrackerUse(FILE, "f", 1), TrackerUse(FILE, "g", 3, True), TrackerUse(FILE, "h", 0))
+
+
 GROUP = "vrrp_sync_group:\n  VG: {group: [VI], %s}"
 
 
@@ -120,6 +144,15 @@ def test_weights_of_members_are_left_out_unless_the_group_allows_them() -> None:
     assert in_group(instance, "track_interface: []", weighted) == faults
     all_of_them = (TrackerUse(INTERFACE, "lo", 20), TrackerUse(INTERFACE, "eth1"), TrackerUse(SCRIPT, "chk", -10))
     assert in_group(instance, "sync_group_tracking_weight: true", weighted) == all_of_them
+
+
+@pytest.mark.parametrize(("weight", "left"), [(1, (0,)), (-1, (0,)), (2, ()), (0, (0,))])
+def test_files_of_members(weight: int, left: tuple[int, ...]) -> None:
+    """keepalived: weight 1 becomes 0, other weights are removed."""
+    found = in_group(
+        f"track_file: [{{name: f, weight: {weight}}}]", "track_interface: []", "track_file: {f: {file: /x}}"
+    )
+    assert found == tuple(TrackerUse(FILE, "f", each) for each in left)
 
 
 def test_unweighted_scripts_of_members_stay() -> None:

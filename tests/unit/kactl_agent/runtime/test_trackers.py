@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from kactl_agent.kernel.fake import FakeKernel
+from kactl_agent.kernel.inotify import Inotify
 from kactl_agent.runtime.scripts import RunListener
 from kactl_agent.runtime.trackers import Trackers
-from kactl_agent.tracking.settings import Command, Executable, ScriptSettings, TrackerKind, TrackerUse, TrackingSettings
+from kactl_agent.tracking.settings import (
+    Command,
+    Executable,
+    FileSettings,
+    ScriptSettings,
+    TrackerKind,
+    TrackerUse,
+    TrackingSettings,
+)
 from kactl_agent.vrrp.actions import Input, PriorityContribution, Report, TrackerFault, TrackerPending
 from kactl_agent.vrrp.settings import SECOND
 
@@ -37,9 +48,10 @@ class Bench:
         self.told: list[tuple[str, Input]] = []
         self.reports: list[Report] = []
         self.armed: int | None = None
+        self.inotify = Inotify()
         self.trackers = Trackers(
             self.kernel.links, self.runner, lambda: self.now, self._arm,
-            lambda name, told: self.told.append((name, told)), self.reports.append,
+            lambda name, told: self.told.append((name, told)), self.reports.append, self.inotify,
         )  # fmt: skip
 
     def _arm(self, deadline: int | None) -> None:
@@ -183,6 +195,25 @@ def test_interfaces(bench: Bench) -> None:
     bench.apply()
     bench.kernel.links.set_up("eth0", True)
     bench.trackers.check_links()
+    assert bench.heard() == []
+
+
+def test_files(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "prio"
+    path.write_text("5")
+    use, double = TrackerUse(TrackerKind.FILE, "f", 1), TrackerUse(TrackerKind.FILE, "g", 2)
+    files = tuple(FileSettings(name=name, path=str(path)) for name in ("f", "g"))
+    bench.trackers.apply(TrackingSettings(files=files, uses={"VI": (use, double)}), {})
+    told = bench.trackers.start("VI", (use, double))
+    assert [each.weight for each in told if isinstance(each, PriorityContribution)] == [5, 10]
+    path.write_text("-200")
+    bench.trackers.files.drain()
+    heard = bench.heard()
+    assert PriorityContribution("track_file f", -200, f"{path} holds -200") in heard
+    assert TrackerFault("track_file g", True, f"{path} holds -200") in heard
+    bench.trackers.apply(TrackingSettings(), {})
+    path.write_text("0")
+    bench.trackers.files.drain()
     assert bench.heard() == []
 
 

@@ -32,5 +32,6 @@ def test_numbers_are_read_back(number: int, rest: str) -> None:
 
 def test_verdicts_say_what_was_found() -> None:
     assert file_verdict("/run/prio", FileContent(b"-20\n")).detail == "/run/prio holds -20"
-    assert file_verdict("/run/prio", FileContent(None)).detail == "/run/prio cannot be read, which counts as 0"
+    missing = file_verdict("/run/prio", FileContent(None, "No such file or directory"))
+    assert missing.detail == "/run/prio cannot be read (No such file or directory), which counts as 0"
     assert file_verdict("/run/prio", FileContent(b"-20\n")).value == -20
