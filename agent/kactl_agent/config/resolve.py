@@ -22,6 +22,7 @@ from kactl_agent.config.routing import RoutingResolver
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.network import family_of
 from kactl_agent.config.schema.shapes import or_default
+from kactl_agent.config.static_items import resolve_static_items
 from kactl_agent.config.trackers import ScriptPolicy, resolve_script_policy, resolve_trackers
 from kactl_agent.tracking.settings import TrackingSettings
 from kactl_agent.vrrp.settings import (
@@ -37,6 +38,7 @@ from kactl_agent.vrrp.settings import (
     VirtualAddress,
     VrrpSettings,
 )
+from kactl_agent.vrrp.static_items import StaticItems
 
 _OLD_CHECKSUM = {
     False: OldUnicastChecksum.AUTO,
@@ -47,7 +49,19 @@ _GROUPS = {4: packed("224.0.0.18"), 6: packed("ff02::12")}
 
 SERVED: dict[str, frozenset[str]] = {
     # block -> the keywords of it that the agent acts on
-    "": frozenset({"global_defs", "vrrp_instance", "vrrp_script", "track_file", "x-keepalived"}),
+    "": frozenset(
+        {
+            "global_defs",
+            "static_ipaddress",
+            "static_routes",
+            "static_rules",
+            "track_group",
+            "vrrp_instance",
+            "vrrp_script",
+            "track_file",
+            "x-keepalived",
+        }
+    ),
     "global_defs": frozenset(
         {
             "router_id",
@@ -140,6 +154,7 @@ class Settings(msgspec.Struct, frozen=True):
     vrrp: tuple[VrrpSettings, ...] = ()
     router_id: str = ""
     sync_groups: tuple[SyncGroupSettings, ...] = ()
+    static: StaticItems = StaticItems()
     tracking: TrackingSettings = TrackingSettings()
     script_policy: ScriptPolicy = ScriptPolicy()
 
@@ -159,6 +174,7 @@ def resolve(document: Document) -> Resolution:
     instances = []
     sources: dict[str, dict[str, str]] = {}
     routing = RoutingResolver(sheet)
+    static = resolve_static_items(sheet, routing)
     for name in or_default(document.config.vrrp_instance, {}):
         resolver = _InstanceResolver(InstanceInForce(document.config, name), sheet, routing)
         instances.append(resolver.settings())
@@ -169,6 +185,7 @@ def resolve(document: Document) -> Resolution:
         vrrp=tuple(instances),
         router_id=router_id,
         sync_groups=tuple(_sync_groups(document)),
+        static=static,
         tracking=resolve_trackers(sheet),
         script_policy=resolve_script_policy(document.config),
     )

@@ -14,6 +14,7 @@ import msgspec
 from kactl_agent.tracking.settings import Executable, TrackingSettings
 from kactl_agent.vrrp import settings as vrrp_settings
 from kactl_agent.vrrp.settings import VrrpSettings
+from kactl_agent.vrrp.static_items import StaticItems
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -25,6 +26,7 @@ class AgentConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     router_id: str = ""
     vrrp: tuple[VrrpSettings, ...] = ()
+    static: StaticItems = StaticItems()
     tracking: TrackingSettings = TrackingSettings()
     track_scripts: dict[str, Executable] = {}  # by the name of the vrrp_script
 

@@ -18,6 +18,7 @@ from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.children import exit_text
 from kactl_agent.supervisor.options import EXIT_CONFIGURATION, EXIT_FINE, Options
 from kactl_agent.tracking.settings import Executable, TrackingSettings
+from kactl_agent.vrrp.static_items import StaticItems
 
 if TYPE_CHECKING:
     from kactl_agent.config.checks.problem import Sheet
@@ -74,14 +75,16 @@ def _configuration(options: Options, settings: Settings, sheet: Sheet) -> AgentC
         tracking = leave_out_unwatchable(sheet, tracking)
     else:
         vrrp, tracking = (), TrackingSettings()
+    static = settings.static if "vrrp" in options.only else StaticItems()
     # what the workers take decides, so that a changed comment is no change
-    taken = (settings.router_id, vrrp, tracking, sorted(executables.items()))
+    taken = (settings.router_id, vrrp, static, tracking, sorted(executables.items()))
     digest = hashlib.sha256(msgspec.msgpack.encode(taken, order="deterministic")).hexdigest()
     return AgentConfiguration(
         revision=digest[:12],
         file=str(options.config.absolute()),
         router_id=settings.router_id,
         vrrp=vrrp,
+        static=static,
         tracking=tracking,
         track_scripts=executables,
     )

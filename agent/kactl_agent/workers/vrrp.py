@@ -20,6 +20,7 @@ from kactl_agent.runtime.driver import Engine
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.loop import LoopEdge, SocketWatcher, Timer, on_terminate, worker_loop
 from kactl_agent.runtime.scripts import ScriptRunner
+from kactl_agent.runtime.static_items import StaticKeeper
 from kactl_agent.runtime.trackers import Trackers
 from kactl_agent.runtime.vrrp_machine import VrrpMachine, addresses_of
 from kactl_agent.runtime.vrrp_routing import routing_of
@@ -100,6 +101,7 @@ class VrrpWorker:
             kernel.links, self._runner, time.monotonic_ns, trackers_timer.arm,
             self._machine.driver.tell, partial(self.report, ""), Inotify(),
         )  # fmt: skip
+        self._static = StaticKeeper(kernel, self._tell, partial(self.report, ""))
         self._instances: dict[str, VrrpInstance] = {}
         self._dirty: dict[str, None] = {}
         self._report_scheduled: asyncio.TimerHandle | None = None
@@ -112,7 +114,8 @@ class VrrpWorker:
     def begin(self) -> None:
         self._loop.add_reader(self._kernel.links.fileno(), self._links_changed)
         self._loop.add_reader(self._trackers.files.fileno(), self._trackers.files.drain)
-        self._loop.add_reader(self._kernel.routing.fileno(), self._machine.settle)
+        self._loop.add_reader(self._kernel.routing.fileno(), self._links_changed)
+        self._static.apply(self._configuration.static)
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         self._trackers.apply(self._configuration.tracking, self._configuration.track_scripts)
         self._machine.start(self._engines(self._configuration.vrrp), self._tracked)
@@ -120,12 +123,20 @@ class VrrpWorker:
         self._beat()
 
     def _links_changed(self) -> None:
+        """Interfaces, addresses, routes or rules have."""
         self._machine.settle()
+        self._static.settle()
         self._trackers.check_links()
 
     def _tracked(self, name: str) -> list[Input]:
         """What an instance has to be told of its trackers before it starts."""
-        return self._trackers.start(name, self._configuration.tracking.uses.get(name, ()))
+        trackers = self._trackers.start(name, self._configuration.tracking.uses.get(name, ()))
+        return [*trackers, *self._static.inputs(name)]
+
+    def _tell(self, name: str, event: Input) -> None:
+        """What static items say to an instance; one that does not run yet asks when it starts."""
+        if name in self._instances:
+            self._machine.driver.tell(name, event)
 
     def stop(self) -> None:
         """Orderly: priority 0 adverts, addresses removed, last words sent. A second call changes nothing."""
@@ -138,6 +149,7 @@ class VrrpWorker:
         self._trackers.stop()
         self._runner.close()
         self._machine.stop(self._machine.names)
+        self._static.stop()
         self._machine.close()
         self._report()
         self._finish(time.monotonic() + _LAST_WORDS_SECONDS)
@@ -175,6 +187,7 @@ class VrrpWorker:
             del self._instances[name]
         self._configuration = new
         fresh = {*changes.added, *changes.changed}
+        self._static.apply(new.static)
         self._trackers.apply(new.tracking, new.track_scripts)
         for name in changes.unchanged:
             self._trackers.switch(name, new.tracking.uses.get(name, ()))
@@ -248,6 +261,7 @@ class VrrpWorker:
         if self._stopping:
             return
         self._machine.retry()
+        self._static.settle()
         self._trackers.files.retry()
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         if self._observer is not None:
