@@ -7,11 +7,11 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
 import click
-from kactl_agent.control.client import AgentNotReachable, ControlClient
-from kactl_agent.control.protocol import ControlError
 
 from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
+from kactl_agent.control.client import AgentNotReachable, ControlClient
+from kactl_agent.control.protocol import ControlError
 
 P = ParamSpec("P")
 

@@ -8,10 +8,10 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import click
-from kactl_agent import __version__
 
 from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
+from kactl_agent import __version__
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("kactl.commands.check:check", "Say what is wrong with configurations, YAML or keepalived.conf."),

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from support.figures import Figure, add, median
 
 ROUNDS = 9

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from kactl_agent.vrrp.packet import IPV4_GROUP, Advert, encode
 from kactl_agent.vrrp.settings import ChecksumForm
 from support.contest import Contender, Router, available, configuration, running

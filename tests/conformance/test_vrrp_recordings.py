@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from kactl_agent.vrrp.actions import Transition
 from kactl_agent.vrrp.fsm import TABLE
 from kactl_agent.vrrp.instance import VrrpInstance

@@ -23,13 +23,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kactl_agent.control.client import AgentNotReachable, ControlClient
-from kactl_agent.control.protocol import ControlError
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+from kactl_agent.control.client import AgentNotReachable, ControlClient
+from kactl_agent.control.protocol import ControlError
 
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from kactl.keepalived_conf.lexer import parse_source
 from kactl.keepalived_conf.preprocess import ExpandOptions, expand
 from kactl.keepalived_conf.tree import Directive

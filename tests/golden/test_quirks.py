@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from support import golden
 
 EFFECTS = {"copied": {"repaired", "carried"}, "noted": {""}, "mended": {"", "changed"}}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from support import golden, keepalived_peer
 from support.keepalived_peer import Observation
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.agents import SLACK, Agent, agents, instance, master_down, skew
 from support.netns import Network, Node, network, wait_for
 

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
+
 from kactl.keepalived_conf.writer import write
 from kactl_agent.config.document import Document, Origin
 from kactl_agent.config.schema.addresses import StaticAddressEntry
@@ -22,8 +25,6 @@ from kactl_agent.config.schema.routes import StaticRouteEntry
 from kactl_agent.config.schema.rules import StaticRuleEntry
 from kactl_agent.config.schema.track import TrackedFile, TrackedProcess
 from kactl_agent.config.schema.vrrp import VrrpInstance
-from msgspec import UNSET, Struct
-from msgspec.structs import replace
 from support.schema_strategies import instances
 
 pytestmark = [

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from support import golden, keepalived_peer
 from support.same_meaning import Comparison, Pair, compare
 

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from support import golden, keepalived_peer, uml
 from support.same_meaning import Comparison, Pair, compare
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.agents import SLACK, START, Agent, agents, instance
 from support.netns import Network, network, wait_for
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kactl_agent.control.client import ControlClient
 from support.agents import SLACK, START, Agent, agents, alive, instance, master_down, skew
 from support.netns import Network, Node, inside, ip, network, wait_for

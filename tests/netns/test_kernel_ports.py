@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.rtnetlink import IFA_F_NODAD
 from kactl_agent.vrrp.settings import Family, VirtualAddress

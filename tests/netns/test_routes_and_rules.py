@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.agents import SLACK, Agent, agents, instance, master_down, skew
 from support.netns import Network, Node, ip, network, wait_for
 

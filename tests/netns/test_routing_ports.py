@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from kactl_agent.kernel import routes as r
 from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.routes import RouteOperation

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.agents import SLACK, Agent, agents, alive, instance, master_down
 from support.netns import Network, ip, network, wait_for
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+
 from kactl.keepalived_conf.lexer import parse_source
 from kactl.keepalived_conf.load import load
 from kactl.keepalived_conf.preprocess import expand

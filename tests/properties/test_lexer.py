@@ -7,6 +7,7 @@ import random
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kactl.keepalived_conf.lexer import parse_source, split_words
 from kactl.keepalived_conf.preprocess import Limits
 from kactl.keepalived_conf.quoting import QuoteError, split_command, split_quoted

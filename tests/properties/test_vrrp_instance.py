@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kactl_agent.vrrp.actions import (
     Action,
     ActionFailed,

@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kactl_agent.vrrp.packet import Advert, RemoteProtocolError, decode, encode
 from kactl_agent.vrrp.settings import CENTISECOND, SECOND, ChecksumForm, Family
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kactl_agent.config.bind import bind
 from kactl_agent.config.document import Document, Origin
 from kactl_agent.config.emit import emit

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+
 from kactl_agent.vrrp.actions import PriorityContribution, Shutdown, State
 from kactl_agent.vrrp.settings import (
     CENTISECOND,

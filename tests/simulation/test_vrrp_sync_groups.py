@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
+
 from kactl_agent.vrrp.actions import AddressLost, PriorityContribution, State, TrackerFault
 from kactl_agent.vrrp.settings import SECOND
 from support.vrrp import VIP

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec import Struct
+
 from kactl_agent.config.document import Document, Key, Origin
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.root import Config
@@ -19,7 +21,6 @@ from kactl_agent.config.schema.shapes import (
     Shape,
     WordList,
 )
-from msgspec import Struct
 
 TEXTS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), max_size=20).map(str.rstrip)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import Struct
+
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.shapes import Entries, NamedEntries, Quoted, Repeated, Scalar, Shape, ValueFault
-from msgspec import Struct
 
 
 def shape_of(struct: type[Struct], keyword: str) -> Shape:

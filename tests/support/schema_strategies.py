@@ -13,6 +13,8 @@ from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec import Struct
+
 from kactl_agent.config.schema import checkers, global_defs, network, routes, rules, track, virtual_server, vrrp
 from kactl_agent.config.schema.keyword import Field, table_of
 from kactl_agent.config.schema.root import Config
@@ -34,7 +36,6 @@ from kactl_agent.config.schema.shapes import (
     ValueFault,
     WordList,
 )
-from msgspec import Struct
 
 Values = st.SearchStrategy[Any]
 

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+
 from kactl_agent.vrrp.actions import (
     Action,
     AddAddresses,

@@ -6,15 +6,15 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import click
-from kactl_agent.config.diagnostics import Diagnostic, Place
-from kactl_agent.config.document import Document, Origin
-from kactl_agent.config.load import MAX_BYTES, load_bytes, read_file
-from kactl_agent.config.schema.root import Config
 
 from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
 from kactl.keepalived_conf.command_line import define_option, expand_options, id_option
 from kactl.ui.diagnostics import Counts, annotate, as_json, json_diagnostics, say_diagnostics
+from kactl_agent.config.diagnostics import Diagnostic, Place
+from kactl_agent.config.document import Document, Origin
+from kactl_agent.config.load import MAX_BYTES, load_bytes, read_file
+from kactl_agent.config.schema.root import Config
 
 if TYPE_CHECKING:
     from kactl.keepalived_conf.preprocess import ExpandOptions

@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
-from kactl_agent.config.document import Document, Origin
-from kactl_agent.config.schema.root import Config
 
 from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
@@ -20,6 +17,9 @@ from kactl.keepalived_conf.command_line import define_option, expand_options, id
 from kactl.keepalived_conf.detect import looks_like_keepalived
 from kactl.keepalived_conf.report import report, summary
 from kactl.ui.diagnostics import as_json, say_diagnostics
+from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
+from kactl_agent.config.document import Document, Origin
+from kactl_agent.config.schema.root import Config
 
 MAX_BYTES = 32 * 1024 * 1024
 """Larger sources are refused."""
@@ -109,9 +109,8 @@ def convert(
 def _to_yaml(
     environment: Environment, data: bytes, name: str, config_id: str | None, defines: dict[str, str]
 ) -> _Conversion:
-    from kactl_agent.config.emit import emit
-
     from kactl.keepalived_conf.load import load
+    from kactl_agent.config.emit import emit
 
     options = expand_options(config_id, defines, environment.variables)
     loaded = load(data, name, options)
@@ -122,9 +121,8 @@ def _to_yaml(
 
 def _to_keepalived(environment: Environment, data: bytes, name: str) -> _Conversion:
     # Imported here: the other direction needs no parser of YAML.
-    from kactl_agent.config.load import load_bytes
-
     from kactl.keepalived_conf.writer import write
+    from kactl_agent.config.load import load_bytes
 
     document = load_bytes(data, name, environ=environment.variables, secrets=False)
     if document.errors:

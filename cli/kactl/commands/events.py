@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import click
-from kactl_agent.control.client import ControlClient
 
 from kactl.agent_connection import output_option, reaches_agent, run_dir_option
 from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
+from kactl_agent.control.client import ControlClient
 
 
 @click.command(epilog="Example: kactl events --follow")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import click
-from kactl_agent.config.jsonschema import json_schema
 
 from kactl.environment import Environment
+from kactl_agent.config.jsonschema import json_schema
 
 
 @click.command(epilog="Example: kactl schema > kactl.schema.json")

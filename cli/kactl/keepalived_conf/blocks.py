@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kactl_agent.config.diagnostics import Diagnostic, Effect, Place
-
 from kactl.keepalived_conf.lexer import BLANKS, Columns, columns_from, split_words
 from kactl.keepalived_conf.tree import Directive, Word
+from kactl_agent.config.diagnostics import Diagnostic, Effect, Place
 
 # Braces in double quotes are ordinary; a backslash protects a quote, not a brace.
 _BRACE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|\\[^{}]|"|([{}])', re.DOTALL)

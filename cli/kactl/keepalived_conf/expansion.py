@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
-
 from kactl.keepalived_conf import includes
 from kactl.keepalived_conf.tree import Directive
+from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
 
 
 @dataclass(frozen=True)

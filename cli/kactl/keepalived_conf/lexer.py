@@ -9,9 +9,8 @@ from __future__ import annotations
 import codecs
 import re
 
-from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
-
 from kactl.keepalived_conf.tree import LineKind, SourceFile, Word
+from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
 
 BLANKS = " \t\f\v\r\n"
 LINE_LIMIT = 1023  # bytes without the terminator: keepalived reads lines into a buffer of 1024

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from msgspec import UNSET, Struct
+
+from kactl.keepalived_conf.spelling import COMMENT_HINT, FOREIGN_COMMENTS
 from kactl_agent.config.diagnostics import Effect
 from kactl_agent.config.schema.keyword import Keyword, Keywords, table_of
 from kactl_agent.config.schema.shapes import (
@@ -19,9 +22,6 @@ from kactl_agent.config.schema.shapes import (
     ValueFault,
     WordList,
 )
-from msgspec import UNSET, Struct
-
-from kactl.keepalived_conf.spelling import COMMENT_HINT, FOREIGN_COMMENTS
 
 
 @dataclass(frozen=True)

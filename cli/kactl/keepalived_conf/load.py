@@ -5,12 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from kactl_agent.config import check
-from kactl_agent.config.checks.problem import Problem
-from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
-from kactl_agent.config.document import Document, Origin
-from kactl_agent.config.schema.keyword import table_of
-from kactl_agent.config.schema.root import Config
 from msgspec import structs
 
 from kactl.keepalived_conf.account import Outcome
@@ -20,6 +14,12 @@ from kactl.keepalived_conf.preprocess import ExpandOptions, expand
 from kactl.keepalived_conf.reader import PartKey, Reading, read_directives
 from kactl.keepalived_conf.templates import without_template_errors
 from kactl.keepalived_conf.tree import Directive
+from kactl_agent.config import check
+from kactl_agent.config.checks.problem import Problem
+from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
+from kactl_agent.config.document import Document, Origin
+from kactl_agent.config.schema.keyword import table_of
+from kactl_agent.config.schema.root import Config
 
 _ROUNDS = 8  # leaving a part out can leave another without what it needs; each round goes one step further
 _STILL_TRUE = frozenset({"unknown-keyword", "legacy-keyword"})

@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from kactl_agent.config.diagnostics import Effect, Place, Severity
-
 from kactl.keepalived_conf import includes
 from kactl.keepalived_conf.blocks import BlockBuilder
 from kactl.keepalived_conf.definitions import DefinitionTable, Line
@@ -29,6 +27,7 @@ from kactl.keepalived_conf.lexer import (
     split_comment,
 )
 from kactl.keepalived_conf.tree import LineKind, SourceFile
+from kactl_agent.config.diagnostics import Effect, Place, Severity
 
 _NOT_PLAIN = re.compile(r'[$"\\{}#!]')
 

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kactl_agent.config.document import Document, Key, Origin
-from kactl_agent.config.schema.keyword import table_of
-from kactl_agent.config.schema.root import DEFINED_FIRST, Config
-from kactl_agent.config.schema.shapes import or_default
 from msgspec import UNSET
 
 from kactl.keepalived_conf.account import walk
 from kactl.keepalived_conf.tree import Directive
+from kactl_agent.config.document import Document, Key, Origin
+from kactl_agent.config.schema.keyword import table_of
+from kactl_agent.config.schema.root import DEFINED_FIRST, Config
+from kactl_agent.config.schema.shapes import or_default
 
 Path = tuple[Key, ...]
 

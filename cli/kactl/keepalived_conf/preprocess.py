@@ -11,9 +11,6 @@ import gc
 import re
 from dataclasses import dataclass
 
-from kactl_agent.config.diagnostics import Effect, Place
-from kactl_agent.config.secrets import secret_keywords
-
 from kactl.keepalived_conf import includes
 from kactl.keepalived_conf.blocks import BlockBuilder, NestingExceededError, find_brace, split_statement
 from kactl.keepalived_conf.definitions import (
@@ -41,6 +38,8 @@ from kactl.keepalived_conf.sequences import (
     rows_of,
 )
 from kactl.keepalived_conf.tree import SourceFile
+from kactl_agent.config.diagnostics import Effect, Place
+from kactl_agent.config.secrets import secret_keywords
 
 __all__ = ["ExpandOptions", "Expansion", "Limits", "expand"]
 

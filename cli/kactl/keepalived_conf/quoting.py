@@ -8,10 +8,9 @@ The rules are those of `kactl_agent.config.command_line`.
 
 from __future__ import annotations
 
-from kactl_agent.config.command_line import UnclosedQuote, split
-
 from kactl.keepalived_conf.lexer import Columns, column_at
 from kactl.keepalived_conf.tree import Word
+from kactl_agent.config.command_line import UnclosedQuote, split
 
 
 class QuoteError(Exception):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kactl_agent.config.document import Origin
-
 from kactl.keepalived_conf.blocks import find_brace
 from kactl.keepalived_conf.lexer import split_comment
 from kactl.keepalived_conf.tree import Directive
+from kactl_agent.config.document import Origin
 
 INDENT = "  "
 

@@ -11,6 +11,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from msgspec import UNSET, Struct
+
+from kactl.keepalived_conf.account import Account, Outcome
+from kactl.keepalived_conf.lines import LineFault, LineReading, read_value
+from kactl.keepalived_conf.ordering import definitions_first, sort_carried
+from kactl.keepalived_conf.quoting import QuoteError, split_quoted
+from kactl.keepalived_conf.rawtext import join_carried, render_directive, render_together
+from kactl.keepalived_conf.spelling import elsewhere, nearest
+from kactl.keepalived_conf.tree import Directive, Word
 from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
 from kactl_agent.config.document import Document, Origin
 from kactl_agent.config.schema.keyword import BlockKeywords, Field, Table, table_of
@@ -29,15 +38,6 @@ from kactl_agent.config.schema.shapes import (
     ValueFault,
     WordList,
 )
-from msgspec import UNSET, Struct
-
-from kactl.keepalived_conf.account import Account, Outcome
-from kactl.keepalived_conf.lines import LineFault, LineReading, read_value
-from kactl.keepalived_conf.ordering import definitions_first, sort_carried
-from kactl.keepalived_conf.quoting import QuoteError, split_quoted
-from kactl.keepalived_conf.rawtext import join_carried, render_directive, render_together
-from kactl.keepalived_conf.spelling import elsewhere, nearest
-from kactl.keepalived_conf.tree import Directive, Word
 
 CARRIED = "x-keepalived"
 _MOST_HINTS = 200

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from kactl_agent.config.diagnostics import Diagnostic, Effect, Severity, to_json
-
 from kactl.keepalived_conf.account import Outcome
+from kactl_agent.config.diagnostics import Diagnostic, Effect, Severity, to_json
 
 SCHEMA_VERSION = 1
 _EXPANDED = "-expanded"

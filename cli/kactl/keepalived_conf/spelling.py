@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 from functools import cache
 
+from msgspec import Struct
+
 from kactl_agent.config.schema.keyword import Table, table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import Block, Named
-from msgspec import Struct
 
 FOREIGN_COMMENTS = ("//", "/*", ";", "--")
 """What begins a comment in other languages, and in none of keepalived's words."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
-
 from kactl.keepalived_conf.lexer import split_comment
+from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
 
 # Braces of a template: only where a brace is out of place in keepalived.conf; `"{{.State}}"` is ordinary text.
 _BRACES = re.compile(r"\{[{%#]")

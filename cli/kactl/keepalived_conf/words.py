@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from kactl_agent.config.schema.shapes import Quoted
-
 from kactl.keepalived_conf.blocks import find_brace
 from kactl.keepalived_conf.lexer import LINE_LIMIT, split_comment, split_words
 from kactl.keepalived_conf.quoting import QuoteError, split_quoted
+from kactl_agent.config.schema.shapes import Quoted
 
 # Words of these characters mean nothing to any layer of the language, wherever they stand.
 _PLAIN = re.compile(r"[A-Za-z0-9_./:%+,=*<>()|;&?^\[\]-]+\Z")

@@ -10,6 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kactl.keepalived_conf.lexer import LINE_LIMIT
+from kactl.keepalived_conf.ordering import carried_definitions, definitions_first
+from kactl.keepalived_conf.rawtext import INDENT, comment, is_whole
+from kactl.keepalived_conf.words import Environment, UnwritableError, render_line
 from kactl_agent.config.diagnostics import Diagnostic, Effect, Severity
 from kactl_agent.config.document import Document, Key, Origin
 from kactl_agent.config.schema.keyword import Field, table_of
@@ -27,13 +34,6 @@ from kactl_agent.config.schema.shapes import (
     WordList,
     or_default,
 )
-from msgspec import Struct
-from msgspec.structs import replace
-
-from kactl.keepalived_conf.lexer import LINE_LIMIT
-from kactl.keepalived_conf.ordering import carried_definitions, definitions_first
-from kactl.keepalived_conf.rawtext import INDENT, comment, is_whole
-from kactl.keepalived_conf.words import Environment, UnwritableError, render_line
 
 _NOWHERE = Origin()
 _LIST_WIDTH = 120

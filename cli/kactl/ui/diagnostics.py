@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from kactl.environment import Environment
 from kactl_agent.config.diagnostics import Diagnostic, Severity, render_github, render_text, to_json
 from kactl_agent.config.document import Document
 from kactl_agent.config.secrets import masker, secrets_of
-
-from kactl.environment import Environment
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+
 from kactl.app import COMMANDS, cli, run
 from kactl.environment import Environment
 from kactl.exit_codes import ExitCode

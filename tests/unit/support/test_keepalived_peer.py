@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from support.keepalived_peer import interfaces_named, jobs_of, text_with_includes
 
 

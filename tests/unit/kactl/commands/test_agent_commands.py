@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kactl.app import run
 from kactl.commands.status import render
 from kactl.environment import Environment

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from kactl.app import run
 from kactl.environment import Environment
 from kactl.exit_codes import ExitCode

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from kactl.keepalived_conf.blocks import find_brace
 from support.expanding import errors, expand_text, lines_of, only, outline
 

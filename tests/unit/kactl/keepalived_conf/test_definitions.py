@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from kactl.keepalived_conf.definitions import ParameterError, parse_random
 from kactl.keepalived_conf.preprocess import Limits
 from kactl_agent.config.diagnostics import Effect, Severity

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kactl.keepalived_conf.detect import looks_like_keepalived
 
 

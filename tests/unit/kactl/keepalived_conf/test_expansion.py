@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kactl.keepalived_conf.expansion import Findings, StoppedError
 from kactl_agent.config.diagnostics import Effect, Place, Severity
 

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from kactl.keepalived_conf.includes import PatternError, apply_include_check, expand_braces, glob_files
 from kactl.keepalived_conf.lexer import parse_source
 from kactl.keepalived_conf.preprocess import ExpandOptions, expand

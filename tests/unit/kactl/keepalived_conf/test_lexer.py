@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kactl.keepalived_conf.lexer import (
     LINE_COUNT_LIMIT,
     classify_line,

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import UNSET
+
 from kactl.keepalived_conf.lines import LineFault, LineReading, read_value
 from kactl_agent.config.diagnostics import Effect
 from kactl_agent.config.schema.addresses import AddressEntry
 from kactl_agent.config.schema.routes import RouteEntry
 from kactl_agent.config.schema.shapes import Choice, Duration, Integer, Line, Text, WordList
 from kactl_agent.config.schema.vrrp import UnicastPeer
-from msgspec import UNSET
 
 
 def read(shape: object, text: str) -> LineReading:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import UNSET
+
 from kactl.keepalived_conf.load import load
 from kactl.keepalived_conf.preprocess import ExpandOptions
-from msgspec import UNSET
 from support.conversion import assert_stable, codes, document_of
 
 INSTANCE = (

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kactl.keepalived_conf.ordering import carried_definitions, definitions_first
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.root import DEFINED_FIRST, Config

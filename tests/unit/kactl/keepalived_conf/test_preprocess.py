@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kactl.keepalived_conf.preprocess import Limits
 from kactl_agent.config.diagnostics import Effect, Severity
 from support.expanding import errors, expand_text, lines_of, only, outline, places

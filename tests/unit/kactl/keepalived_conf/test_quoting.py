@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kactl.keepalived_conf.quoting import QuoteError, split_command, split_quoted
 
 

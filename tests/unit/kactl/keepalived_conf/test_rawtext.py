@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kactl.keepalived_conf.lexer import parse_source
 from kactl.keepalived_conf.preprocess import expand
 from kactl.keepalived_conf.rawtext import comment, is_whole, render_directive, render_together

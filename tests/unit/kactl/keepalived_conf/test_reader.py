@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import UNSET
+
 from kactl.keepalived_conf.account import Account, Outcome
 from kactl.keepalived_conf.lexer import parse_source
 from kactl.keepalived_conf.preprocess import expand
 from kactl.keepalived_conf.reader import Reading, read_directives
 from kactl.keepalived_conf.tree import Directive, Word
 from kactl_agent.config.diagnostics import Severity
-from msgspec import UNSET
 from support.conversion import codes
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UNSET
+
 from kactl.keepalived_conf.lexer import parse_source
 from kactl.keepalived_conf.preprocess import expand
 from kactl.keepalived_conf.reader import read_directives
-from msgspec import UNSET
 from support.conversion import codes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kactl.keepalived_conf.preprocess import Limits
 from kactl_agent.config.diagnostics import Effect, Severity
 from support.expanding import expand_text, lines_of, only, outline, places

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kactl.keepalived_conf.spelling import elsewhere, nearest
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.root import Config

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from support.conversion import codes, document_of
 
 INSTANCE = "vrrp_instance V {{\n interface eth0\n virtual_router_id 1\n {}\n}}\n"

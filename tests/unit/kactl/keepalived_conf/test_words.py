@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kactl.keepalived_conf.lexer import split_comment, split_words
 from kactl.keepalived_conf.quoting import split_command, split_quoted
 from kactl.keepalived_conf.words import Environment, UnwritableError, quote, render_line

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kactl.keepalived_conf.writer import write
 from kactl_agent.config.bind import bind
 from support.conversion import assert_stable, codes, to_conf, to_yaml

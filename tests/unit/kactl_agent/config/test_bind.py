@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+
 from kactl_agent.config.bind import bind
 from kactl_agent.config.diagnostics import Diagnostic, Severity
 from kactl_agent.config.document import Document

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from kactl_agent.config.bind import bind
 from kactl_agent.config.check import check, problems
 

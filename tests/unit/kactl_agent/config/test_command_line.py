@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kactl_agent.config.command_line import UnclosedQuote, split, split_command
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from kactl_agent.config.iproute_names import IprouteNames
 from kactl_agent.config.schema.global_defs import GlobalDefs
 from kactl_agent.config.schema.root import Config

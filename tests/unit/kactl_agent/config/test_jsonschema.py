@@ -9,6 +9,7 @@ import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+
 from kactl_agent.config.bind import bind
 from kactl_agent.config.document import Document, Origin
 from kactl_agent.config.emit import emit

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from kactl_agent.config.diagnostics import Severity
 from kactl_agent.config.document import Document
 from kactl_agent.config.load import MAX_BYTES, load_bytes, load_file

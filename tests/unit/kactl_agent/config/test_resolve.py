@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+
 from kactl_agent.config.bind import bind
 from kactl_agent.config.resolve import Resolution, resolve
 from kactl_agent.vrrp.settings import (

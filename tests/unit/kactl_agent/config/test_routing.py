@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kactl_agent.config.bind import bind
 from kactl_agent.config.diagnostics import Severity
 from kactl_agent.config.resolve import Resolution, resolve

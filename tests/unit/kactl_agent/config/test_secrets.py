@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from kactl_agent.config.bind import bind
 from kactl_agent.config.document import Document
 from kactl_agent.config.schema.shapes import SecretSource

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import Struct
+
 from kactl_agent.config.jsonschema import all_structs
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.suggest import explain_unknown, places_of
-from msgspec import Struct
 
 
 @pytest.mark.parametrize("struct", all_structs(), ids=lambda struct: struct.__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kactl_agent.config.bind import bind
 from kactl_agent.config.resolve import Resolution, resolve
 from kactl_agent.config.trackers import ScriptPolicy

@@ -6,6 +6,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kactl_agent.control import protocol
 from kactl_agent.control.protocol import ControlError
 

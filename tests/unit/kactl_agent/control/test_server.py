@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kactl_agent.control import protocol
 from kactl_agent.control.client import AgentNotReachable, ControlClient
 from kactl_agent.control.protocol import ControlError

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kactl_agent.kernel.addresses import AddressPlan, plan
 from kactl_agent.vrrp.settings import VirtualAddress
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 
 import pytest
+
 from kactl_agent.kernel.fake import FakeKernel, FakeLan
 from kactl_agent.kernel.ports import Kernel
 from kactl_agent.vrrp.settings import Family, VirtualAddress

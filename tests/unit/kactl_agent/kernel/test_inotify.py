@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from kactl_agent.kernel.inotify import IN_CLOSE_WRITE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_MOVED_TO, Inotify
 
 

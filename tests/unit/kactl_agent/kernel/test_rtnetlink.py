@@ -8,6 +8,7 @@ import struct
 import sys
 
 import pytest
+
 from kactl_agent.kernel import rtnetlink as nl
 from kactl_agent.vrrp.settings import VirtualAddress
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kactl_agent.kernel import rtnetlink as nl
 from kactl_agent.kernel.rules import (
     FR_ACT_BLACKHOLE,

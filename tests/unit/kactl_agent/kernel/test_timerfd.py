@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
 from kactl_agent.kernel.timerfd import MonotonicTimer
 
 SECOND = 1_000_000_000

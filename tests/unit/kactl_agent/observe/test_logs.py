@@ -4,6 +4,7 @@ import io
 import json
 
 import pytest
+
 from kactl_agent.observe.logs import LogFormat, LogWriter
 from kactl_agent.runtime.frames import LogRecord
 

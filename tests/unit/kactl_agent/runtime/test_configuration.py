@@ -4,6 +4,7 @@ import os
 
 import msgspec
 import pytest
+
 from kactl_agent.runtime.configuration import (
     AgentConfiguration,
     compare,

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+
 from kactl_agent.runtime.driver import Driver
 from kactl_agent.vrrp.actions import Action, ActionFailed, Input, PacketMeta, Report, Startup
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
 

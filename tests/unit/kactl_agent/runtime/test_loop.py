@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
+
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.ipc import Edge, socket_pair
 from kactl_agent.runtime.loop import LoopEdge, Timer, worker_loop

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from kactl_agent.runtime import privileges
 from kactl_agent.runtime.privileges import Capability
 

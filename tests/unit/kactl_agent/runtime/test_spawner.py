@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from kactl_agent.runtime import spawner
 from kactl_agent.runtime.scripts import ScriptRunner
 from kactl_agent.tracking.settings import Executable

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from kactl_agent.kernel.fake import FakeKernel
 from kactl_agent.runtime.static_items import StaticKeeper
 from kactl_agent.vrrp.actions import Input, Report, TrackerFault

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from kactl_agent.kernel.inotify import Inotify
 from kactl_agent.runtime.tracked_files import TrackedFiles, read
 from kactl_agent.tracking.actions import FileContent

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from kactl_agent.kernel.fake import FakeKernel
 from kactl_agent.kernel.inotify import Inotify
 from kactl_agent.runtime.scripts import RunListener

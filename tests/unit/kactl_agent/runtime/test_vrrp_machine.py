@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from kactl_agent.kernel.fake import FakeKernel, FakeLan
 from kactl_agent.kernel.ports import InterfaceAddress, VrrpSocket
 from kactl_agent.runtime.vrrp_machine import VrrpMachine, reclaim

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from kactl_agent.kernel.fake import FakeKernel
 from kactl_agent.runtime.vrrp_routing import HeldRouting, reclaim, routing_of
 from kactl_agent.vrrp.routing import same_route, same_rule

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from kactl_agent.supervisor.children import LONG_ENOUGH, Backoff, Child, exit_text, fork_child
 
 

@@ -4,6 +4,7 @@ import select
 from pathlib import Path
 
 import pytest
+
 from kactl_agent.supervisor.loading import LoadingProcess, LoadOutcome, check, load
 from kactl_agent.supervisor.options import Options
 

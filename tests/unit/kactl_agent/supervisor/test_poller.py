@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.ipc import Edge, socket_pair
 from kactl_agent.supervisor.poller import Poller

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from kactl_agent.supervisor.run_dir import AlreadyRunning, RunDirectory
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from kactl_agent.config.trackers import ScriptPolicy
 from kactl_agent.supervisor.script_files import ScriptFiles, ScriptRefused, components
 from kactl_agent.tracking.settings import Command, Executable

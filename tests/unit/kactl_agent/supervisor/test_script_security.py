@@ -7,6 +7,7 @@ import stat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kactl_agent.supervisor.script_security import Component, changeable_by_others
 
 DIRECTORY, FILE, LINK = stat.S_IFDIR, stat.S_IFREG, stat.S_IFLNK

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kactl_agent.config.bind import bind
 from kactl_agent.config.checks.problem import Sheet
 from kactl_agent.supervisor.tracked_files import filesystem, initialise, leave_out_unwatchable

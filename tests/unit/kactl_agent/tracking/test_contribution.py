@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kactl_agent.tracking.actions import Verdict
 from kactl_agent.tracking.contribution import changed_inputs, contribution, inputs, withdrawal
 from kactl_agent.tracking.settings import TrackerKind, TrackerUse

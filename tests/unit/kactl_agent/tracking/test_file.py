@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kactl_agent.tracking.actions import FileContent
 from kactl_agent.tracking.file import file_value, file_verdict
 

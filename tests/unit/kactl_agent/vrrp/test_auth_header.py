@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+
 from kactl_agent.vrrp.actions import PacketMeta, Report, SendAdvert, Shutdown, State
 from kactl_agent.vrrp.auth_header import (
     EXHAUSTED,

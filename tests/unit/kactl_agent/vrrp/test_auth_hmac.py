@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from kactl_agent.vrrp.actions import ClockOffset, InterfaceState, PacketMeta, Report, SendAdvert, Startup, State
 from kactl_agent.vrrp.auth_hmac import (
     TRAILER_LENGTH,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from kactl_agent.vrrp.actions import RemoveAddresses, Shutdown, Startup, State, Transition
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.settings import SECOND

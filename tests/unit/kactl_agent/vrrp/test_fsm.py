@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+
 from kactl_agent.vrrp.actions import State
 from kactl_agent.vrrp.fsm import TABLE, Event, Step
 from kactl_agent.vrrp.instance import VrrpInstance

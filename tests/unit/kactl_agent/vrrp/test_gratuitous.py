@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
+from scapy.layers.l2 import ARP, Ether
+
 from kactl_agent.vrrp.actions import Announce
 from kactl_agent.vrrp.gratuitous import GratuitousSchedule, gratuitous_arp, neighbour_advertisement
 from kactl_agent.vrrp.settings import MICROSECOND, SECOND, GratuitousSettings, VirtualAddress
-from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
-from scapy.layers.l2 import ARP, Ether
 from support.vrrp import HARDWARE, VIP, VIP6, packed
 
 VIP_B = VirtualAddress(packed("192.0.2.101"), 24, "eth0")

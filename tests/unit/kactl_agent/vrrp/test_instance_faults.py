@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+
 from kactl_agent.vrrp.actions import (
     AddAddresses,
     Announce,

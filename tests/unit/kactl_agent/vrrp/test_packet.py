@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.vrrp import VRRP, VRRPv3
+
 from kactl_agent.vrrp.packet import (
     IPV4_GROUP,
     IPV6_GROUP,
@@ -21,9 +25,6 @@ from kactl_agent.vrrp.packet import (
     text_of,
 )
 from kactl_agent.vrrp.settings import CENTISECOND, SECOND, ChecksumForm, Family
-from scapy.layers.inet import IP
-from scapy.layers.inet6 import IPv6
-from scapy.layers.vrrp import VRRP, VRRPv3
 from support.vrrp import PEER, PEER6, packed
 
 SOURCE = packed("192.0.2.2")

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from kactl_agent.vrrp.pairing import address_changes, identity, pair
 from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
 from support.vrrp import PEER, PEER_LOW, VIP, make_settings, packed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kactl_agent.vrrp.priority import effective_priority
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from kactl_agent.vrrp.actions import PacketMeta, Report, State
 from kactl_agent.vrrp.packet import Reason
 from kactl_agent.vrrp.settings import SECOND, ChecksumForm, Family, VirtualAddress

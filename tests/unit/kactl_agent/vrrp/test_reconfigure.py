@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from kactl_agent.vrrp.actions import (
     Action,
     AddAddresses,

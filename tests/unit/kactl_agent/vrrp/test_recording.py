@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+
 from kactl_agent.vrrp.actions import SendAdvert, Shutdown, Startup, State
 from kactl_agent.vrrp.recording import Recorder, RecordingError, read, replay
 from kactl_agent.vrrp.settings import SECOND

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kactl_agent.vrrp.actions import Action, PriorityContribution, Report, SendAdvert, State
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.settings import SECOND

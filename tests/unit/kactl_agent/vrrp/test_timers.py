@@ -7,6 +7,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kactl_agent.vrrp.settings import CENTISECOND, SECOND
 from kactl_agent.vrrp.timers import master_down_interval, skew_time
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from kactl_agent.vrrp.actions import PacketMeta, Report, SendAdvert, Startup, State
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.packet import IPV4_GROUP

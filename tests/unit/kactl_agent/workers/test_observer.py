@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kactl_agent.control.protocol import ControlError
 from kactl_agent.observe.logs import LogFormat, LogWriter
 from kactl_agent.runtime import frames

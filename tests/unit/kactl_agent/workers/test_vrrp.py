@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from kactl_agent.kernel.fake import FakeKernel
 from kactl_agent.runtime import frames, spawn_frames
 from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed

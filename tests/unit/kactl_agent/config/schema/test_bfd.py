@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import UNSET
+
 from kactl_agent.config.schema.bfd import BfdInstance
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import Named, ValueFault
 from kactl_agent.config.schema.track import ScriptWeight
-from msgspec import UNSET
 from support.keyword_lines import fault, same, taken
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import UNSET
+
 from kactl_agent.config.schema.checkers import (
     BfdCheck,
     Connection,
@@ -20,7 +22,6 @@ from kactl_agent.config.schema.http_check import HttpGet, HttpUrl, SslGet, SslUr
 from kactl_agent.config.schema.keyword import BlockKeywords, table_of
 from kactl_agent.config.schema.script import UserGroup
 from kactl_agent.config.schema.shapes import Quoted
-from msgspec import UNSET
 from support.keyword_lines import fault, from_yaml, same, shape_of, taken, written
 
 CONNECTIONS = [TcpCheck, PingCheck, SmtpCheck, SmtpHost, DnsCheck, UdpCheck, HttpGet, SslGet]

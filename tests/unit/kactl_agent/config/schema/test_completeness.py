@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
+
 from kactl_agent.config.schema.keyword import BlockKeywords, Field, Table, table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import Bool
-from msgspec import Struct
 from support.schema_strategies import structs, structs_of
 
 LIST = Path(__file__).parents[4] / "data" / "keywords.tsv"

@@ -7,6 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.shapes import Duration, Number, ValueFault, parse_decimal, render_decimal
 from support.schema_strategies import structs

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import UNSET
+
 from kactl_agent.config.schema.global_defs import (
     Fifo,
     GarpExtraInterfaces,
@@ -18,7 +20,6 @@ from kactl_agent.config.schema.global_defs import (
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.script import Script, UserGroup
-from msgspec import UNSET
 from support.keyword_lines import fault, in_yaml, same, taken
 
 

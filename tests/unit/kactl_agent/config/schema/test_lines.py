@@ -7,12 +7,13 @@ from typing import Annotated, Any, ClassVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET, Struct
+
 from kactl_agent.config.bind import bind
 from kactl_agent.config.schema.keyword import FLAG, Keyword, Keywords, table_of
 from kactl_agent.config.schema.line import check_sayable, describe_line, read_line, write_line
 from kactl_agent.config.schema.script import Script
 from kactl_agent.config.schema.shapes import Choice, Integer, Line, Maybe, MissingWord, Repeated, Text, ValueFault
-from msgspec import UNSET, Struct
 from support.schema_strategies import configs, instances, line_structs, structs, structs_of, values
 
 

@@ -7,6 +7,8 @@ import ipaddress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
+
 from kactl_agent.config.schema import network
 from kactl_agent.config.schema.network import (
     DSFIELD,
@@ -28,7 +30,6 @@ from kactl_agent.config.schema.network import (
     family_of,
 )
 from kactl_agent.config.schema.shapes import Scalar, ValueFault
-from msgspec import UNSET
 from support.schema_strategies import values
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import UNSET
+
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.routes import (
@@ -21,7 +23,6 @@ from kactl_agent.config.schema.routes import (
 )
 from kactl_agent.config.schema.shapes import ValueFault
 from kactl_agent.config.schema.vrrp import VrrpInstance
-from msgspec import UNSET
 from support.keyword_lines import fault, same, taken
 
 NET = "10.1.0.0/24"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import UNSET
+
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.rules import RuleEntry, StaticRuleEntry
 from kactl_agent.config.schema.vrrp import VrrpInstance
-from msgspec import UNSET
 from support.keyword_lines import fault, from_yaml, same, taken
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kactl_agent.config.schema.ssl import Ssl
 from support.keyword_lines import fault, same
 

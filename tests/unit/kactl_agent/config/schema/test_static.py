@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import UNSET
+
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import MissingWord
 from kactl_agent.config.schema.static import GarpGroup, InterfaceDelays, LinkbeatInterface, TrackGroup
-from msgspec import UNSET
 from support.keyword_lines import fault, same, taken
 
 

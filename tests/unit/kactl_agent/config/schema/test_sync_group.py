@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import UNSET
+
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.script import Script
 from kactl_agent.config.schema.sync_group import SyncGroup
 from kactl_agent.config.schema.track import TrackScript
 from kactl_agent.config.schema.vrrp import VrrpInstance
-from msgspec import UNSET
 from support.keyword_lines import fault, same, taken
 
 SHARED = [

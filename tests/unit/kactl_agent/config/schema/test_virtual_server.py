@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import UNSET
+
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.line import read_line, write_line
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.script import Script
 from kactl_agent.config.schema.shapes import MissingWord, ValueFault
 from kactl_agent.config.schema.virtual_server import GroupMember, LvsMethod, RealServer, SorryServer, VirtualServer
-from msgspec import UNSET
 from support.keyword_lines import fault, from_yaml, in_yaml, same, shape_of, taken
 
 

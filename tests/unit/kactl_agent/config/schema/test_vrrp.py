@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import UNSET
+
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.script import Script
 from kactl_agent.config.schema.vrrp import (
@@ -15,7 +17,6 @@ from kactl_agent.config.schema.vrrp import (
     UseVmac,
     VrrpInstance,
 )
-from msgspec import UNSET
 from support.keyword_lines import fault, from_yaml, in_yaml, same, shape_of, taken, written
 
 KEY = "0123456789abcdef0123456789abcdef"
