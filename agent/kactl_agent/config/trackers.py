@@ -14,6 +14,7 @@ from msgspec import UNSET
 
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.command_line import UnclosedQuote, split_command
+from kactl_agent.config.item_interfaces import item_interfaces
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import or_default
 from kactl_agent.tracking.settings import (
@@ -59,7 +60,9 @@ def resolve_script_policy(config: Config) -> ScriptPolicy:
 def resolve_trackers(sheet: Sheet) -> TrackingSettings:
     """Trackers that no instance uses are left out: they are not run."""
     config = sheet.document.config
-    uses = {name: tuple(_uses(config, name)) for name in or_default(config.vrrp_instance, {})}
+    uses = {
+        name: _with_items(config, name, tuple(_uses(config, name))) for name in or_default(config.vrrp_instance, {})
+    }
     used = {(use.kind, use.tracker) for entries in uses.values() for use in entries}
 
     def defined(kind: TrackerKind) -> Iterator[tuple[str, Any]]:
@@ -85,6 +88,13 @@ def _uses(config: Config, instance: str) -> Iterator[TrackerUse]:
             yield allowed
     if group is not None:
         yield from _entries(config, group, group_name)
+
+
+def _with_items(config: Config, instance: str, uses: tuple[TrackerUse, ...]) -> tuple[TrackerUse, ...]:
+    """What an instance tracks, and the interfaces of its addresses, routes and rules that it does not track itself."""
+    said = {use.tracker for use in uses if use.kind is TrackerKind.INTERFACE}
+    names = [name for name in item_interfaces(config, instance) if name not in said]
+    return (*uses, *(TrackerUse(TrackerKind.INTERFACE, name) for name in names))
 
 
 def _group_of(config: Config, instance: str) -> tuple[str, Any]:
