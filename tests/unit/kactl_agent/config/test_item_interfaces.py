@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kactl_agent.config.bind import bind
 from kactl_agent.config.resolve import resolve
 from kactl_agent.tracking.settings import TrackerKind, TrackerUse
