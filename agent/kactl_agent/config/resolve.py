@@ -58,6 +58,7 @@ SERVED: dict[str, frozenset[str]] = {
             "track_group",
             "vrrp_instance",
             "vrrp_script",
+            "vrrp_sync_group",
             "track_file",
             "x-keepalived",
         }
@@ -145,6 +146,9 @@ SERVED: dict[str, frozenset[str]] = {
             "x-keepalived",
         }
     ),
+    "vrrp_sync_group": frozenset(
+        {"group", "track_interface", "track_script", "sync_group_tracking_weight", "x-keepalived"}
+    ),
 }
 
 
@@ -175,16 +179,18 @@ def resolve(document: Document) -> Resolution:
     sources: dict[str, dict[str, str]] = {}
     routing = RoutingResolver(sheet)
     static = resolve_static_items(sheet, routing)
+    sync_groups = tuple(_sync_groups(document))
+    group_of = {member: group.name for group in sync_groups for member in group.members}
     for name in or_default(document.config.vrrp_instance, {}):
         resolver = _InstanceResolver(InstanceInForce(document.config, name), sheet, routing)
-        instances.append(resolver.settings())
+        instances.append(msgspec.structs.replace(resolver.settings(), sync_group=group_of.get(name, "")))
         sources[name] = resolver.sources
     global_defs = document.config.global_defs
     router_id = "" if global_defs is UNSET else or_default(global_defs.router_id, "")
     settings = Settings(
         vrrp=tuple(instances),
         router_id=router_id,
-        sync_groups=tuple(_sync_groups(document)),
+        sync_groups=sync_groups,
         static=static,
         tracking=resolve_trackers(sheet),
         script_policy=resolve_script_policy(document.config),
@@ -372,6 +378,8 @@ def _not_served(sheet: Sheet) -> None:
     blocks: list[tuple[Path, str, Any]] = [((), "", config), (("global_defs",), "global_defs", config.global_defs)]
     for name, instance in or_default(config.vrrp_instance, {}).items():
         blocks.append((("vrrp_instance", name), "vrrp_instance", instance))
+    for name, group in or_default(config.vrrp_sync_group, {}).items():
+        blocks.append((("vrrp_sync_group", name), "vrrp_sync_group", group))
     for path, block, value in blocks:
         if value is UNSET:
             continue

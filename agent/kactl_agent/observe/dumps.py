@@ -15,6 +15,8 @@ def render_text(status: dict[str, Any]) -> str:
     lines = [f"as of: {status['as_of']}", *_block("agent", status["agent"], 0)]
     for name, instance in status["vrrp"]["instances"].items():
         lines += ["", *_block(f"vrrp_instance {name}", instance, 0)]
+    for name, group in status["vrrp"]["sync_groups"].items():
+        lines += ["", *_block(f"vrrp_sync_group {name}", group, 0)]
     return "\n".join(lines) + "\n"
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from kactl_agent import __version__
 from kactl_agent.observe.wall_clock import timestamp
 from kactl_agent.runtime.configuration import AgentConfiguration
-from kactl_agent.runtime.frames import Heartbeat, ProcessState, Snapshot
-from kactl_agent.vrrp.settings import VirtualAddress, VrrpSettings
+from kactl_agent.runtime.frames import GroupState, Heartbeat, ProcessState, Snapshot
+from kactl_agent.vrrp.settings import SyncGroupSettings, VirtualAddress, VrrpSettings
 
 SCHEMA_VERSION = 1
 
@@ -32,6 +32,7 @@ class AgentState:
         self._pid = pid
         self._started = monotonic() if started is None else started
         self._snapshots: dict[str, Snapshot] = {}
+        self._groups: dict[str, GroupState] = {}
         self._since: dict[str, tuple[int, int]] = {}  # engine's monotonic ns -> wall ns when it was first heard of
         self._heartbeat: Heartbeat | None = None
         self._processes: dict[str, ProcessState] = {}
@@ -51,9 +52,13 @@ class AgentState:
         self._snapshots.pop(name, None)
         self._since.pop(name, None)
 
+    def take_group(self, frame: GroupState) -> None:
+        self._groups[frame.group] = frame
+
     def forget_instances(self) -> None:
         """The worker has ended: what it said last is no longer so."""
         self._snapshots.clear()
+        self._groups.clear()
         self._heartbeat = None
 
     def take_heartbeat(self, frame: Heartbeat) -> None:
@@ -66,18 +71,20 @@ class AgentState:
 
     def status(self) -> dict[str, Any]:
         """The document of CONTRACT's schema_version 1, plain JSON values only. `as_of` is when the VRRP worker was last
-        heard of, so that a worker that hangs cannot look alive."""
-        heard = [frame.at for frame in self._snapshots.values()]
+        heard of, so that a worker that hangs cannot look alive; by the steady clock, whatever was done to the other."""
+        heard = [frame.now for frame in self._snapshots.values()]
         if self._heartbeat is not None:
-            heard.append(self._heartbeat.at)
-        as_of = max(heard) if heard and self.configuration.vrrp else self._wall()
+            heard.append(self._heartbeat.now)
+        as_of = self._wall()
+        if heard and self.configuration.vrrp:
+            as_of -= self._monotonic() - max(heard)
         return {
             "schema_version": SCHEMA_VERSION,
             "as_of": timestamp(as_of),
             "agent": self._agent(),
             "vrrp": {
                 "instances": {settings.name: self._instance(settings) for settings in self.configuration.vrrp},
-                "sync_groups": {},
+                "sync_groups": {settings.name: self._group(settings) for settings in self.configuration.sync_groups},
             },
             "ipvs": {"virtual_servers": []},
             "bfd": {"instances": {}},
@@ -104,6 +111,16 @@ class AgentState:
             "dropped_records": heartbeat.dropped if heartbeat else 0,
         }
 
+    def _group(self, settings: SyncGroupSettings) -> dict[str, Any]:
+        known = self._groups.get(settings.name)
+        return {
+            "state": known.state if known is not None else "INIT",
+            "since": timestamp(known.at) if known is not None and known.at else None,
+            "members": list(settings.members),
+            "cause": known.cause if known is not None else "",
+            "detail": known.detail if known is not None else "",
+        }
+
     def _instance(self, settings: VrrpSettings) -> dict[str, Any]:
         known = self._snapshots.get(settings.name)
         common = {
@@ -113,6 +130,7 @@ class AgentState:
             "version": settings.version,
             "virtual_ipaddress": [address_text(a) for a in settings.addresses if a.advertised],
             "virtual_ipaddress_excluded": [address_text(a) for a in settings.addresses if not a.advertised],
+            "sources": dict(self.configuration.sources.get(settings.name, {})),
         }
         if known is None:
             # the worker is being started or restarted: nothing is known, and nothing is made up

@@ -13,7 +13,7 @@ import msgspec
 
 from kactl_agent.tracking.settings import Executable, TrackingSettings
 from kactl_agent.vrrp import settings as vrrp_settings
-from kactl_agent.vrrp.settings import VrrpSettings
+from kactl_agent.vrrp.settings import SyncGroupSettings, VrrpSettings
 from kactl_agent.vrrp.static_items import StaticItems
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -26,9 +26,11 @@ class AgentConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     router_id: str = ""
     vrrp: tuple[VrrpSettings, ...] = ()
+    sync_groups: tuple[SyncGroupSettings, ...] = ()
     static: StaticItems = StaticItems()
     tracking: TrackingSettings = TrackingSettings()
     track_scripts: dict[str, Executable] = {}  # by the name of the vrrp_script
+    sources: dict[str, dict[str, str]] = {}  # instance -> keyword -> where its value in force stands
 
 
 class ConfigurationChanges(msgspec.Struct, frozen=True):

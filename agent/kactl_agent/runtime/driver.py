@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from kactl_agent.vrrp.actions import Action, ActionFailed, Input, PacketMeta
+from kactl_agent.vrrp.settings import VrrpSettings
 
 _TEN_MILLISECONDS = 10_000_000
 
@@ -26,6 +27,21 @@ class Engine(TimedEngine, Protocol):
     """What every other engine is: see the rules in `kactl_agent.vrrp.instance.VrrpInstance`."""
 
     def receive(self, data: bytes, meta: PacketMeta, now: int) -> Sequence[Action]: ...
+
+    def reconfigure(self, settings: VrrpSettings, now: int) -> Sequence[Action]: ...
+
+
+class Group(Protocol):
+    """Engines that act together: see `kactl_agent.vrrp.sync_group.SyncGroup`."""
+
+    @property
+    def members(self) -> tuple[str, ...]: ...
+
+    def is_news(self, name: str, actions: Sequence[Action]) -> bool: ...
+
+    def follow(self, name: str, actions: Sequence[Action], now: int) -> Sequence[tuple[str, Action]]: ...
+
+    def release(self, now: int, staying: Container[str]) -> Sequence[tuple[str, Action]]: ...
 
 
 EngineT = TypeVar("EngineT", bound=TimedEngine)
@@ -85,10 +101,22 @@ class TimedDriver(Generic[EngineT]):
         del self._deadlines[name]
         self._rearm()
 
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Engines that are called something else from now on: old name -> new name."""
+        self._engines = {names.get(name, name): engine for name, engine in self._engines.items()}
+        self._deadlines = {names.get(name, name): deadline for name, deadline in self._deadlines.items()}
+        self._heap = [(deadline, name) for name, deadline in self._deadlines.items() if deadline is not None]
+        heapq.heapify(self._heap)
+
     def tell(self, name: str, event: Input) -> None:
         now = self._clock()
-        actions = self._engines[name].handle_event(event, now)
-        self._finish(name, actions, now)
+        self._carry_out(name, self._engines[name].handle_event(event, now), now)
+        self._rearm()
+
+    def overdue(self) -> int:
+        """For how many ns the earliest timer should have been handled already."""
+        earliest = self._earliest()
+        return 0 if earliest is None else max(0, self._clock() - earliest)
 
     def run_due(self) -> None:
         """The armed time has come: handle every timer that is due. An early call only arms again."""
@@ -98,24 +126,27 @@ class TimedDriver(Generic[EngineT]):
             _deadline, name = heapq.heappop(self._heap)
             self._deadlines[name] = None
             self.lateness.add(now - earliest)
-            actions = self._engines[name].handle_timer(now)
-            self._carry_out(name, actions, now)
-            self._schedule(name)
+            self._carry_out(name, self._engines[name].handle_timer(now), now)
             now = max(now, self._clock())
         self._rearm()
 
-    def _finish(self, name: str, actions: Sequence[Action], now: int) -> None:
-        self._carry_out(name, actions, now)
-        self._schedule(name)
-        self._rearm()
-
     def _carry_out(self, name: str, actions: Sequence[Action], now: int) -> None:
-        queue = deque(actions)
+        queue = deque(self._followed(name, actions, now))
+        touched = {name: None}
         while queue:
-            failed = self._perform(name, queue.popleft(), now)
+            who, action = queue.popleft()
+            failed = self._perform(who, action, now)
             if failed is not None:
-                queue.extend(self._engines[name].handle_event(failed, now))
-        self._changed(name, now)
+                touched[who] = None
+                queue.extend(self._followed(who, self._engines[who].handle_event(failed, now), now))
+        for who in touched:
+            self._changed(who, now)
+            self._schedule(who)
+
+    def _followed(self, name: str, actions: Sequence[Action], now: int) -> Iterable[tuple[str, Action]]:
+        """What is to be carried out when this engine has returned this."""
+        del now  # for those that act in groups
+        return [(name, action) for action in actions]
 
     def _schedule(self, name: str) -> None:
         deadline = self._engines[name].deadline()
@@ -141,9 +172,63 @@ class TimedDriver(Generic[EngineT]):
 
 
 class Driver(TimedDriver[Engine]):
-    """A TimedDriver whose engines hear packets."""
+    """A TimedDriver whose engines hear packets, take other settings, and may act in groups."""
+
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        perform: Perform,
+        arm: Callable[[int | None], None],
+        changed: Callable[[str, int], None],
+    ) -> None:
+        super().__init__(clock, perform, arm, changed)
+        self._groups: dict[str, Group] = {}  # by member
 
     def receive(self, name: str, data: bytes, meta: PacketMeta) -> None:
         now = self._clock()
-        actions = self._engines[name].receive(data, meta, now)
-        self._finish(name, actions, now)
+        self._carry_out(name, self._engines[name].receive(data, meta, now), now)
+        self._rearm()
+
+    def reconfigure(self, name: str, settings: VrrpSettings) -> None:
+        now = self._clock()
+        self._carry_out(name, self._engines[name].reconfigure(settings, now), now)
+        self._rearm()
+
+    # -- groups --------------------------------------------------------------------------------------------------------
+
+    def join(self, group: Group) -> None:
+        """Its members act together from now on; they need not be in line yet."""
+        self._groups.update(dict.fromkeys(group.members, group))
+
+    def align(self, group: Group) -> None:
+        """Bring members in line that have been something before they were joined."""
+        now = self._clock()
+        self._carry_out(group.members[0], (), now)
+        self._rearm()
+
+    def part(self, group: Group, staying: Container[str]) -> None:
+        """The group ends. Members in `staying` will be in its successor, the others go their own way."""
+        self._groups = {member: other for member, other in self._groups.items() if other is not group}
+        now = self._clock()
+        touched: dict[str, None] = {}
+        for name, action in group.release(now, staying):
+            touched[name] = None
+            failed = self._perform(name, action, now)
+            if failed is not None:
+                self._carry_out(name, self._engines[name].handle_event(failed, now), now)
+        for name in touched:
+            self._changed(name, now)
+        for name in self._engines.keys() & group.members:
+            self._schedule(name)
+        self._rearm()
+
+    def _followed(self, name: str, actions: Sequence[Action], now: int) -> Iterable[tuple[str, Action]]:
+        group = self._groups.get(name)
+        if group is None or not group.is_news(name, actions):
+            return super()._followed(name, actions, now)
+        together = group.follow(name, actions, now)
+        for member in group.members:
+            if member != name and member in self._engines:
+                self._changed(member, now)
+                self._schedule(member)
+        return together

@@ -47,6 +47,27 @@ class InstanceGone(Frame, frozen=True):
     instance: str
 
 
+class GroupState(Frame, frozen=True):
+    """State of a sync group; `at` is when it was entered, 0 when that was before the group was made."""
+
+    group: str
+    state: str
+    at: int = 0
+    cause: str = ""
+    detail: str = ""
+
+
+class GroupRecord(Frame, frozen=True):
+    """A sync group changed its state: a line of the journal."""
+
+    at: int
+    group: str
+    old: str
+    new: str
+    cause: str  # of the member that brought it about
+    detail: str
+
+
 class Heartbeat(Frame, frozen=True):
     """The worker's loop is alive: its timers' lateness, and what its queue had to drop since it started."""
 
@@ -147,6 +168,8 @@ AnyFrame = (
     | TransitionRecord
     | Snapshot
     | InstanceGone
+    | GroupState
+    | GroupRecord
     | Heartbeat
     | RecordingFile
     | RecordingLine

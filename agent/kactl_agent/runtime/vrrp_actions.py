@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -28,6 +28,7 @@ from kactl_agent.vrrp.actions import (
     Transition,
 )
 from kactl_agent.vrrp.gratuitous import gratuitous_arp, neighbour_advertisement
+from kactl_agent.vrrp.pairing import place_of
 from kactl_agent.vrrp.settings import VirtualAddress
 
 _ETHERNET_ADDRESS = 6
@@ -37,6 +38,8 @@ class Listener(Protocol):
     """Hears of what is no work for the kernel."""
 
     def transition(self, name: str, transition: Transition, now: int) -> None: ...
+
+    def group_transition(self, transition: GroupTransition, now: int) -> None: ...
 
     def report(self, name: str, report: Report) -> None: ...
 
@@ -57,6 +60,12 @@ class VrrpActions:
         self.routes = HeldRouting(kernel)
         self.rules = HeldRouting(kernel)
         self.keep_addresses = False  # leave all on the machine when an instance gives it up (--keep-vips)
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Instances that are called something else from now on: old name -> new name."""
+        self.held = {names.get(name, name): held for name, held in self.held.items()}
+        for routing in (self.routes, self.rules):
+            routing.held = {names.get(name, name): held for name, held in routing.held.items()}
 
     def perform(self, name: str, action: Action, now: int) -> ActionFailed | None:
         try:
@@ -88,8 +97,7 @@ class VrrpActions:
                     self._listener.report(name, action)
                     return None
                 case GroupTransition():
-                    text = f"{action.old.value} -> {action.new.value}: {action.detail}"
-                    self._listener.report(name, Report("group_transition", text))
+                    self._listener.group_transition(action, now)
                     return None
                 case LowerPriorityReceived():  # what the instance does about it are actions of their own
                     return None
@@ -117,21 +125,21 @@ class VrrpActions:
         work = plan(addresses, addresses, links.has)
         failures = self._kernel.addresses.apply(work.remove, work.add, links)
         failed = {failure.address for failure in failures}
-        kept = (address for address in addresses if address not in failed)
-        self.held[name] = tuple(dict.fromkeys((*self.held.get(name, ()), *kept)))
+        kept = {place_of(address): address for address in addresses if address not in failed}
+        self.held[name] = tuple(({place_of(address): address for address in self.held.get(name, ())} | kept).values())
         return "; ".join(f"{_text(failure.address)}: {failure.reason}" for failure in failures)
 
     def _remove(self, name: str, addresses: tuple[VirtualAddress, ...]) -> str:
-        gone = set(addresses)
-        self.held[name] = tuple(address for address in self.held.get(name, ()) if address not in gone)
+        gone = {place_of(address) for address in addresses}
+        self.held[name] = tuple(address for address in self.held.get(name, ()) if place_of(address) not in gone)
         if not self.held[name]:
             del self.held[name]
         if self.keep_addresses:
             return ""
         links = self._kernel.links
         links.drain()
-        wanted_by_others = {address for held in self.held.values() for address in held}
-        work = plan((), [address for address in addresses if address not in wanted_by_others], links.has)
+        wanted_by_others = {place_of(address) for held in self.held.values() for address in held}
+        work = plan((), [address for address in addresses if place_of(address) not in wanted_by_others], links.has)
         failures = self._kernel.addresses.apply(work.remove, work.add, links)
         return "; ".join(f"{_text(failure.address)}: {failure.reason}" for failure in failures)
 

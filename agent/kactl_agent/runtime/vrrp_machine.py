@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_address
 from typing import Protocol
@@ -28,11 +28,14 @@ from kactl_agent.vrrp.actions import (
 from kactl_agent.vrrp.auth_header import PROTOCOL_AH, virtual_router_id
 from kactl_agent.vrrp.packet import IPV4_GROUP, IPV6_GROUP, PROTOCOL
 from kactl_agent.vrrp.routing import VirtualRoute
-from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
+from kactl_agent.vrrp.settings import Family, SyncGroupSettings, VirtualAddress, VrrpSettings
+from kactl_agent.vrrp.sync_group import Member, SyncGroup
 
 PlaceKey = tuple[str, Family, int]
 _CLOCK_TOLERANCE = 5_000_000  # ns the wall clock may drift before instances are told
 _PACKETS_A_WAKEUP = 64  # then the timers have their turn: a flood cannot starve them
+_LATE = 10_000_000  # ns a timer may be late before what has come in meanwhile is read first
+_PACKETS_WHEN_LATE = 4096  # of all sockets
 _NOT_THERE = InterfaceState(up=False, exists=False, primary_address=b"", hardware_address=b"", mtu=0)
 
 
@@ -42,6 +45,10 @@ class Watcher(Protocol):
     def watch(self, sock: VrrpSocket, readable: Callable[[], None]) -> None: ...
 
     def unwatch(self, sock: VrrpSocket) -> None: ...
+
+
+class VrrpEngine(Member, Engine, Protocol):
+    """`kactl_agent.vrrp.instance.VrrpInstance`, or a recorder around one."""
 
 
 class _Place:
@@ -78,6 +85,8 @@ class VrrpMachine:
         self.driver = Driver(clock, self.actions.perform, arm, changed)
         self._settings: dict[str, VrrpSettings] = {}
         self._places: dict[PlaceKey, _Place] = {}
+        self._engines: dict[str, VrrpEngine] = {}
+        self._groups: dict[str, SyncGroup] = {}
         self._interface_states: dict[str, InterfaceState] = {}
         self._virtual: frozenset[bytes] = frozenset()
         self._clock_offset: int | None = None
@@ -86,11 +95,13 @@ class VrrpMachine:
 
     def start(
         self,
-        instances: Iterable[tuple[VrrpSettings, Engine]],
+        instances: Iterable[tuple[VrrpSettings, VrrpEngine]],
         told_first: Callable[[str], Iterable[Input]] = lambda _name: (),
+        groups: Iterable[SyncGroupSettings] = (),
     ) -> None:
         """Take instances in: what an earlier run left behind goes first, then each gets its interface's state,
-        what `told_first` has for it, and its Startup."""
+        what `told_first` has for it, and its Startup. `groups` are all there are to be; those that are new join their
+        members, whether they run already or start now."""
         new = list(instances)
         for settings, _engine in new:
             self._settings[settings.name] = settings
@@ -105,9 +116,10 @@ class VrrpMachine:
         self._kernel.addresses.prepare(addresses_of(settings for settings, _engine in new), self._kernel.links)
         self._kernel.routing.prepare(routing_of(settings for settings, _engine in new), self._kernel.links)
         for settings, engine in new:
-            place = self._places.setdefault(_key(settings), _Place(_key(settings)))
-            place.names.setdefault(settings.virtual_router_id, []).append(settings.name)
+            self._place(settings)
+            self._engines[settings.name] = engine
             self.driver.add(settings.name, engine)
+        joined = self._join(groups)
         self._open_sockets()
         for settings, _engine in new:
             self._tell_interface_state(settings)
@@ -116,27 +128,111 @@ class VrrpMachine:
             for told in told_first(settings.name):
                 self.driver.tell(settings.name, told)
             self.driver.tell(settings.name, Startup(self._uptime()))
+        for group in joined:
+            self.driver.align(group)
         self.settle()
 
     def stop(self, names: Iterable[str]) -> None:
         """Shut instances down (RFC 9568 6.4.2, 6.4.3) and forget them."""
-        for name in names:
+        ending = list(names)
+        for name in ending:  # all of them before any is forgotten: some may be in one sync group
             self.driver.tell(name, Shutdown())
+        for name in ending:
             self.driver.remove(name)
+            del self._engines[name]
             settings = self._settings.pop(name)
             self._interface_states.pop(name, None)
-            place = self._places[_key(settings)]
-            place.names[settings.virtual_router_id].remove(name)
-            if not place.names[settings.virtual_router_id]:
-                del place.names[settings.virtual_router_id]
+            self._displace(settings)
+        self._forget_places()
+        self._open_sockets()
+
+    def reconfigure(self, changes: Mapping[str, VrrpSettings]) -> None:
+        """Instances, by the names they have had so far, go on with other settings of the same virtual router
+        (`kactl_agent.vrrp.pairing`)."""
+        new = list(changes.values())
+        for name in changes:
+            self._displace(self._settings[name])
+        renamed = {name: settings.name for name, settings in changes.items() if settings.name != name}
+        self._rename(renamed)
+        for settings in new:
+            self._settings[settings.name] = settings
+            self._place(settings)
+        before = self._virtual
+        self._forget_places()
+        # addresses that are on their way out are none to send adverts from
+        self._virtual |= before
+        self._kernel.links.drain()
+        self._kernel.addresses.prepare(addresses_of(new), self._kernel.links)
+        self._kernel.routing.prepare(routing_of(new), self._kernel.links)
+        self._open_sockets()
+        for settings in new:
+            if settings.auth_hmac is not None and self._clock_offset is not None:
+                self.driver.tell(settings.name, ClockOffset(self._clock_offset))
+            self.driver.reconfigure(settings.name, settings)
+        self._forget_places()
+        self.settle()
+
+    def part(self, groups: Iterable[SyncGroupSettings], leaving: Container[str]) -> None:
+        """End the groups that are not among these or have members that are `leaving` (or will have other names). To be
+        called first of all: who is in no group of the same name afterwards is on its own from now on."""
+        wanted = {settings.name: settings for settings in groups}
+        for name, group in list(self._groups.items()):
+            settings = wanted.get(name)
+            if settings != group.settings or any(member in leaving for member in group.members):
+                del self._groups[name]
+                later = settings.members if settings is not None else ()
+                self.driver.part(group, [member for member in later if member not in leaving])
+
+    def _join(self, groups: Iterable[SyncGroupSettings]) -> list[SyncGroup]:
+        joined = []
+        for settings in groups:
+            if settings.name not in self._groups:
+                group = SyncGroup(settings, {name: self._engines[name] for name in settings.members})
+                self._groups[settings.name] = group
+                self.driver.join(group)
+                joined.append(group)
+        return joined
+
+    def _rename(self, names: Mapping[str, str]) -> None:
+        if names:
+            self.driver.rename(names)
+            self.actions.rename(names)
+            self._engines = {names.get(name, name): engine for name, engine in self._engines.items()}
+            self._settings = {names.get(name, name): settings for name, settings in self._settings.items()}
+            self._interface_states = {names.get(name, name): it for name, it in self._interface_states.items()}
+
+    def _place(self, settings: VrrpSettings) -> None:
+        place = self._places.setdefault(_key(settings), _Place(_key(settings)))
+        place.names.setdefault(settings.virtual_router_id, []).append(settings.name)
+
+    def _displace(self, settings: VrrpSettings) -> None:
+        place = self._places[_key(settings)]
+        place.names[settings.virtual_router_id].remove(settings.name)
+        if not place.names[settings.virtual_router_id]:
+            del place.names[settings.virtual_router_id]
+
+    def _forget_places(self) -> None:
+        """Those that nobody is at any more."""
         self._virtual = frozenset(a.address for settings in self._settings.values() for a in settings.addresses)
         for key in [key for key, place in self._places.items() if not place.names]:
             self._close(self._places.pop(key))
-        self._open_sockets()
 
     @property
     def names(self) -> list[str]:
         return list(self._settings)
+
+    @property
+    def groups(self) -> Sequence[SyncGroup]:
+        return list(self._groups.values())
+
+    def run_due(self) -> None:
+        """The armed time has come. A process that was held up must not judge others by its own silence: what they have
+        sent meanwhile is heard before a timer says that they have sent nothing."""
+        if self.driver.overdue() > _LATE and self._places:
+            share = max(_PACKETS_A_WAKEUP, _PACKETS_WHEN_LATE // len(self._places))
+            for place in list(self._places.values()):
+                self._read(place, share)
+        self.driver.run_due()
 
     # -- what the kernel tells -----------------------------------------------------------------------------------------
 
@@ -225,7 +321,7 @@ class VrrpMachine:
         for place in self._places.values():
             interface, family, protocol = place.key
             link = self._kernel.links.link(interface)
-            groups = self._groups(place)
+            groups = self._multicast_groups(place)
             same = place.link is not None and link is not None and (place.link.index, place.link.name) == (
                 link.index, link.name,
             )  # fmt: skip
@@ -242,7 +338,7 @@ class VrrpMachine:
             place.link, place.groups, place.error = link, groups, ""
             self._watcher.watch(place.socket, partial(self._readable, place))
 
-    def _groups(self, place: _Place) -> frozenset[bytes]:
+    def _multicast_groups(self, place: _Place) -> frozenset[bytes]:
         default = IPV4_GROUP if place.key[1] is Family.IPV4 else IPV6_GROUP
         members = (self._settings[name] for names in place.names.values() for name in names)
         return frozenset(settings.multicast_group or default for settings in members if not settings.unicast_peers)
@@ -260,7 +356,10 @@ class VrrpMachine:
             place.socket = place.link = None
 
     def _readable(self, place: _Place) -> None:
-        for _ in range(_PACKETS_A_WAKEUP):
+        self._read(place, _PACKETS_A_WAKEUP)
+
+    def _read(self, place: _Place, limit: int) -> None:
+        for _ in range(limit):
             if place.socket is None:  # a packet may end what it came through
                 return
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,11 +23,14 @@ from kactl_agent.vrrp.static_items import StaticItems
 
 if TYPE_CHECKING:
     from kactl_agent.config.checks.problem import Sheet
-    from kactl_agent.config.resolve import Settings
+    from kactl_agent.config.resolve import Resolution
+
+_MOST_FINDINGS = 30  # in a log
 
 
 class LoadOutcome(msgspec.Struct, frozen=True):
-    """A configuration, or why there is none. `report` is what there is to say about the file, a line each."""
+    """A configuration, or why there is none. `report` is what there is to say about the file: a text for each finding,
+    of several lines, without secrets."""
 
     configuration: AgentConfiguration | None
     report: tuple[str, ...]
@@ -37,9 +41,10 @@ class LoadOutcome(msgspec.Struct, frozen=True):
 def load(options: Options) -> LoadOutcome:
     """Read, validate and resolve the configuration file. Whatever is wrong with it is in the outcome."""
     from kactl_agent.config.checks.problem import Sheet
-    from kactl_agent.config.diagnostics import Severity
+    from kactl_agent.config.diagnostics import Severity, render_text
     from kactl_agent.config.load import load_file
     from kactl_agent.config.resolve import resolve
+    from kactl_agent.config.secrets import masker, secrets_of
 
     document = load_file(options.config)
     diagnostics = list(document.diagnostics)
@@ -49,45 +54,52 @@ def load(options: Options) -> LoadOutcome:
         diagnostics += [d for d in resolution.diagnostics if d not in diagnostics]
         if not any(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics):
             sheet = Sheet(document)
-            configuration = _configuration(options, resolution.settings, sheet)
+            configuration = _configuration(options, resolution, sheet)
             diagnostics += [problem.diagnostic for problem in sheet.problems]
-    report = []
-    for diagnostic in diagnostics:
-        place = diagnostic.place
-        where = f"{place.file}:{place.line}:{place.column}" if place.line else place.file
-        hint = f" (hint: {diagnostic.hint})" if diagnostic.hint else ""
-        report.append(f"{where}: {diagnostic.severity.value}[{diagnostic.code}]: {diagnostic.message}{hint}")
+    mask = masker(frozenset(secrets_of(document)))
+    report = [render_text(diagnostic, document.sources, mask=mask) for diagnostic in diagnostics]
     errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
     warnings = sum(diagnostic.severity is Severity.WARNING for diagnostic in diagnostics)
     return LoadOutcome(configuration, tuple(report), errors, warnings)
 
 
-def _configuration(options: Options, settings: Settings, sheet: Sheet) -> AgentConfiguration:
+def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> AgentConfiguration:
     import hashlib
 
     from kactl_agent.supervisor.script_files import prepare_track_scripts
     from kactl_agent.supervisor.tracked_files import leave_out_unwatchable
 
-    vrrp, tracking = settings.vrrp, settings.tracking
+    settings = resolution.settings
+    vrrp, sync_groups, tracking = settings.vrrp, settings.sync_groups, settings.tracking
     executables: dict[str, Executable] = {}
     if "vrrp" in options.only:
         tracking, executables = prepare_track_scripts(sheet, settings)
         tracking = leave_out_unwatchable(sheet, tracking)
     else:
-        vrrp, tracking = (), TrackingSettings()
+        vrrp, sync_groups, tracking = (), (), TrackingSettings()
     static = settings.static if "vrrp" in options.only else StaticItems()
     # what the workers take decides, so that a changed comment is no change
-    taken = (settings.router_id, vrrp, static, tracking, sorted(executables.items()))
+    taken = (settings.router_id, vrrp, sync_groups, static, tracking, sorted(executables.items()))
     digest = hashlib.sha256(msgspec.msgpack.encode(taken, order="deterministic")).hexdigest()
     return AgentConfiguration(
         revision=digest[:12],
         file=str(options.config.absolute()),
         router_id=settings.router_id,
         vrrp=vrrp,
+        sync_groups=sync_groups,
+        sources={instance.name: resolution.sources.get(instance.name, {}) for instance in vrrp},
         static=static,
         tracking=tracking,
         track_scripts=executables,
     )
+
+
+def report_lines(outcome: LoadOutcome, file: Path) -> list[tuple[str, str]]:
+    """(level, line) for a log: the first findings in full, how many more there are, and where to see them."""
+    level = "warning" if outcome.configuration is not None else "error"
+    lines = [(level, line) for text in outcome.report[:_MOST_FINDINGS] for line in text.splitlines()]
+    more = len(outcome.report) - _MOST_FINDINGS
+    return [*lines, (level, f"and {more} more: `kactl check {file}` shows all")] if more > 0 else lines
 
 
 def check(options: Options) -> int:
@@ -106,10 +118,14 @@ class LoadingProcess:
     """`load` in a process of its own; readable when it has ended."""
 
     def __init__(self, options: Options) -> None:
+        """Raises OSError when there is no room for another process."""
         self._memory = os.memfd_create("kactl-load", os.MFD_CLOEXEC)
         self._parent = os.getpid()
-        sys.stderr.flush()
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            os.close(self._memory)
+            raise
         if self.pid == 0:
             self._child(options)
         self._descriptor = os.pidfd_open(self.pid)
@@ -119,8 +135,10 @@ class LoadingProcess:
         try:
             privileges.die_with_parent(self._parent)
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
+            for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):  # meant for the agent, sent to all of it
+                signal.signal(number, signal.SIG_IGN)
             data = msgspec.msgpack.encode(load(options))
             with os.fdopen(self._memory, "wb", closefd=False) as file:
                 file.write(data)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kactl_agent.runtime import privileges
 from kactl_agent.runtime.privileges import Capability
 from kactl_agent.runtime.sdnotify import Notifier
-from kactl_agent.supervisor.loading import LoadingProcess
+from kactl_agent.supervisor.loading import LoadingProcess, report_lines
 from kactl_agent.supervisor.options import (
     EXIT_CONFIGURATION,
     EXIT_FAILED,
@@ -64,8 +64,8 @@ def _run_claimed(options: Options, notifier: Notifier, run_dir: RunDirectory, sp
 
     log = Log(options)
     outcome = loading.outcome()
-    for line in outcome.report:
-        log("warning" if outcome.configuration is not None else "error", line)
+    for level, line in report_lines(outcome, options.config):
+        log(level, line)
     if outcome.configuration is None:
         log("error", f"{options.config} is invalid: {outcome.errors} error(s), {outcome.warnings} warning(s)")
         return EXIT_CONFIGURATION

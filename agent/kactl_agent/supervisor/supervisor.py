@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
+
 from kactl_agent import __version__
 from kactl_agent.observe.logs import LogFormat, LogWriter
 from kactl_agent.runtime import frames, privileges
@@ -283,7 +285,7 @@ class Supervisor:
         if vrrp is None:
             return False
         self._initialise_files(configuration, self.configuration.tracking.files)
-        vrrp.edge.post(frames.Settings(serial), [dump_sealed(configuration)])
+        vrrp.edge.post(frames.Settings(serial), [dump_sealed(msgspec.structs.replace(configuration, sources={}))])
         return True
 
     def _initialise_files(self, configuration: AgentConfiguration, known: tuple[FileSettings, ...]) -> None:

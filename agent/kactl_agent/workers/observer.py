@@ -143,6 +143,18 @@ class Observer:
                 self._state.take_snapshot(frame)
             case frames.InstanceGone():
                 self._state.forget_instance(frame.instance)
+            case frames.GroupState():
+                self._state.take_group(frame)
+            case frames.GroupRecord():
+                self._journal.append(
+                    "group_transition",
+                    frame.at,
+                    group=frame.group,
+                    old=frame.old,
+                    new=frame.new,
+                    cause=frame.cause,
+                    detail=frame.detail,
+                )
             case frames.Heartbeat():
                 self._state.take_heartbeat(frame)
             case frames.RecordingLine():

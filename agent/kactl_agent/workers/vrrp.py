@@ -16,21 +16,22 @@ from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.ports import Kernel
 from kactl_agent.runtime import frames, privileges, vrrp_machine, vrrp_routing
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare, load_sealed
-from kactl_agent.runtime.driver import Engine
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.loop import LoopEdge, SocketWatcher, Timer, on_terminate, worker_loop
 from kactl_agent.runtime.scripts import ScriptRunner
 from kactl_agent.runtime.static_items import StaticKeeper
 from kactl_agent.runtime.trackers import Trackers
-from kactl_agent.runtime.vrrp_machine import VrrpMachine, addresses_of
+from kactl_agent.runtime.vrrp_machine import VrrpEngine, VrrpMachine, addresses_of
 from kactl_agent.runtime.vrrp_routing import routing_of
-from kactl_agent.vrrp.actions import Input, Report, Transition
+from kactl_agent.vrrp.actions import GroupTransition, Input, Report, Transition
 from kactl_agent.vrrp.instance import VrrpInstance
+from kactl_agent.vrrp.pairing import pair
 from kactl_agent.vrrp.recording import Recorder
 from kactl_agent.vrrp.settings import VrrpSettings
 
 PROCESS = "vrrp"
 EXIT_PRIVILEGE = 5
+GROUP = "sync_group"
 _HEARTBEAT_SECONDS = 1.0
 _SNAPSHOT_SECONDS = 0.25  # between two reports of what is no transition: statistics, a master heard of
 _LAST_WORDS_SECONDS = 0.5
@@ -90,7 +91,7 @@ class VrrpWorker:
         self._kernel = kernel
         self._configuration = start.configuration
         self._recording = start.recording
-        timer = Timer(loop, lambda: self._machine.driver.run_due())
+        timer = Timer(loop, lambda: self._machine.run_due())
         self._machine = VrrpMachine(
             kernel, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, self._changed, _nanoseconds_since_boot
         )
@@ -103,6 +104,7 @@ class VrrpWorker:
         )  # fmt: skip
         self._static = StaticKeeper(kernel, self._tell, partial(self.report, ""))
         self._instances: dict[str, VrrpInstance] = {}
+        self._groups: dict[str, frames.GroupState] = {}
         self._dirty: dict[str, None] = {}
         self._report_scheduled: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -118,7 +120,8 @@ class VrrpWorker:
         self._static.apply(self._configuration.static)
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         self._trackers.apply(self._configuration.tracking, self._configuration.track_scripts)
-        self._machine.start(self._engines(self._configuration.vrrp), self._tracked)
+        self._machine.start(self._engines(self._configuration.vrrp), self._tracked, self._configuration.sync_groups)
+        self._note_groups()
         self._supervisor.edge.post(frames.WorkerStarted(PROCESS))
         self._beat()
 
@@ -163,8 +166,8 @@ class VrrpWorker:
 
     # -- instances -----------------------------------------------------------------------------------------------------
 
-    def _engines(self, instances: Sequence[VrrpSettings]) -> list[tuple[VrrpSettings, Engine]]:
-        engines: list[tuple[VrrpSettings, Engine]] = []
+    def _engines(self, instances: Sequence[VrrpSettings]) -> list[tuple[VrrpSettings, VrrpEngine]]:
+        engines: list[tuple[VrrpSettings, VrrpEngine]] = []
         for settings in instances:
             if self._recording:
                 recorder = Recorder(settings, partial(self._record, settings.name))
@@ -176,23 +179,44 @@ class VrrpWorker:
         return engines
 
     def _apply(self, new: AgentConfiguration) -> ConfigurationChanges:
-        """Stop what is gone or different, then start what is new or different; the others never notice."""
-        changes = compare(self._configuration.vrrp, new.vrrp)
-        gone = [*changes.removed, *changes.changed]
+        """Stop what is gone, let go on with other settings what is the same virtual router, then start what is new."""
+        old = {settings.name: settings for settings in self._configuration.vrrp}
+        names = {before: after for after, before in pair(old.values(), new.vrrp).items()}
+        renamed = {before: after for before, after in names.items() if before != after}
+        gone = [name for name in old if name not in names]
+        self._machine.part(new.sync_groups, {*gone, *renamed})
         for name in gone:
             self._trackers.forget(name)
         self._machine.stop(gone)
-        for name in gone:
+        for name in (*gone, *renamed):
             self._report_last(name)
+        for name in gone:
             del self._instances[name]
-        self._configuration = new
-        fresh = {*changes.added, *changes.changed}
+        self._instances = {names[name]: instance for name, instance in self._instances.items()}
+        self._trackers.rename(renamed)
+        settings_of = {settings.name: settings for settings in new.vrrp}
+        changed = {name: settings_of[after] for name, after in names.items() if old[name] != settings_of[after]}
         self._static.apply(new.static)
+        self._machine.reconfigure(changed)
+        changes, self._configuration = compare(self._configuration.vrrp, new.vrrp), new
         self._trackers.apply(new.tracking, new.track_scripts)
-        for name in changes.unchanged:
+        for name in names.values():
             self._trackers.switch(name, new.tracking.uses.get(name, ()))
-        self._machine.start(self._engines([settings for settings in new.vrrp if settings.name in fresh]), self._tracked)
+        fresh = [settings for settings in new.vrrp if settings.name not in set(names.values())]
+        self._machine.start(self._engines(fresh), self._tracked, new.sync_groups)
+        self._note_groups()
+        self._dirty.update(dict.fromkeys(self._instances))
+        self._loop.call_soon(self._report)
         return changes
+
+    def _note_groups(self) -> None:
+        """What is known of a group of this name in this state stays."""
+        known, self._groups = self._groups, {}
+        for group in self._machine.groups:
+            state, before = group.state.value, known.get(group.name)
+            kept = before if before is not None and before.state == state else frames.GroupState(group.name, state)
+            self._groups[group.name] = kept
+        self._report_groups()
 
     # -- what engines say ----------------------------------------------------------------------------------------------
 
@@ -213,6 +237,14 @@ class VrrpWorker:
         self._log("info", f"{name}: {old} -> {new}: {transition.detail}", instance=name, cause=transition.cause)
         self._dirty[name] = None
         self._loop.call_soon(self._report)
+
+    def group_transition(self, transition: GroupTransition, now: int) -> None:
+        group, old, new = transition.group, transition.old.value, transition.new.value
+        cause, detail, at = transition.cause, transition.detail, _wall(now)
+        self._event(frames.GroupRecord(at, group, old, new, cause, detail))
+        self._log("info", f"sync group {group}: {old} -> {new}: {detail}", group=group, cause=cause)
+        self._groups[group] = frames.GroupState(group, new, at, cause, detail)
+        self._report_groups()
 
     def report(self, name: str, report: Report) -> None:
         text = f"{name}: {report.detail}" if name else report.detail
@@ -252,6 +284,11 @@ class VrrpWorker:
                 slim = msgspec.structs.replace(instance.snapshot(), addresses=())
                 self._observer.edge.post_state(name, frames.Snapshot(now, at, slim))
 
+    def _report_groups(self) -> None:
+        for state in self._groups.values():
+            if self._observer is not None:
+                self._observer.edge.post_state((GROUP, state.group), state)
+
     def _report_last(self, name: str) -> None:
         self._dirty.pop(name, None)
         if self._observer is not None:
@@ -285,6 +322,7 @@ class VrrpWorker:
         self._observer = LoopEdge(self._loop, edge, self._from_observer, self._observer_lost)
         self._dirty.update(dict.fromkeys(self._instances))
         self._loop.call_soon(self._report)
+        self._report_groups()
 
     def _observer_lost(self) -> None:
         self._observer = None

@@ -314,4 +314,13 @@ def test_sync_groups_name_their_members_in_order() -> None:
     )
     settings = resolution(text).settings
     assert settings.sync_groups == (SyncGroupSettings(name="G", members=("B", "A")),)
-    assert [instance.sync_group for instance in settings.vrrp] == ["", ""]  # members are held: for who has the groups
+    assert [instance.sync_group for instance in settings.vrrp] == ["G", "G"]
+
+
+def test_what_a_sync_group_does_not_do_yet_is_said() -> None:
+    text = (
+        "vrrp_sync_group:\n  G: {group: [A], smtp_alert: true}\n"
+        f"vrrp_instance:\n  A: {{interface: eth0, virtual_router_id: 1, {V4}}}\n"
+    )
+    said = [d for d in resolution(text).diagnostics if d.code == "not-served"]
+    assert [(d.message.split()[0], d.place.line) for d in said] == [("smtp_alert", 2)]

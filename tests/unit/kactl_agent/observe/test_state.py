@@ -5,10 +5,10 @@ import json
 from kactl_agent.observe.dumps import render_json, render_text
 from kactl_agent.observe.state import AgentState
 from kactl_agent.runtime.configuration import AgentConfiguration
-from kactl_agent.runtime.frames import Heartbeat, ProcessState, Snapshot
+from kactl_agent.runtime.frames import GroupState, Heartbeat, ProcessState, Snapshot
 from kactl_agent.vrrp.actions import InterfaceState, Startup
 from kactl_agent.vrrp.instance import VrrpInstance
-from kactl_agent.vrrp.settings import SECOND, Family, VirtualAddress, VrrpSettings
+from kactl_agent.vrrp.settings import SECOND, Family, SyncGroupSettings, VirtualAddress, VrrpSettings
 
 SETTINGS = VrrpSettings(
     name="VI_1", interface="eth0", virtual_router_id=51, version=2, family=Family.IPV4, priority=150,
@@ -108,3 +108,39 @@ def test_dumps() -> None:
     assert "\nvrrp_instance VI_1:\n  state: MASTER\n" in text
     assert "  priority:\n    configured: 150\n    effective: 150\n    contributions: none\n" in text
     assert "  virtual_ipaddress: 192.0.2.10/24\n" in text
+
+
+def test_sync_groups() -> None:
+    configuration = AgentConfiguration(
+        revision="r", file="f", vrrp=(SETTINGS,), sync_groups=(SyncGroupSettings(name="G", members=("VI_1",)),)
+    )
+    known = AgentState(configuration, 1, lambda: WALL, lambda: BOOT)
+    unknown = {"state": "INIT", "since": None, "members": ["VI_1"], "cause": "", "detail": ""}
+    assert known.status()["vrrp"]["sync_groups"] == {"G": unknown}
+    known.take_group(GroupState("G", "FAULT", WALL, "interface_down", "interface eth0 is down"))
+    known.take_group(GroupState("other", "MASTER"))
+    assert known.status()["vrrp"]["sync_groups"] == {
+        "G": {
+            "state": "FAULT", "since": "2026-01-01T00:00:00.000Z", "members": ["VI_1"],
+            "cause": "interface_down", "detail": "interface eth0 is down",
+        },
+    }  # fmt: skip
+    assert "vrrp_sync_group G:" in render_text(known.status())
+    known.forget_instances()
+    assert known.status()["vrrp"]["sync_groups"] == {"G": unknown}
+
+
+def test_sources_of_the_values_in_force() -> None:
+    sources = {"VI_1": {"priority": "vrrp_instance VI_1", "version": "default"}}
+    configuration = AgentConfiguration(revision="r", file="f", vrrp=(SETTINGS,), sources=sources)
+    document = AgentState(configuration, 1).status()
+    assert document["vrrp"]["instances"]["VI_1"]["sources"] == sources["VI_1"]
+
+
+def test_a_clock_that_was_set_back_does_not_make_a_hung_worker_look_alive() -> None:
+    wall, steady = WALL, BOOT
+    configuration = AgentConfiguration(revision="r", file="f", vrrp=(SETTINGS,))
+    known = AgentState(configuration, 1, lambda: wall, lambda: steady)
+    known.take_snapshot(Snapshot(BOOT, WALL, master().snapshot()))
+    wall, steady = WALL - 3_600 * SECOND, BOOT + 30 * SECOND  # an hour back; nothing heard for half a minute
+    assert known.status()["as_of"] == "2025-12-31T22:59:30.000Z"

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import pytest
 
 from kactl_agent.runtime.driver import Driver
 from kactl_agent.vrrp.actions import Action, ActionFailed, Input, PacketMeta, Report, Startup
+from kactl_agent.vrrp.settings import Family, VrrpSettings
 
 META = PacketMeta(b"\1\1\1\1", b"\2\2\2\2", 255, "eth0")
 
@@ -32,6 +33,9 @@ class ScriptedEngine:
 
     def handle_event(self, event: Input, now: int) -> Sequence[Action]:
         return self._answer("event", event, now)
+
+    def reconfigure(self, settings: VrrpSettings, now: int) -> Sequence[Action]:
+        return self._answer("settings", settings.name, now)
 
     def deadline(self) -> int | None:
         return self.when
@@ -157,3 +161,112 @@ def test_many_engines_stay_cheap() -> None:
         if step % 50 == 0:
             bench.driver.run_due()
     assert len(bench.driver._heap) < 300
+
+
+def test_other_settings_reach_the_engine() -> None:
+    bench = Bench()
+    engine = bench.engine("a", 5000)
+    engine.answers = [Report("changed", "")]
+    new = VrrpSettings(name="new", interface="eth0", virtual_router_id=1, version=3, family=Family.IPV4, priority=1)
+    bench.driver.reconfigure("a", new)
+    assert engine.calls == [("settings", "new", 1000)]
+    assert bench.performed == [("a", Report("changed", ""))]
+
+
+def test_renamed_engines_keep_their_deadlines_even_when_names_are_swapped() -> None:
+    bench = Bench()
+    one, two = bench.engine("a", 2000), bench.engine("b", 3000)
+    bench.driver.rename({"a": "b", "b": "a"})
+    one.answers = [Report("x", "")]
+    bench.now = 2000
+    bench.driver.run_due()
+    assert bench.performed == [("b", Report("x", ""))]
+    assert two.calls == []
+    assert bench.armed[-1] == 3000
+
+
+def test_overdue() -> None:
+    bench = Bench()
+    assert bench.driver.overdue() == 0
+    bench.engine("a", 2000)
+    assert bench.driver.overdue() == 0
+    bench.now = 2500
+    assert bench.driver.overdue() == 500
+
+
+class ScriptedGroup:
+    """Makes another engine act whenever there is news."""
+
+    def __init__(self, *members: str) -> None:
+        self.members = members
+        self.news = True
+        self.followed: list[tuple[str, tuple[Action, ...]]] = []
+        self.then: list[tuple[str, Action]] = []
+        self.staying: Container[str] = ()
+
+    def is_news(self, _name: str, _actions: Sequence[Action]) -> bool:
+        return self.news
+
+    def follow(self, name: str, actions: Sequence[Action], _now: int) -> Sequence[tuple[str, Action]]:
+        self.followed.append((name, tuple(actions)))
+        then, self.then = self.then, []
+        return [*((name, action) for action in actions), *then]
+
+    def release(self, _now: int, staying: Container[str]) -> Sequence[tuple[str, Action]]:
+        self.staying = staying
+        return self.then
+
+
+def test_a_group_hears_what_its_members_do_and_members_are_armed_anew() -> None:
+    bench = Bench()
+    one, two = bench.engine("a", 2000), bench.engine("b")
+    group = ScriptedGroup("a", "b")
+    bench.driver.join(group)
+    one.answers = [Report("mine", "")]
+    group.then = [("b", Report("too", ""))]
+    two.when = 1500  # as if the group had told it something
+    bench.driver.tell("a", Startup())
+    assert group.followed == [("a", (Report("mine", ""),))]
+    assert bench.performed == [("a", Report("mine", "")), ("b", Report("too", ""))]
+    assert set(bench.changed) == {"a", "b"}
+    assert bench.armed[-1] == 1500
+
+
+def test_a_group_is_not_bothered_without_news() -> None:
+    bench = Bench()
+    bench.engine("a"), bench.engine("b")
+    group = ScriptedGroup("a", "b")
+    group.news = False
+    bench.driver.join(group)
+    bench.driver.receive("a", b"x", META)
+    assert group.followed == []
+    assert bench.changed == ["a"]
+
+
+def test_a_failure_of_a_member_goes_to_that_member() -> None:
+    bench = Bench()
+    bench.engine("a")
+    two = bench.engine("b")
+    group = ScriptedGroup("a", "b")
+    bench.driver.join(group)
+    group.then = [("b", Report("breaks", ""))]
+    bench.failing = {"breaks"}
+    bench.driver.tell("a", Startup())
+    assert two.calls == [("event", ActionFailed("breaks", "no"), 1000)]
+    assert group.followed[-1][0] == "b"
+
+
+def test_a_group_that_ends_is_asked_no_more() -> None:
+    bench = Bench()
+    one, two = bench.engine("a"), bench.engine("b")
+    group = ScriptedGroup("a", "b")
+    bench.driver.join(group)
+    group.then = [("b", Report("free", ""))]
+    two.when = 4000
+    bench.driver.part(group, ["a"])
+    assert group.staying == ["a"]
+    assert bench.performed == [("b", Report("free", ""))]
+    assert bench.armed[-1] == 4000
+    bench.driver.tell("a", Startup())
+    assert group.followed == []
+    assert one.calls

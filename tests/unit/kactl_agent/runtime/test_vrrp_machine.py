@@ -10,7 +10,7 @@ import pytest
 from kactl_agent.kernel.fake import FakeKernel, FakeLan
 from kactl_agent.kernel.ports import InterfaceAddress, VrrpSocket
 from kactl_agent.runtime.vrrp_machine import VrrpMachine, reclaim
-from kactl_agent.vrrp.actions import Report, State, Transition
+from kactl_agent.vrrp.actions import GroupTransition, RemoveAddresses, Report, State, Transition
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.settings import (
     SECOND,
@@ -18,6 +18,7 @@ from kactl_agent.vrrp.settings import (
     GratuitousSettings,
     HmacKey,
     HmacSettings,
+    SyncGroupSettings,
     VirtualAddress,
     VrrpSettings,
 )
@@ -38,6 +39,7 @@ class Machine:
         self.uptime = 86_400 * SECOND
         self.armed: int | None = None
         self.transitions: list[tuple[str, Transition]] = []
+        self.group_transitions: list[GroupTransition] = []
         self.reports: list[tuple[str, Report]] = []
         self.watched: dict[VrrpSocket, Callable[[], None]] = {}
         self.machine = VrrpMachine(
@@ -57,15 +59,18 @@ class Machine:
     def transition(self, name: str, transition: Transition, now: int) -> None:
         self.transitions.append((name, transition))
 
+    def group_transition(self, transition: GroupTransition, now: int) -> None:
+        self.group_transitions.append(transition)
+
     def report(self, name: str, report: Report) -> None:
         self.reports.append((name, report))
 
-    def start(self, *settings: VrrpSettings) -> None:
+    def start(self, *settings: VrrpSettings, groups: tuple[SyncGroupSettings, ...] = ()) -> None:
         engines = []
         for each in settings:
             instance = self.instances[each.name] = VrrpInstance(each)
             engines.append((each, instance))
-        self.machine.start(engines)
+        self.machine.start(engines, groups=groups)
 
     def read(self) -> None:
         for readable in tuple(self.watched.values()):
@@ -75,7 +80,7 @@ class Machine:
         end = self.now + nanoseconds
         while self.armed is not None and self.armed <= end:
             self.now = self.armed
-            self.machine.driver.run_due()
+            self.machine.run_due()
         self.now = end
 
     def state(self, name: str = "VI") -> State:
@@ -423,3 +428,169 @@ def test_reclaim() -> None:
     node.kernel.links.add_address("eth0", VIP.address, 24)
     assert reclaim(node.kernel, [VIP]) == []
     assert not node.has()
+
+
+# -- other settings of a running instance ------------------------------------------------------------------------------
+
+OTHER = VirtualAddress(bytes((192, 0, 2, 101)), 24, "eth0")
+
+
+def test_a_running_master_takes_other_settings_without_giving_anything_up() -> None:
+    node = master()
+    since = node.instances["VI"].snapshot().since
+    node.kernel.log.clear()
+    node.machine.reconfigure({"VI": settings(priority=150, addresses=(VIP, OTHER))})
+    kinds = [(kind, data[-1]) for kind, _interface, data in node.kernel.log if kind in ("add", "remove")]
+    assert kinds == [("add", 101)]
+    assert [data[2] for kind, _interface, data in node.kernel.log if kind == "send"] == [150]
+    assert node.has()
+    assert node.has(OTHER)
+    assert node.instances["VI"].snapshot().since == since
+    node.machine.reconfigure({"VI": settings(priority=150, addresses=(OTHER,))})
+    assert not node.has()
+    assert node.has(OTHER)
+    assert node.state() is State.MASTER
+    node.machine.stop(["VI"])
+    assert not node.has(OTHER)
+
+
+def test_what_only_counts_differently_stays_ours() -> None:
+    """An address that is no longer tracked is the same address on the machine: at the end it goes once, and is not
+    missed afterwards."""
+    node = master()
+    untracked = VirtualAddress(VIP.address, 24, "eth0", tracked=False)
+    node.machine.reconfigure({"VI": settings(addresses=(untracked,))})
+    node.machine.actions.perform("VI", RemoveAddresses((untracked,)), node.now)
+    assert node.machine.actions.held == {}
+    assert not node.has()
+
+
+def test_a_renamed_instance_keeps_state_addresses_and_packets() -> None:
+    lan = FakeLan()
+    one, two = Machine(lan, 1), Machine(lan, 2)
+    one.start(settings(priority=200))
+    one.advance(4 * SECOND)
+    one.machine.reconfigure({"VI": settings("NEW", priority=200)})
+    assert one.machine.names == ["NEW"]
+    assert one.instances["VI"].state is State.MASTER
+    assert list(one.machine.actions.held) == ["NEW"]
+    two.start(settings(priority=250))
+    two.advance(4 * SECOND)
+    one.read()
+    assert one.transitions[-1][0] == "NEW"
+    assert one.transitions[-1][1].new is State.BACKUP
+    assert not one.has()
+
+
+def test_names_may_be_swapped() -> None:
+    node = Machine()
+    node.start(settings("A", 1), settings("B", 2, addresses=(OTHER,)))
+    node.advance(4 * SECOND)
+    node.machine.reconfigure({"A": settings("B", 1), "B": settings("A", 2, addresses=(OTHER,))})
+    node.machine.stop(["B"])
+    assert not node.has()
+    assert node.has(OTHER)
+
+
+def test_an_authentication_header_changes_the_socket_before_the_advert() -> None:
+    node = Machine()
+    node.start(settings(version=2))
+    node.advance(4 * SECOND)
+    node.machine.reconfigure({"VI": settings(version=2, auth_password=b"secret", authentication_header=True)})
+    old, new = node.kernel.vrrp_sockets.opened
+    assert (old.closed, new.closed, new.protocol) == (True, False, 51)
+    assert new.sent, "a master advertises at once"
+    assert node.state() is State.MASTER
+
+
+def test_auth_hmac_can_come_with_a_reload() -> None:
+    node = master()
+    node.machine.set_clock_offset(1_700_000_000 * SECOND)
+    hmac = HmacSettings(keys=(HmacKey(1, b"k" * 32),), active_key=1, time_window=5)
+    node.machine.reconfigure({"VI": settings(auth_hmac=hmac)})
+    assert node.state() is State.MASTER, "no moment without the time"
+
+
+# -- sync groups -------------------------------------------------------------------------------------------------------
+
+PAIR = SyncGroupSettings(name="G", members=("A", "B"))
+
+
+def grouped(**more: Any) -> tuple[VrrpSettings, VrrpSettings]:
+    return settings("A", 1, sync_group="G", **more), settings("B", 2, addresses=(OTHER,), sync_group="G", **more)
+
+
+def test_members_of_a_group_become_master_together() -> None:
+    node = Machine()
+    node.start(*grouped(), groups=(PAIR,))
+    node.advance(4 * SECOND)
+    assert [(t.old, t.new) for t in node.group_transitions] == [
+        (State.INIT, State.BACKUP), (State.BACKUP, State.MASTER),
+    ]  # fmt: skip
+    assert node.state("A") is node.state("B") is State.MASTER
+    assert node.has()
+    assert node.has(OTHER)
+
+
+def test_a_lost_address_takes_the_group_along() -> None:
+    node = Machine()
+    node.start(*grouped(), groups=(PAIR,))
+    node.advance(4 * SECOND)
+    node.kernel.links.remove_address("eth0", VIP.address)
+    node.machine.settle()
+    assert node.state("A") is node.state("B") is State.BACKUP
+    assert not node.has(OTHER)
+    assert node.group_transitions[-1].cause == "address_lost"
+
+
+def test_instances_that_run_can_be_put_into_a_group_and_taken_out() -> None:
+    node = Machine()
+    node.kernel.links.add_link("eth1", bytes((2, 0, 0, 0, 1, 1)))
+    node.kernel.links.add_address("eth1", bytes((203, 0, 113, 1)), 24)
+    there = {"interface": "eth1", "addresses": ()}
+    node.start(settings("A", 1), settings("B", 2, **there))
+    node.advance(4 * SECOND)
+    node.machine.part((PAIR,), ())
+    node.machine.reconfigure({"A": settings("A", 1, sync_group="G"), "B": settings("B", 2, sync_group="G", **there)})
+    node.machine.start((), groups=(PAIR,))
+    assert [group.state for group in node.machine.groups] == [State.MASTER]
+    node.kernel.links.set_up("eth1", False)
+    node.machine.settle()
+    assert node.state("A") is State.FAULT
+    node.machine.part((), ())
+    assert node.state("A") is State.BACKUP, "what its group held in FAULT is on its own"
+    assert node.machine.groups == []
+
+
+def test_a_group_that_stays_does_not_let_go_of_its_members_for_a_moment() -> None:
+    node = Machine()
+    node.kernel.links.add_link("eth1", bytes((2, 0, 0, 0, 1, 1)))
+    far = settings("B", 2, sync_group="G", interface="eth1", addresses=())
+    node.start(settings("A", 1, sync_group="G"), far, groups=(PAIR,))
+    assert node.state("A") is State.FAULT
+    before = len(node.transitions)
+    wider = SyncGroupSettings(name="G", members=("A", "B", "C"))
+    node.machine.part((wider,), ())
+    node.start(settings("C", 3, addresses=(), sync_group="G"), groups=(wider,))
+    assert {name for name, _transition in node.transitions[before:]} == {"C"}
+    assert node.state("C") is State.FAULT
+
+
+# -- a process that was held up ----------------------------------------------------------------------------------------
+
+
+def test_adverts_that_have_come_in_are_heard_before_a_late_timer_says_that_none_came() -> None:
+    lan = FakeLan()
+    one, two = Machine(lan, 1), Machine(lan, 2)
+    one.start(settings(priority=200, vrid=51), settings("W", 52, priority=200, addresses=(OTHER,)))
+    two.start(settings(priority=100, vrid=51), settings("W", 52, priority=100, addresses=(OTHER,)))
+    one.advance(4 * SECOND)
+    two.read()
+    for _ in range(90):  # more than are read at once: the newest are behind many others
+        one.advance(SECOND)
+    two.now += 90 * SECOND
+    two.machine.run_due()
+    assert two.state() is two.state("W") is State.BACKUP
+    two.now += 10 * SECOND
+    two.machine.run_due()
+    assert two.state() is State.MASTER, "silence is still silence"

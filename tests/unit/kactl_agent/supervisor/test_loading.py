@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kactl_agent.supervisor.loading import LoadingProcess, LoadOutcome, check, load
+from kactl_agent.supervisor.loading import LoadingProcess, LoadOutcome, check, load, report_lines
 from kactl_agent.supervisor.options import Options
 
 VALID = "vrrp_instance: {VI_1: {interface: eth0, virtual_router_id: 51, virtual_ipaddress: [192.0.2.10/24]}}\n"
@@ -46,6 +46,45 @@ def test_errors_come_with_their_place(tmp_path: Path) -> None:
     assert outcome.configuration is None
     assert outcome.errors
     assert any(line.startswith(f"{said.config}:2:10: error[") for line in outcome.report)
+
+
+def test_a_finding_shows_its_line_without_the_password(tmp_path: Path) -> None:
+    text = "vrrp_instance: {A: {authentication: {auth_type: PASS, auth_pass: hush}, interfac: eth0}}\n"
+    (finding,) = [text for text in load(options(tmp_path, text)).report if "interfac" in text.splitlines()[0]]
+    lines = finding.splitlines()
+    assert lines[1].startswith("  1 | vrrp_instance:")
+    assert lines[2].endswith("^^^^^^^^")
+    assert "hint:" in lines[3]
+    assert "hush" not in finding
+    assert "****" in finding
+
+
+def test_a_log_has_the_first_findings_and_how_many_more_there_are(tmp_path: Path) -> None:
+    said = options(tmp_path, "vrrp_instance:\n" + "".join(f"  V{n}: {{nonsense: 1}}\n" for n in range(200)))
+    outcome = load(said)
+    lines = report_lines(outcome, said.config)
+    assert len(lines) < 200
+    assert {level for level, _line in lines} == {"error"}
+    assert lines[-1][1] == f"and {len(outcome.report) - 30} more: `kactl check {said.config}` shows all"
+    assert all("\n" not in line for _level, line in lines)
+
+
+def test_groups_and_sources_are_handed_on(tmp_path: Path) -> None:
+    text = (
+        "global_defs: {vrrp_garp_master_repeat: 3}\n"
+        "vrrp_sync_group: {G: {group: [A]}}\n"
+        "vrrp_instance: {A: {interface: eth0, virtual_router_id: 51, virtual_ipaddress: [192.0.2.10/24]}}\n"
+    )
+    configuration = load(options(tmp_path, text)).configuration
+    assert configuration is not None
+    assert [group.members for group in configuration.sync_groups] == [("A",)]
+    assert configuration.vrrp[0].sync_group == "G"
+    sources = configuration.sources["A"]
+    assert (sources["interface"], sources["garp_master_repeat"]) == ("vrrp_instance A", "global_defs")
+    assert sources["advert_int"] == "default"
+    alone = load(options(tmp_path, text, only=frozenset({"bfd"}))).configuration
+    assert alone is not None
+    assert (alone.vrrp, alone.sync_groups, alone.sources) == ((), (), {})
 
 
 def test_the_loading_process_brings_the_same(tmp_path: Path) -> None:

@@ -18,7 +18,14 @@ from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed
 from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
 from kactl_agent.tracking.settings import Command, Executable, ScriptSettings, TrackerKind, TrackerUse, TrackingSettings
 from kactl_agent.vrrp.recording import replay
-from kactl_agent.vrrp.settings import CENTISECOND, Family, GratuitousSettings, VirtualAddress, VrrpSettings
+from kactl_agent.vrrp.settings import (
+    CENTISECOND,
+    Family,
+    GratuitousSettings,
+    SyncGroupSettings,
+    VirtualAddress,
+    VrrpSettings,
+)
 from kactl_agent.workers.vrrp import VrrpWorker, VrrpWorkerStart
 
 
@@ -47,8 +54,15 @@ class Bench:
         self.worker: VrrpWorker | None = None
         self.stopped = False
 
-    def start(self, *instances: VrrpSettings, keep: bool = False, recording: bool = False) -> VrrpWorker:
-        return self.start_with(AgentConfiguration(revision="1", file="f", vrrp=instances), keep, recording)
+    def start(
+        self,
+        *instances: VrrpSettings,
+        keep: bool = False,
+        recording: bool = False,
+        groups: tuple[SyncGroupSettings, ...] = (),
+    ) -> VrrpWorker:
+        configuration = AgentConfiguration(revision="1", file="f", vrrp=instances, sync_groups=groups)
+        return self.start_with(configuration, keep, recording)
 
     def start_with(self, configuration: AgentConfiguration, keep: bool = False, recording: bool = False) -> VrrpWorker:
         start = VrrpWorkerStart(configuration=configuration, keep_addresses=keep, recording=recording)
@@ -88,8 +102,8 @@ class Bench:
         snapshots = [frame.snapshot.state.value for frame in self.of(frames.Snapshot) if frame.snapshot.name == name]
         return snapshots[-1] if snapshots else ""
 
-    def reload(self, *instances: VrrpSettings) -> frames.SettingsApplied:
-        return self.reload_with(AgentConfiguration(revision="2", file="f", vrrp=instances))
+    def reload(self, *instances: VrrpSettings, groups: tuple[SyncGroupSettings, ...] = ()) -> frames.SettingsApplied:
+        return self.reload_with(AgentConfiguration(revision="2", file="f", vrrp=instances, sync_groups=groups))
 
     def reload_with(self, configuration: AgentConfiguration) -> frames.SettingsApplied:
         self.supervisor.post(frames.Settings(9), [dump_sealed(configuration)])
@@ -161,21 +175,56 @@ def test_keep_addresses_from_the_command_line(bench: Bench) -> None:
 
 def test_reload_touches_only_what_changed(bench: Bench) -> None:
     same, old, gone = settings("same", 1), settings("old", 2), settings("gone", 3)
-    bench.start(same, old, gone)
-    bench.until(lambda: all(bench.state_of(name) == "MASTER" for name in ("same", "old", "gone")))
-    since = bench.of(frames.Snapshot)[0].snapshot.since
+    other = settings("other", 5, interface="eth0")
+    bench.start(same, old, gone, other)
+    bench.until(lambda: all(bench.state_of(name) == "MASTER" for name in ("same", "old", "gone", "other")))
+    since = {frame.snapshot.name: frame.snapshot.since for frame in bench.of(frames.Snapshot)}
     bench.kernel.log.clear()
-    applied = bench.reload(settings("new", 4), settings("old", 2, addresses=(address(22),)), same)
+    bench.heard.clear()
+    more = (address(2), address(22))
+    applied = bench.reload(settings("new", 4), settings("old", 2, addresses=more), same, settings("other", 6))
     assert applied.error == ""
-    assert (applied.changes.removed, applied.changes.changed) == (("gone",), ("old",))
+    assert (applied.changes.removed, applied.changes.changed) == (("gone",), ("old", "other"))
     assert (applied.changes.added, applied.changes.unchanged) == (("new",), ("same",))
-    bench.until(lambda: bench.state_of("new") == "MASTER")
+    bench.until(lambda: bench.state_of("new") == bench.state_of("other") == bench.state_of("old") == "MASTER")
     done = [(what, data[-1]) for what, _interface, data in bench.kernel.log if what in ("add", "remove")]
-    assert set(done) == {("remove", 3), ("remove", 2), ("add", 4), ("add", 22)}
-    assert max(done.index(("remove", n)) for n in (2, 3)) < min(done.index(("add", n)) for n in (4, 22))
-    assert bench.kernel.links.has(address(1))
-    assert frames.InstanceGone("gone") in bench.heard
-    assert bench.of(frames.Snapshot)[0].snapshot.since == since
+    assert set(done) == {("remove", 3), ("remove", 5), ("add", 4), ("add", 22), ("add", 6)}
+    assert {frame.instance for frame in bench.of(frames.InstanceGone)} == {"gone", "other"}
+    after = {frame.snapshot.name: frame.snapshot.since for frame in bench.of(frames.Snapshot)}
+    assert after["old"] == since["old"], "another address is no reason to begin anew"
+    assert after["same"] == since["same"]
+    assert after["other"] > since["other"], "another VRID is another virtual router"
+    bodies = [data for what, _interface, data in bench.kernel.log if what == "send"]
+    assert {body[1] for body in bodies if body[2] == 0} == {3, 5}, "priority 0 from those that end alone"
+
+
+def test_a_new_name_is_no_new_virtual_router(bench: Bench) -> None:
+    bench.start(settings("before", 1))
+    bench.until(lambda: bench.state_of("before") == "MASTER")
+    since = bench.of(frames.Snapshot)[-1].snapshot.since
+    bench.kernel.log.clear()
+    applied = bench.reload(settings("after", 1))
+    assert (applied.changes.removed, applied.changes.added) == (("before",), ("after",))
+    bench.until(lambda: bench.state_of("after") == "MASTER")
+    assert bench.of(frames.Snapshot)[-1].snapshot.since == since
+    assert frames.InstanceGone("before") in bench.heard
+    assert not [what for what, _interface, _data in bench.kernel.log if what in ("add", "remove")]
+
+
+def test_a_sync_group_is_told_of_from_the_start_and_over_reloads(bench: Bench) -> None:
+    group = SyncGroupSettings(name="G", members=("A", "B"))
+    fast = {"priority": 250, "sync_group": "G"}
+    bench.start(settings("A", 1, **fast), settings("B", 2, **fast), groups=(group,))
+    bench.until(lambda: [frame.state for frame in bench.of(frames.GroupState)][-1:] == ["MASTER"])
+    states = [(frame.old, frame.new, frame.cause) for frame in bench.of(frames.GroupRecord)]
+    assert states == [("INIT", "BACKUP", "startup"), ("BACKUP", "MASTER", "master_down_timer")]
+    assert any("sync group G: BACKUP -> MASTER" in frame.message for frame in bench.of(frames.LogRecord))
+    bench.heard.clear()
+    bench.reload(settings("A", 1, **fast, lower_prio_no_advert=True), settings("B", 2, **fast), groups=(group,))
+    bench.until(lambda: bench.of(frames.GroupState))
+    last = bench.of(frames.GroupState)[-1]
+    assert (last.state, last.cause) == ("MASTER", "master_down_timer")
+    assert not bench.of(frames.GroupRecord), "a reload that changes nothing for the group moves nobody"
 
 
 def test_unsealed_settings_are_refused_and_change_nothing(bench: Bench) -> None:
