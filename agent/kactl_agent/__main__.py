@@ -19,7 +19,10 @@ def main() -> int:
         from kactl_agent.supervisor.loading import check
 
         return check(options)
+    from kactl_agent.observe.log_sink import open_standard_descriptors
     from kactl_agent.runtime.spawner import launch
+
+    open_standard_descriptors()
 
     pid, control = launch(options.namespace)  # while this process is small
     from kactl_agent.supervisor.main import run

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from enum import Enum
-from typing import TextIO
+from typing import Protocol
 
+from kactl_agent.observe.log_sink import LogSink
 from kactl_agent.observe.wall_clock import timestamp
 from kactl_agent.runtime.frames import LogRecord
 
@@ -22,24 +22,26 @@ class LogFormat(Enum):
     JOURNAL = "journal"
 
 
-class LogWriter:
-    """Writes records of at least `level` to `stream`. `detail` adds the fields to the text formats."""
+class TextSink(Protocol):
+    """Takes lines, and never makes anybody wait."""
 
-    def __init__(self, form: LogFormat, level: str, detail: bool, stream: TextIO | None = None) -> None:
+    def write(self, text: str, /) -> object: ...
+
+
+class LogWriter:
+    """Writes records of at least `level` to `sink`, standard error unless said otherwise. `detail` adds the fields to
+    the text formats."""
+
+    def __init__(self, form: LogFormat, level: str, detail: bool, sink: TextSink | None = None) -> None:
         self._form = form
         self._threshold = _RANKS[level]
         self._detail = detail
-        self._stream = stream if stream is not None else sys.stderr
+        self._sink = sink if sink is not None else LogSink()
 
     def write(self, record: LogRecord) -> None:
         """One line, whatever the message holds. A log that cannot be written is no reason to fail."""
-        if _RANKS.get(record.level, 1) < self._threshold:
-            return
-        try:
-            self._stream.write(self.render(record) + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            return
+        if _RANKS.get(record.level, 1) >= self._threshold:
+            self._sink.write(self.render(record) + "\n")
 
     def render(self, record: LogRecord) -> str:
         if self._form is LogFormat.JSON:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
 
+from kactl_agent.observe.log_sink import LogSink
 from kactl_agent.runtime import privileges
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.supervisor.poller import close_all_but
@@ -72,8 +72,6 @@ def fork_child(name: str, target: Callable[[], int], keep: Iterable[int], in_chi
     """Fork a process that runs `target` and exits with what it returns; its pid. It keeps the descriptors `keep` and no
     others, and gets SIGTERM when this process ends. `in_child` runs first in it."""
     parent = os.getpid()
-    sys.stdout.flush()
-    sys.stderr.flush()
     pid = os.fork()
     if pid:
         return pid
@@ -85,12 +83,9 @@ def fork_child(name: str, target: Callable[[], int], keep: Iterable[int], in_chi
         privileges.die_with_parent(parent)
         code = target()
     except BaseException:  # noqa: BLE001 - the child must never return into the code of its parent
-        traceback.print_exc()
+        LogSink().write(traceback.format_exc())  # not print: it would wait for a stuck reader, and the end with it
     finally:
-        try:
-            sys.stderr.flush()
-        finally:
-            os._exit(code)
+        os._exit(code)
 
 
 def exit_text(code: int) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kactl_agent.observe.log_sink import LogSink
 from kactl_agent.runtime import privileges
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.children import exit_text
@@ -146,9 +147,8 @@ class LoadingProcess:
         except BaseException:  # noqa: BLE001 - the child must never return into the code of its parent
             import traceback
 
-            traceback.print_exc()
+            LogSink().write(traceback.format_exc())
         finally:
-            sys.stderr.flush()
             os._exit(code)
 
     def fileno(self) -> int:

@@ -44,11 +44,11 @@ class ObserverStart(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(start: ObserverStart, listener: socket.socket, supervisor: Edge) -> int:
     """The life of the observer's process. Returns its exit code."""
+    log = LogWriter(start.log_format, start.log_level, start.log_detail)  # nobody may not open standard error
     privileges.become_nobody()
     privileges.keep_only(())
     privileges.die_with_parent(start.supervisor_pid)
     with worker_loop() as loop:
-        log = LogWriter(start.log_format, start.log_level, start.log_detail)
         observer = Observer(loop, start, supervisor, log)
         for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(ignored, signal.SIG_IGN)

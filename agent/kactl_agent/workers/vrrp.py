@@ -30,6 +30,7 @@ from kactl_agent.vrrp.recording import Recorder
 from kactl_agent.vrrp.settings import VrrpSettings
 
 PROCESS = "vrrp"
+EXIT_FAILED = 1
 EXIT_PRIVILEGE = 5
 GROUP = "sync_group"
 _HEARTBEAT_SECONDS = 1.0
@@ -57,6 +58,11 @@ def run(start: VrrpWorkerStart, supervisor: Edge, observer: Edge) -> int:
             observer.post_event(frames.LogRecord(time.time_ns(), "error", PROCESS, text))
             observer.try_flush()
             return EXIT_PRIVILEGE
+        except OSError as error:
+            text = f"the kernel has no sockets for VRRP: {error.strerror or error}"
+            observer.post_event(frames.LogRecord(time.time_ns(), "error", PROCESS, text))
+            observer.try_flush()
+            return EXIT_FAILED
         worker = VrrpWorker(loop, kernel, start, supervisor, observer)
         on_terminate(loop, worker.stop)
         loop.call_soon(worker.begin)
@@ -109,6 +115,7 @@ class VrrpWorker:
         self._report_scheduled: asyncio.TimerHandle | None = None
         self._stopping = False
         self._unrecorded: set[str] = set()
+        self._observers = 0
         self._supervisor = LoopEdge(loop, supervisor, self._from_supervisor, self.stop)
         self._observer: LoopEdge | None = None
         self._use_observer(observer)
@@ -320,6 +327,12 @@ class VrrpWorker:
         if self._observer is not None:
             self._observer.close()
         self._observer = LoopEdge(self._loop, edge, self._from_observer, self._observer_lost)
+        self._observers += 1
+        if self._recording and self._observers > 1:
+            # what the one before had not written yet is lost, and without it nothing that follows could be replayed
+            for name in self._instances.keys() - self._unrecorded:
+                self._unrecorded.add(name)
+                self._log("warning", f"{name}: the recording ends here: the process that wrote it was restarted")
         self._dirty.update(dict.fromkeys(self._instances))
         self._loop.call_soon(self._report)
         self._report_groups()

@@ -45,9 +45,3 @@ def test_nothing_forges_a_second_line(form: LogFormat) -> None:
 def test_levels() -> None:
     assert lines(LogFormat.TEXT, level="error") == ""
     assert lines(LogFormat.TEXT, level="warning") != ""
-
-
-def test_a_closed_stream_is_no_failure() -> None:
-    stream = io.StringIO()
-    stream.close()
-    LogWriter(LogFormat.TEXT, "info", False, stream).write(RECORD)
