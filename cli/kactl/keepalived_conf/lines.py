@@ -9,12 +9,14 @@ from typing import Any
 from msgspec import UNSET, Struct
 
 from kactl.keepalived_conf.spelling import COMMENT_HINT, FOREIGN_COMMENTS
+from kactl.keepalived_conf.tree import Word
 from kactl_agent.config.diagnostics import Effect
 from kactl_agent.config.schema.keyword import Keyword, Keywords, table_of
 from kactl_agent.config.schema.shapes import (
     Line,
     MissingWord,
     Optional,
+    Quoted,
     Repeated,
     Scalar,
     Shape,
@@ -222,3 +224,8 @@ def _option_words(struct: type[Struct]) -> tuple[dict[str, str], dict[str, str]]
 def is_secret(shape: Shape) -> bool:
     """Whether a value must not appear in messages."""
     return isinstance(shape, Scalar) and isinstance(shape, Text) and shape.secret
+
+
+def word_texts(words: list[Word]) -> list[str]:
+    """The texts of words as the schema reads them: what was quoted stays so."""
+    return [Quoted(w.text) if w.quoted else w.text for w in words]

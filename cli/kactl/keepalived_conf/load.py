@@ -10,8 +10,9 @@ from msgspec import structs
 from kactl.keepalived_conf.account import Outcome
 from kactl.keepalived_conf.lexer import parse_source
 from kactl.keepalived_conf.ordering import early_references
+from kactl.keepalived_conf.origins import PartKey
 from kactl.keepalived_conf.preprocess import ExpandOptions, expand
-from kactl.keepalived_conf.reader import PartKey, Reading, read_directives
+from kactl.keepalived_conf.reader import Reading, read_directives
 from kactl.keepalived_conf.templates import without_template_errors
 from kactl.keepalived_conf.tree import Directive
 from kactl_agent.config import check
