@@ -6,6 +6,7 @@ stand in `kactl_agent.config.checks`.
 
 from __future__ import annotations
 
+from kactl_agent.config import network
 from kactl_agent.config.checks import references, sync_group, virtual_server, vrrp
 from kactl_agent.config.checks.problem import Problem, Sheet
 from kactl_agent.config.diagnostics import Diagnostic
@@ -15,7 +16,7 @@ from kactl_agent.config.document import Document
 def problems(document: Document) -> list[Problem]:
     """Everything that is wrong between the fields of a document, in the order of the configuration."""
     sheet = Sheet(document)
-    for family in (references, vrrp, sync_group, virtual_server):
+    for family in (references, network, vrrp, sync_group, virtual_server):
         family.check(sheet)
     return sorted(sheet.problems, key=lambda p: (p.diagnostic.place.file, p.diagnostic.place.line))
 

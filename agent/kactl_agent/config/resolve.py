@@ -18,6 +18,7 @@ from kactl_agent.config.diagnostics import Diagnostic
 from kactl_agent.config.document import Document
 from kactl_agent.config.in_force import OWNER, InstanceInForce, Sourced, packed
 from kactl_agent.config.in_force import SECOND as US_SECOND
+from kactl_agent.config.network import resolve_network
 from kactl_agent.config.routing import RoutingResolver
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.network import family_of
@@ -25,6 +26,7 @@ from kactl_agent.config.schema.shapes import or_default
 from kactl_agent.config.static_items import resolve_static_items
 from kactl_agent.config.trackers import ScriptPolicy, resolve_script_policy, resolve_trackers
 from kactl_agent.tracking.settings import TrackingSettings
+from kactl_agent.vrrp.network_settings import NetworkSettings
 from kactl_agent.vrrp.settings import (
     MICROSECOND,
     ChecksumForm,
@@ -60,6 +62,7 @@ SERVED: dict[str, frozenset[str]] = {
             "vrrp_script",
             "vrrp_sync_group",
             "track_file",
+            "interface_up_down_delays",
             "x-keepalived",
         }
     ),
@@ -125,6 +128,7 @@ SERVED: dict[str, frozenset[str]] = {
             "unicast_ttl",
             "unicast_fault_no_peer",
             "check_unicast_src",
+            "dont_track_primary",
             "old_unicast_checksum",
             "skip_check_adv_addr",
             "timer_expired_backup",
@@ -159,6 +163,7 @@ class Settings(msgspec.Struct, frozen=True):
     router_id: str = ""
     sync_groups: tuple[SyncGroupSettings, ...] = ()
     static: StaticItems = StaticItems()
+    network: NetworkSettings = NetworkSettings()
     tracking: TrackingSettings = TrackingSettings()
     script_policy: ScriptPolicy = ScriptPolicy()
 
@@ -181,8 +186,9 @@ def resolve(document: Document) -> Resolution:
     static = resolve_static_items(sheet, routing)
     sync_groups = tuple(_sync_groups(document))
     group_of = {member: group.name for group in sync_groups for member in group.members}
-    for name in or_default(document.config.vrrp_instance, {}):
-        resolver = _InstanceResolver(InstanceInForce(document.config, name), sheet, routing)
+    in_force = {name: InstanceInForce(document.config, name) for name in or_default(document.config.vrrp_instance, {})}
+    for name, instance in in_force.items():
+        resolver = _InstanceResolver(instance, sheet, routing)
         instances.append(msgspec.structs.replace(resolver.settings(), sync_group=group_of.get(name, "")))
         sources[name] = resolver.sources
     global_defs = document.config.global_defs
@@ -192,6 +198,7 @@ def resolve(document: Document) -> Resolution:
         router_id=router_id,
         sync_groups=sync_groups,
         static=static,
+        network=resolve_network(document.config, in_force),
         tracking=resolve_trackers(sheet),
         script_policy=resolve_script_policy(document.config),
     )
@@ -232,6 +239,7 @@ class _InstanceResolver:
             preempt=self._take("preempt", it.preempt),
             preempt_delay=self._take("preempt_delay", it.preempt_delay) * MICROSECOND,
             start_as_master=self._take("state", it.state) == "MASTER",
+            track_primary=not self._take("dont_track_primary", it.pick("dont_track_primary", "", False)),
             addresses=tuple(self._addresses()),
             routes=tuple(self.routing.routes(or_default(it.said.virtual_routes, ()), (*it.path, "virtual_routes"))),
             rules=tuple(self.routing.rules(or_default(it.said.virtual_rules, ()), (*it.path, "virtual_rules"))),

@@ -13,6 +13,7 @@ import msgspec
 
 from kactl_agent.tracking.settings import Executable, TrackingSettings
 from kactl_agent.vrrp import settings as vrrp_settings
+from kactl_agent.vrrp.network_settings import NetworkSettings
 from kactl_agent.vrrp.settings import SyncGroupSettings, VrrpSettings
 from kactl_agent.vrrp.static_items import StaticItems
 
@@ -28,6 +29,7 @@ class AgentConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     vrrp: tuple[VrrpSettings, ...] = ()
     sync_groups: tuple[SyncGroupSettings, ...] = ()
     static: StaticItems = StaticItems()
+    network: NetworkSettings = NetworkSettings()
     tracking: TrackingSettings = TrackingSettings()
     track_scripts: dict[str, Executable] = {}  # by the name of the vrrp_script
     sources: dict[str, dict[str, str]] = {}  # instance -> keyword -> where its value in force stands

@@ -8,6 +8,7 @@ from typing import Protocol
 from kactl_agent.kernel.inotify import Inotify
 from kactl_agent.kernel.ports import Links
 from kactl_agent.runtime.driver import TimedDriver
+from kactl_agent.runtime.link_states import LinkStates
 from kactl_agent.runtime.scripts import RunListener
 from kactl_agent.runtime.tracked_files import TrackedFiles, read
 from kactl_agent.tracking.actions import (
@@ -74,8 +75,10 @@ class Trackers:
         tell: Callable[[str, Input], None],
         report: Callable[[Report], None],
         inotify: Inotify,
+        link_states: LinkStates | None = None,
     ) -> None:
         self._links = links
+        self._link_states = link_states or LinkStates(links, clock)
         self._runner = runner
         self._tell = tell
         self._report = report
@@ -181,7 +184,7 @@ class Trackers:
 
     def _link_verdict(self, name: str) -> Verdict:
         link = self._links.link(name)
-        return interface_verdict(name, LinkState(up=link is not None and link.up, exists=link is not None))
+        return interface_verdict(name, LinkState(up=self._link_states.up(name), exists=link is not None))
 
     def _decide(self, key: TrackerKey, verdict: Verdict) -> None:
         if self._verdicts[key] == verdict:

@@ -11,6 +11,7 @@ from kactl_agent.kernel.addresses import plan
 from kactl_agent.kernel.ports import InterfaceAddress, Kernel, Link, VrrpSocket
 from kactl_agent.kernel.rtnetlink import IFA_F_DADFAILED, IFA_F_SECONDARY, IFA_F_TENTATIVE, RTPROT_KEEPALIVED
 from kactl_agent.runtime.driver import Driver, Engine
+from kactl_agent.runtime.link_states import LinkStates
 from kactl_agent.runtime.vrrp_actions import Listener, VrrpActions
 from kactl_agent.runtime.vrrp_routing import reclaim as reclaim_routing
 from kactl_agent.runtime.vrrp_routing import routing_of, same
@@ -75,10 +76,13 @@ class VrrpMachine:
         arm: Callable[[int | None], None],
         changed: Callable[[str, int], None],
         uptime: Callable[[], int],
+        link_states: LinkStates | None = None,
     ) -> None:
-        """`uptime` tells the ns since the machine was booted; the other callables are the driver's."""
+        """`uptime` tells the ns since the machine was booted; the other callables are the driver's.
+        Without `link_states` every change of an interface counts at once."""
         self._kernel = kernel
         self._uptime = uptime
+        self._link_states = link_states or LinkStates(kernel.links, clock)
         self._watcher = watcher
         self._listener = listener
         self.actions = VrrpActions(kernel, self._socket_of, listener)
@@ -242,6 +246,7 @@ class VrrpMachine:
         self._kernel.links.drain()
         moved = self._kernel.routing.drain()
         while True:
+            self._link_states.refresh()
             self._open_sockets()
             for settings in list(self._settings.values()):
                 self._tell_interface_state(settings)
@@ -297,7 +302,7 @@ class VrrpMachine:
         # an interface nothing can be heard on counts as down: an instance that is deaf must not become MASTER
         listening = self._places[_key(settings)].socket is not None
         return InterfaceState(
-            up=link.up and listening,
+            up=listening and (self._link_states.up(settings.interface) or not settings.track_primary),
             exists=True,
             primary_address=self._primary_address(settings),
             hardware_address=link.hardware_address,

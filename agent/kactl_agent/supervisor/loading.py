@@ -80,7 +80,8 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> Ag
         vrrp, sync_groups, tracking = (), (), TrackingSettings()
     static = settings.static if "vrrp" in options.only else StaticItems()
     # what the workers take decides, so that a changed comment is no change
-    taken = (settings.router_id, vrrp, sync_groups, static, tracking, sorted(executables.items()))
+    network = settings.network
+    taken = (settings.router_id, vrrp, sync_groups, static, network, tracking, sorted(executables.items()))
     digest = hashlib.sha256(msgspec.msgpack.encode(taken, order="deterministic")).hexdigest()
     return AgentConfiguration(
         revision=digest[:12],
@@ -90,6 +91,7 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> Ag
         sync_groups=sync_groups,
         sources={instance.name: resolution.sources.get(instance.name, {}) for instance in vrrp},
         static=static,
+        network=network,
         tracking=tracking,
         track_scripts=executables,
     )

@@ -55,7 +55,7 @@ class Shutdown(Input, frozen=True):
 class InterfaceState(Input, frozen=True):
     """The interface of the instance as it is now. Sent before Startup, and at every change."""
 
-    up: bool  # IFF_UP and IFF_RUNNING
+    up: bool  # it counts as up, or the instance does not care, and something can be heard on it
     exists: bool
     primary_address: bytes  # primary IPv4 or link-local IPv6 address, b"" when there is none
     hardware_address: bytes

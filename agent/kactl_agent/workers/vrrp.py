@@ -17,6 +17,7 @@ from kactl_agent.kernel.ports import Kernel
 from kactl_agent.runtime import frames, privileges, vrrp_machine, vrrp_routing
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare, load_sealed
 from kactl_agent.runtime.ipc import Edge
+from kactl_agent.runtime.link_states import LinkStates
 from kactl_agent.runtime.loop import LoopEdge, SocketWatcher, Timer, on_terminate, worker_loop
 from kactl_agent.runtime.scripts import ScriptRunner
 from kactl_agent.runtime.static_items import StaticKeeper
@@ -98,15 +99,18 @@ class VrrpWorker:
         self._configuration = start.configuration
         self._recording = start.recording
         timer = Timer(loop, lambda: self._machine.run_due())
+        link_timer = Timer(loop, lambda: self._link_states.run_due())
+        self._link_states = LinkStates(kernel.links, time.monotonic_ns, link_timer.arm, self._links_changed)
         self._machine = VrrpMachine(
-            kernel, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, self._changed, _nanoseconds_since_boot
-        )
+            kernel, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, self._changed, _nanoseconds_since_boot,
+            self._link_states,
+        )  # fmt: skip
         self._machine.actions.keep_addresses = start.keep_addresses
         self._runner = ScriptRunner(loop)
         trackers_timer = Timer(loop, lambda: self._trackers.driver.run_due())
         self._trackers = Trackers(
             kernel.links, self._runner, time.monotonic_ns, trackers_timer.arm,
-            self._machine.driver.tell, partial(self.report, ""), Inotify(),
+            self._machine.driver.tell, partial(self.report, ""), Inotify(), self._link_states,
         )  # fmt: skip
         self._static = StaticKeeper(kernel, self._tell, partial(self.report, ""))
         self._instances: dict[str, VrrpInstance] = {}
@@ -124,6 +128,7 @@ class VrrpWorker:
         self._loop.add_reader(self._kernel.links.fileno(), self._links_changed)
         self._loop.add_reader(self._trackers.files.fileno(), self._trackers.files.drain)
         self._loop.add_reader(self._kernel.routing.fileno(), self._links_changed)
+        self._link_states.apply(self._configuration.network.delays)
         self._static.apply(self._configuration.static)
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         self._trackers.apply(self._configuration.tracking, self._configuration.track_scripts)
@@ -204,6 +209,7 @@ class VrrpWorker:
         settings_of = {settings.name: settings for settings in new.vrrp}
         changed = {name: settings_of[after] for name, after in names.items() if old[name] != settings_of[after]}
         self._static.apply(new.static)
+        self._link_states.apply(new.network.delays)
         self._machine.reconfigure(changed)
         changes, self._configuration = compare(self._configuration.vrrp, new.vrrp), new
         self._trackers.apply(new.tracking, new.track_scripts)

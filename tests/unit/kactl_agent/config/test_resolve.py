@@ -324,3 +324,8 @@ def test_what_a_sync_group_does_not_do_yet_is_said() -> None:
     )
     said = [d for d in resolution(text).diagnostics if d.code == "not-served"]
     assert [(d.message.split()[0], d.place.line) for d in said] == [("smtp_alert", 2)]
+
+
+def test_dont_track_primary_is_taken() -> None:
+    assert instance(V4).track_primary
+    assert not instance(f"dont_track_primary: true, {V4}").track_primary

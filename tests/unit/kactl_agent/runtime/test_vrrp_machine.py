@@ -594,3 +594,13 @@ def test_adverts_that_have_come_in_are_heard_before_a_late_timer_says_that_none_
     two.now += 10 * SECOND
     two.machine.run_due()
     assert two.state() is State.MASTER, "silence is still silence"
+
+
+def test_a_down_interface_is_no_fault_of_an_instance_that_does_not_track_it() -> None:
+    node = master(track_primary=False)
+    node.kernel.links.set_up("eth0", False)
+    node.machine.settle()
+    assert node.state() is State.MASTER
+    node.kernel.links.remove_link("eth0")
+    node.machine.settle()
+    assert node.state() is State.FAULT, "nothing can be heard where there is no interface"

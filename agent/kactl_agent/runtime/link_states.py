@@ -1,0 +1,74 @@
+"""Which interfaces count as up, for the instances and their trackers: as the kernel says, or after a delay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from kactl_agent.kernel.ports import Links
+from kactl_agent.runtime.driver import TimedDriver
+from kactl_agent.tracking.actions import LinkState
+from kactl_agent.tracking.debounce import LinkDebounce
+from kactl_agent.vrrp.actions import Action, ActionFailed
+from kactl_agent.vrrp.network_settings import LinkDelays
+
+
+class LinkStates:
+    """`changed` is called when an interface has come to count as something else because time has passed."""
+
+    def __init__(
+        self,
+        links: Links,
+        clock: Callable[[], int],
+        arm: Callable[[int | None], None] = lambda _deadline: None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._links = links
+        self._clock = clock
+        self._changed = changed
+        self._driver = TimedDriver[LinkDebounce](clock, _perform, arm, _nobody_asks)
+        self._delayed: dict[str, LinkDebounce] = {}
+
+    def apply(self, delays: Iterable[LinkDelays]) -> None:
+        """Wait like this from now on. An interface that has had a delay goes on from where it is."""
+        wanted = {each.interface: each for each in delays if each.down or each.up}
+        for name in [name for name in self._delayed if name not in wanted]:
+            self._driver.remove(name)
+            del self._delayed[name]
+        for name, each in wanted.items():
+            known = self._delayed.get(name)
+            if known is not None:
+                self._driver.remove(name)  # and added again: its deadline may be another one
+                known.reconfigure(each, self._clock())
+            self._delayed[name] = known or LinkDebounce(each)
+            self._driver.add(name, self._delayed[name])
+        self.refresh()
+
+    def refresh(self) -> None:
+        """The kernel may have news of interfaces: take them in."""
+        for name in self._delayed:
+            link = self._links.link(name)
+            self._driver.tell(name, LinkState(up=link is not None and link.up, exists=link is not None))
+
+    def up(self, name: str) -> bool:
+        """Whether there is such an interface that counts as up."""
+        link = self._links.link(name)
+        if link is None:
+            return False
+        delayed = self._delayed.get(name)
+        return link.up if delayed is None else delayed.up
+
+    def run_due(self) -> None:
+        """The armed time has come."""
+        before = {name: engine.up for name, engine in self._delayed.items()}
+        self._driver.run_due()
+        if before != {name: engine.up for name, engine in self._delayed.items()}:
+            self._changed()
+
+
+def _perform(_name: str, _action: Action, _now: int) -> ActionFailed | None:
+    """Whoever wants to know is told of all changes of a moment at once."""
+    return None
+
+
+def _nobody_asks(_name: str, _now: int) -> None:
+    """Interfaces have no state of their own for the observer."""

@@ -1,0 +1,86 @@
+"""Interfaces of running agents that come, go and flap."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.agents import SLACK, Agent, agents, instance, master_down
+from support.netns import Network, ip, network, wait_for
+
+pytestmark = pytest.mark.root
+
+ADDRESS = "198.51.100.100/24"
+
+
+@pytest.fixture
+def net() -> Iterator[Network]:
+    with network(2) as made:
+        yield made
+
+
+def transitions(agent: Agent) -> int:
+    return agent.log.count(" -> ")
+
+
+def cable(net: Network, *, plugged: bool) -> None:
+    """Of the first node: its interface gets or loses its carrier."""
+    ip("link", "set", "port1", "up" if plugged else "down", namespace=f"{net.nodes[0].namespace[:-2]}br")
+
+
+def carrier(agent: Agent) -> bool:
+    return "NO-CARRIER" not in ip("link", "show", "eth0", namespace=agent.node.namespace)
+
+
+def delayed(priority: int, **keywords: Any) -> dict[str, Any]:
+    block = instance(version=3, advert_int=1, priority=priority, virtual_ipaddress=[ADDRESS], **keywords)
+    return block | {"interface_up_down_delays": [{"interface": "eth0", "down": 1.5, "up": 0.5}]}
+
+
+def test_a_short_flap_of_a_masters_interface_changes_no_state(net: Network, tmp_path: Path) -> None:
+    one = Agent(net.nodes[0], tmp_path / "one", delayed(200))
+    two = Agent(net.nodes[1], tmp_path / "two", delayed(100))
+    with agents(one, two):
+        one.wait_state("MASTER", master_down(3, 200) + SLACK)
+        two.wait_state("BACKUP", SLACK)
+        before = transitions(one), transitions(two)
+        cable(net, plugged=False)
+        wait_for(lambda: not carrier(one), SLACK, "the carrier is lost")
+        cable(net, plugged=True)
+        wait_for(lambda: carrier(one), SLACK, "the carrier is back")
+        deadline = time.monotonic() + 4
+        wait_for(lambda: time.monotonic() > deadline, 5, "every delay and Master_Down_Interval is over")
+        assert (transitions(one), transitions(two)) == before
+        assert one.node.has(ADDRESS)
+        cable(net, plugged=False)
+        lost = time.monotonic()
+        one.wait_state("FAULT", 1.5 + SLACK)
+        assert time.monotonic() - lost >= 1.4
+        assert "interface eth0 is down" in one.log
+        two.wait_state("MASTER", master_down(3, 100) + SLACK)
+        cable(net, plugged=True)
+        one.wait_state("MASTER", 0.5 + master_down(3, 200) + SLACK)
+
+
+def test_an_instance_that_does_not_track_its_interface_stays_master_without_it(net: Network, tmp_path: Path) -> None:
+    block = instance(
+        version=3, advert_int=0.1, dont_track_primary=True, virtual_ipaddress=[ADDRESS], track_interface=["mark0"]
+    )
+    ip("link", "add", "mark0", "type", "veth", "peer", "name", "mark1", namespace=net.nodes[0].namespace)
+    for name in ("mark0", "mark1"):
+        ip("link", "set", name, "up", namespace=net.nodes[0].namespace)
+    one = Agent(net.nodes[0], tmp_path / "one", block)
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 100, 0.1) + SLACK)
+        before = transitions(one)
+        ip("link", "set", "eth0", "down", namespace=one.node.namespace)
+        ip("link", "set", "eth0", "up", namespace=one.node.namespace)
+        assert one.node.has(ADDRESS)
+        # what the kernel told of eth0 has been heard when the next thing is
+        ip("link", "set", "mark0", "down", namespace=one.node.namespace)
+        one.wait_state("FAULT", SLACK)
+        assert transitions(one) == before + 1

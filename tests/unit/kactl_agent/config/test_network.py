@@ -1,0 +1,51 @@
+"""What instances share on a machine: limits and messages of keepalived (seen with 2.2.7)."""
+
+from __future__ import annotations
+
+import pytest
+
+from kactl_agent.config.bind import bind
+from kactl_agent.config.check import check
+from kactl_agent.config.resolve import resolve
+from kactl_agent.vrrp.network_settings import LinkDelays, NetworkSettings
+from kactl_agent.vrrp.settings import SECOND
+
+INSTANCE = "interface: eth0, virtual_router_id: 51, version: 3, virtual_ipaddress: [192.0.2.10/24]"
+
+
+def made(text: str, instance: str = "") -> tuple[NetworkSettings, list[str]]:
+    document = bind(f"{text}\nvrrp_instance:\n  VI: {{{INSTANCE}, {instance}}}\n", "agent.yaml")
+    assert document.diagnostics == []
+    resolution = resolve(document)
+    assert resolution.diagnostics == []
+    return resolution.settings.network, [d.message for d in check(document)]
+
+
+def test_delays_are_taken_as_said() -> None:
+    network, messages = made(
+        "interface_up_down_delays: [{interface: eth0, down: 1.5, up: 20}, {interface: eth1, down: 30}]"
+    )
+    assert network.delays == (
+        LinkDelays("eth0", 1_500_000_000, 20 * SECOND),
+        LinkDelays("eth1", 30 * SECOND),
+    ), "nobody limits what is not an instance's own"
+    assert messages == []
+
+
+@pytest.mark.parametrize(
+    ("instance", "down", "message"),
+    [
+        ("advert_int: 1", 1_996_093_750, "becomes 1.996093"),
+        ("advert_int: 0.1", 199_609_375, "becomes 0.199609"),
+        ("advert_int: 1, down_timer_adverts: 1", 0, "`VI` waits for one advert alone"),
+    ],
+)
+def test_a_down_delay_that_others_would_not_wait_for_is_shortened(instance: str, down: int, message: str) -> None:
+    network, messages = made("interface_up_down_delays: [{interface: eth0, down: 10, up: 20}]", instance)
+    assert network.delays == (LinkDelays("eth0", down, 20 * SECOND),)
+    assert any(message in said for said in messages), messages
+
+
+def test_an_interface_that_stands_twice_is_an_error() -> None:
+    document = bind("interface_up_down_delays: [{interface: eth0, down: 1}, {interface: eth0, down: 2}]", "agent.yaml")
+    assert [d.code for d in check(document)] == ["duplicate-interface"]
