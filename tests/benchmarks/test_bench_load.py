@@ -199,21 +199,20 @@ def test_memory_of_one_instance(net: Network, tmp_path: Path) -> None:
 def starting(kind: type[Contender], net: Network, folder: Path, text: str, count: int) -> dict[str, float]:
     """ms from the start of the process to the first advert of the last instance, and of a reload to its effect."""
     node = net.nodes[0]
-    with witness(net.nodes[1].namespace) as eye:
-        with running(kind, node, folder, text) as daemon:
-            at = eye.wait(all_masters(count), WAIT, f"{count} masters of {kind.label}\n{daemon.log[-2000:]}")
-            started = (at - daemon.started) / MS
-            eye.wait_quiet(1.0, WAIT, "garp")
-            new = "10.99.0.1"
-            daemon.configure(text.replace("10.20.0.1/32", f"10.20.0.1/32\n    {new}/32", 1))
-            eye.forget()
-            since = time.time_ns()
-            daemon.reload()
-            at = eye.wait(lambda seen: announced(seen, new), WAIT, f"{new} is announced\n{daemon.log[-2000:]}")
-            reloaded = (at - since) / MS
-            heard = virtual_routers(eye.seen)
-            eye.wait(lambda seen: len(heard | virtual_routers(seen)) >= count, WAIT, "all are still masters")
-            eye.forget()
+    with witness(net.nodes[1].namespace) as eye, running(kind, node, folder, text) as daemon:
+        at = eye.wait(all_masters(count), WAIT, f"{count} masters of {kind.label}\n{daemon.log[-2000:]}")
+        started = (at - daemon.started) / MS
+        eye.wait_quiet(1.0, WAIT, "garp")
+        new = "10.99.0.1"
+        daemon.configure(text.replace("10.20.0.1/32", f"10.20.0.1/32\n    {new}/32", 1))
+        eye.forget()
+        since = time.time_ns()
+        daemon.reload()
+        at = eye.wait(lambda seen: announced(seen, new), WAIT, f"{new} is announced\n{daemon.log[-2000:]}")
+        reloaded = (at - since) / MS
+        heard = virtual_routers(eye.seen)
+        eye.wait(lambda seen: len(heard | virtual_routers(seen)) >= count, WAIT, "all are still masters")
+        eye.forget()
     return {"started": started, "reloaded": reloaded}
 
 

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_HEAD = f"{'what':<66} {'kactl':>12} {'keepalived':>12} {'ratio':>7}  {'must':<12} {'aim':<10}"
+_HEAD = f"{'what':<78} {'kactl':>12} {'keepalived':>12} {'ratio':>7}  {'must':<12} {'aim':<10}"
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Figure:
     aim: str = ""
 
     def __str__(self) -> str:
-        ratio = f"{self.ours / self.theirs:.2f}" if self.theirs else "-"
+        ratio = f"{self.ours / self.theirs:.3f}" if self.theirs else "-"
         theirs = "-" if self.theirs is None else f"{_digits(self.theirs)} {self.unit}"
         ours = f"{_digits(self.ours)} {self.unit}"
-        return f"{self.what:<66} {ours:>12} {theirs:>12} {ratio:>7}  {self.must:<12} {self.aim:<10}".rstrip()
+        return f"{self.what:<78} {ours:>12} {theirs:>12} {ratio:>7}  {self.must:<12} {self.aim:<10}".rstrip()
 
 
 _table: list[Figure] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import struct
 import time
@@ -21,6 +20,7 @@ _SO_TIMESTAMPNS = 35
 _BUFFER = 64 << 20
 _TIMESPEC = struct.Struct("=qq")
 _VRRP = 112
+_NAP = 0.05  # seconds
 
 T = TypeVar("T")
 
@@ -83,16 +83,16 @@ class Witness:
         self.seen.clear()
 
     def wait(self, find: Callable[[list[Sighting]], T | None], seconds: float, what: str) -> T:
-        """What `find` makes of everything seen, as soon as it is something."""
+        """What `find` makes of everything seen, once that is something. It wakes seldom: who is watched needs the
+        processor, and when something came is the kernel's to say."""
         deadline = time.monotonic() + seconds
         while True:
             self.read()
             if found := find(self.seen):
                 return found
-            left = deadline - time.monotonic()
-            if left <= 0:
+            if time.monotonic() > deadline:
                 raise AssertionError(f"not seen within {seconds:.1f} s: {what}")
-            select.select([self._socket], [], [], min(left, 0.5))
+            time.sleep(_NAP)
 
     def wait_quiet(self, seconds: float, limit: float, kind: str) -> None:
         """Until nothing of the kind has come for so long."""
@@ -103,7 +103,7 @@ class Witness:
                 last = time.monotonic()
             if time.monotonic() > deadline:
                 raise AssertionError(f"no {seconds} s without {kind} in {limit} s")
-            select.select([self._socket], [], [], 0.05)
+            time.sleep(_NAP)
 
     def watch(self, seconds: float) -> None:
         """Take in what comes during a stretch of time, waking seldom: the watched ones need the processor."""
