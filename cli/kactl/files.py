@@ -18,7 +18,7 @@ def replace_file(path: str, text: str) -> None:
     """
     target = os.path.realpath(path)
     try:
-        existing: os.stat_result | None = os.stat(target)  # noqa: PTH116 - os.stat_result is what chown and chmod take
+        existing: os.stat_result | None = Path(target).stat()
     except FileNotFoundError:
         existing = None
     data = text.encode()

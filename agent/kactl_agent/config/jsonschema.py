@@ -11,7 +11,6 @@ from msgspec import Struct
 from kactl_agent.config.schema.keyword import Field, table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import (
-    Block,
     Duration,
     Entries,
     Integer,
@@ -133,10 +132,6 @@ def is_secret(shape: Shape) -> bool:
     while isinstance(shape, Optional | Repeated | Entries | WordList):
         shape = shape.shape if isinstance(shape, Optional) else shape.item
     return isinstance(shape, Text) and shape.secret
-
-
-def is_block(shape: Shape) -> bool:
-    return isinstance(shape, Block)
 
 
 def _first_line(struct: type[Struct]) -> str:

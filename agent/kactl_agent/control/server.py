@@ -74,7 +74,7 @@ class _Client(asyncio.Protocol):
             return
         self._server.clients.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+    def connection_lost(self, _exc: Exception | None) -> None:
         self._server.clients.discard(self)
         self._transport = None
         self._be_patient(False)

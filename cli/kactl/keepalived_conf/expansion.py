@@ -23,7 +23,7 @@ class Limits:
     errors: int = 100
 
 
-def _lowest(low: int, high: int) -> int:  # noqa: ARG001 - the signature of `random`
+def _lowest(low: int, _high: int) -> int:
     return low
 
 

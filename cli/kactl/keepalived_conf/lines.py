@@ -18,7 +18,6 @@ from kactl_agent.config.schema.shapes import (
     Optional,
     Quoted,
     Repeated,
-    Scalar,
     Shape,
     Text,
     ValueFault,
@@ -219,11 +218,6 @@ def _option_words(struct: type[Struct]) -> tuple[dict[str, str], dict[str, str]]
         if keyword.drops_line:
             alone.update(dict.fromkeys(option.spellings, option.name))
     return deprecated, alone
-
-
-def is_secret(shape: Shape) -> bool:
-    """Whether a value must not appear in messages."""
-    return isinstance(shape, Scalar) and isinstance(shape, Text) and shape.secret
 
 
 def word_texts(words: list[Word]) -> list[str]:

@@ -13,10 +13,6 @@ from kactl_agent.config.schema.shapes import Bool, Line, MissingWord, Repeated, 
 S = TypeVar("S", bound=Struct)
 
 
-class UnknownWord(ValueFault):
-    """A word on a line that is neither an option nor a positional value."""
-
-
 def read_line(struct: type[S], words: Sequence[str], at: int, *, header: bool = False) -> tuple[S, int]:
     """The struct that the words from `at` on say, and the index behind what it took.
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, Union
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
 T = TypeVar("T")
-Maybe: TypeAlias = Union[T, UnsetType]  # noqa: UP007 - a generic alias needs Union at run time
+Maybe: TypeAlias = T | UnsetType
 """What the user said, or UNSET: unset stays unset, so that nothing is lost or invented on the way back."""
 
 Json = dict[str, Any]
