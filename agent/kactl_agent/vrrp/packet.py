@@ -173,19 +173,11 @@ def decode(
 
     `virtual_router_id` None takes any. For VRRPv3 over IPv4 both checksum forms are tried, `form` first, and the result
     tells which one fits. `checksum_verified` skips the checksum where the kernel has checked it; `trailer` is what
-    stood behind the message, which IPv6's checksum covers. An address count of
-    zero is an error in VRRPv3 only: VRRPv2 has no such rule, and keepalived sends it for an instance without addresses.
+    stood behind the message, which IPv6's checksum covers. An address count of zero is an error in VRRPv3 only: VRRPv2
+    has no such rule, and keepalived sends it for an instance without addresses.
     Raises RemoteProtocolError, and nothing else, whatever the bytes are.
     """
-    if not data:
-        raise RemoteProtocolError(Reason.LENGTH, "the message is empty")
-    first = data[0]
-    if first >> 4 != version:
-        raise RemoteProtocolError(Reason.VERSION, f"VRRP version {first >> 4}, not {version}")
-    if first & 0xF != TYPE_ADVERTISEMENT:
-        raise RemoteProtocolError(Reason.TYPE, f"message type {first & 0xF} is not ADVERTISEMENT")
-    if len(data) < _HEADER_LENGTH:
-        raise RemoteProtocolError(Reason.LENGTH, f"{len(data)} bytes are less than a VRRP header")
+    _check_start(data, version)
     _, vrid, priority, count, word, _ = _HEADER.unpack_from(data)
     size = _ADDRESS_LENGTH[family]
     end = _HEADER_LENGTH + count * size
@@ -220,6 +212,19 @@ def decode(
         addresses=addresses,
         checksum_form=matched,
     )
+
+
+def _check_start(data: bytes, version: int) -> None:
+    """Version, type and the least length, in the order of RFC 9568 7.1. Raises RemoteProtocolError."""
+    if not data:
+        raise RemoteProtocolError(Reason.LENGTH, "the message is empty")
+    first = data[0]
+    if first >> 4 != version:
+        raise RemoteProtocolError(Reason.VERSION, f"VRRP version {first >> 4}, not {version}")
+    if first & 0xF != TYPE_ADVERTISEMENT:
+        raise RemoteProtocolError(Reason.TYPE, f"message type {first & 0xF} is not ADVERTISEMENT")
+    if len(data) < _HEADER_LENGTH:
+        raise RemoteProtocolError(Reason.LENGTH, f"{len(data)} bytes are less than a VRRP header")
 
 
 def message_length(data: bytes, version: int, family: Family) -> int | None:
