@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,7 @@ def test_a_tracked_interface(net: Network, tmp_path: Path) -> None:
     for name in ("up0", "up1"):
         ip("link", "set", name, "up", namespace=node.namespace)
     check = Check(tmp_path)
-    lists = {"track_interface": ["up0", {"name": "up1", "weight": -30}]}
+    lists: dict[str, Any] = {"track_interface": ["up0", {"name": "up1", "weight": -30}]}
     agent = Agent(node, tmp_path / "one", tracking(150, check, track_script=[], **lists))
     with agents(agent):
         agent.wait_state("MASTER", master_down(3, 150, 0.1) + SLACK)
@@ -197,6 +198,21 @@ def test_a_tracked_file(net: Network, tmp_path: Path) -> None:
         path.unlink()
         agent.wait_state("MASTER", master_down(3, 100, 0.1) + SLACK)
         assert shown(agent)["priority"]["effective"] == 100
+
+
+def test_a_tracked_process(net: Network, tmp_path: Path) -> None:
+    """In a network namespace the kernel does not tell of processes: they are listed every second."""
+    marker = f"kactl-test-{os.getpid()}"
+    configured = tracking(100, Check(tmp_path), track_script=[], track_process=["p"])
+    configured["vrrp_track_process"] = {"p": {"process": ["sh", "-c", "read x", marker], "weight": 0}}
+    agent = Agent(net.nodes[0], tmp_path / "one", configured)
+    with agents(agent):
+        agent.wait_state("FAULT", SLACK)
+        assert shown(agent)["detail"] == "track_process p: 0 processes running, wanted are at least 1"
+        child = net.nodes[0].run("sh", "-c", "read x", marker, stdin=subprocess.PIPE)
+        agent.wait_state("MASTER", 1 + master_down(3, 100, 0.1) + SLACK)
+        child.communicate()
+        agent.wait_state("FAULT", 1 + SLACK)
 
 
 def test_reload_takes_weights_over_without_a_restart(net: Network, tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ SERVED: dict[str, frozenset[str]] = {
             "vrrp_instance",
             "vrrp_script",
             "vrrp_sync_group",
+            "vrrp_track_process",
             "track_file",
             "interface_up_down_delays",
             "x-keepalived",
@@ -135,6 +136,7 @@ SERVED: dict[str, frozenset[str]] = {
             "track_interface",
             "track_script",
             "track_file",
+            "track_process",
             "track_src_ip",
             "garp_master_delay",
             "garp_master_repeat",
@@ -151,7 +153,15 @@ SERVED: dict[str, frozenset[str]] = {
         }
     ),
     "vrrp_sync_group": frozenset(
-        {"group", "track_interface", "track_script", "sync_group_tracking_weight", "x-keepalived"}
+        {
+            "group",
+            "track_interface",
+            "track_script",
+            "track_file",
+            "track_process",
+            "sync_group_tracking_weight",
+            "x-keepalived",
+        }
     ),
 }
 

@@ -17,9 +17,12 @@ from kactl_agent.config.command_line import UnclosedQuote, split_command
 from kactl_agent.config.item_interfaces import item_interfaces
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import or_default
+from kactl_agent.tracking.process import NAME_LENGTH, needs_command_line
 from kactl_agent.tracking.settings import (
     Command,
     FileSettings,
+    ParamMatch,
+    ProcessSettings,
     ScriptSettings,
     TrackerKind,
     TrackerUse,
@@ -30,8 +33,9 @@ from kactl_agent.vrrp.settings import MICROSECOND
 _DEFINITIONS = {
     TrackerKind.SCRIPT: "vrrp_script",
     TrackerKind.FILE: "track_file",
+    TrackerKind.PROCESS: "vrrp_track_process",
 }
-_TRACKED = (TrackerKind.INTERFACE, TrackerKind.SCRIPT, TrackerKind.FILE)
+_TRACKED = (TrackerKind.INTERFACE, *_DEFINITIONS)
 _SECOND = 1_000_000  # durations of the model are microseconds
 
 
@@ -73,6 +77,7 @@ def resolve_trackers(sheet: Sheet) -> TrackingSettings:
     return TrackingSettings(
         scripts=tuple(_script(sheet, name, block) for name, block in defined(TrackerKind.SCRIPT)),
         files=tuple(_file(name, block) for name, block in defined(TrackerKind.FILE)),
+        processes=tuple(_process(sheet, name, block) for name, block in defined(TrackerKind.PROCESS)),
         uses={name: entries for name, entries in uses.items() if entries},
     )
 
@@ -185,3 +190,37 @@ def _file(name: str, block: Any) -> FileSettings:
         initial = or_default(block.init_file.value, 0)
         overwrite = or_default(block.init_file.overwrite, False)
     return FileSettings(name=name, path=or_default(block.file, ""), initial=initial, overwrite=overwrite)
+
+
+_PARAM_MATCH = {"partial": ParamMatch.PARTIAL, "initial": ParamMatch.INITIAL}
+
+
+def _process(sheet: Sheet, name: str, block: Any) -> ProcessSettings:
+    words = or_default(block.process, ())
+    said = block.param_match
+    match = ParamMatch.ANY
+    if len(words) > 1 or (said is not UNSET and said is not False):
+        match = _PARAM_MATCH.get(said, ParamMatch.EXACT)
+    quorum, most = or_default(block.quorum, 1), or_default(block.quorum_max, None)
+    if most == 0:
+        quorum = 0  # none may run
+    elif most is not None and most < quorum:
+        text = f"quorum_max {most} is less than quorum {quorum} and is ignored"
+        sheet.warning(("vrrp_track_process", name, "quorum_max"), "quorum-max", text)
+        most = None
+    delay = or_default(block.delay, 0)
+    settings = ProcessSettings(
+        name=name,
+        process=words[0] if words else "",
+        arguments=tuple(words[1:]),
+        param_match=match,
+        full_command=or_default(block.full_command, False),
+        quorum=quorum,
+        quorum_max=most,
+        fork_delay=or_default(block.fork_delay, delay) * MICROSECOND,
+        terminate_delay=or_default(block.terminate_delay, delay) * MICROSECOND,
+    )
+    if not needs_command_line(settings) and len(settings.process.encode()) > NAME_LENGTH:
+        text = f"no process is called `{settings.process}`: the kernel keeps {NAME_LENGTH} bytes of a name"
+        sheet.warning(("vrrp_track_process", name, "process"), "process-name", text, "say full_command, and the path")
+    return settings

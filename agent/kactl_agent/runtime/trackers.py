@@ -9,6 +9,7 @@ from kactl_agent.kernel.inotify import Inotify
 from kactl_agent.kernel.ports import Links
 from kactl_agent.runtime.driver import TimedDriver
 from kactl_agent.runtime.link_states import LinkStates
+from kactl_agent.runtime.processes import EventSource, Loop, Processes
 from kactl_agent.runtime.scripts import RunListener
 from kactl_agent.runtime.tracked_files import TrackedFiles, read
 from kactl_agent.tracking.actions import (
@@ -25,6 +26,7 @@ from kactl_agent.tracking.actions import (
 from kactl_agent.tracking.contribution import TrackerKey, changed_inputs, inputs
 from kactl_agent.tracking.file import file_verdict
 from kactl_agent.tracking.interface import interface_verdict
+from kactl_agent.tracking.process import ProcessTracker, needs_command_line
 from kactl_agent.tracking.script import ScriptTracker
 from kactl_agent.tracking.settings import Executable, TrackerKind, TrackerUse, TrackingSettings
 from kactl_agent.vrrp.actions import Action, ActionFailed, Input, Report, Shutdown, Startup
@@ -75,6 +77,8 @@ class Trackers:
         tell: Callable[[str, Input], None],
         report: Callable[[Report], None],
         inotify: Inotify,
+        loop: Loop,
+        open_process_events: Callable[[], EventSource],
         link_states: LinkStates | None = None,
     ) -> None:
         self._links = links
@@ -82,8 +86,10 @@ class Trackers:
         self._runner = runner
         self._tell = tell
         self._report = report
-        self.driver = TimedDriver[ScriptTracker](clock, self._perform, arm, _nobody_asks)
+        self.driver = TimedDriver[ScriptTracker | ProcessTracker](clock, self._perform, arm, _nobody_asks)
         self._scripts: dict[str, _Script] = {}
+        self._process_trackers: dict[str, ProcessTracker] = {}
+        self._processes = Processes(loop, open_process_events, self._process_changed, report)
         self.files = TrackedFiles(inotify, self._file_changed)
         self._files: dict[str, list[str]] = {}  # path -> the track_file blocks that name it
         self._verdicts: dict[TrackerKey, Verdict] = {}
@@ -108,9 +114,10 @@ class Trackers:
             tracker = ScriptTracker(settings, states.get(name))
             self._scripts[name] = _Script(name, tracker, executables[name], self._teller(name, tracker))
             self._verdicts[TrackerKind.SCRIPT, name] = tracker.verdict
-            self.driver.add(name, tracker)
-            self.driver.tell(name, Startup())
+            self.driver.add(_engine(TrackerKind.SCRIPT, name), tracker)
+            self.driver.tell(_engine(TrackerKind.SCRIPT, name), Startup())
         self._apply_files(tracking)
+        self._apply_processes(tracking)
         interfaces = {
             use.tracker for uses in tracking.uses.values() for use in uses if use.kind is TrackerKind.INTERFACE
         }
@@ -129,14 +136,43 @@ class Trackers:
             self._verdicts[TrackerKind.FILE, settings.name] = file_verdict(settings.path, read(settings.path))
         self.files.track(self._files)
 
+    def _apply_processes(self, tracking: TrackingSettings) -> None:
+        wanted = {settings.name: settings for settings in tracking.processes}
+        states: dict[str, Verdict] = {}
+        for name, tracker in list(self._process_trackers.items()):
+            if wanted.get(name) == tracker.settings:
+                del wanted[name]
+                continue
+            states[name] = tracker.verdict  # counts on until all processes have been compared anew
+            del self._process_trackers[name], self._verdicts[TrackerKind.PROCESS, name]
+            self.driver.remove(_engine(TrackerKind.PROCESS, name))
+        for name, settings in wanted.items():
+            tracker = self._process_trackers[name] = ProcessTracker(settings, states.get(name))
+            self._verdicts[TrackerKind.PROCESS, name] = tracker.verdict
+            self.driver.add(_engine(TrackerKind.PROCESS, name), tracker)
+        if wanted or not self._process_trackers:
+            commands = any(needs_command_line(settings) for settings in tracking.processes)
+            self._processes.follow(wanted=bool(self._process_trackers), with_commands=commands)
+
+    def _process_changed(self, event: Input) -> None:
+        for name, tracker in self._process_trackers.items():
+            if tracker.concerns(event):
+                self.driver.tell(_engine(TrackerKind.PROCESS, name), event)
+
+    def retry(self) -> None:
+        """To be called every second: what nothing tells about is looked at again."""
+        self.files.retry()
+        self._processes.retry()
+
     def _file_changed(self, path: str, content: FileContent) -> None:
         verdict = file_verdict(path, content)
         for name in self._files[path]:
             self._decide((TrackerKind.FILE, name), verdict)
 
     def _remove(self, name: str) -> None:
-        self.driver.tell(name, Shutdown())
-        self.driver.remove(name)
+        engine = _engine(TrackerKind.SCRIPT, name)
+        self.driver.tell(engine, Shutdown())
+        self.driver.remove(engine)
         del self._scripts[name]
         del self._verdicts[TrackerKind.SCRIPT, name]
 
@@ -144,7 +180,7 @@ class Trackers:
         def tell(event: Input) -> None:
             script = self._scripts.get(name)
             if script is not None and script.tracker is tracker:  # not the last word of one that was replaced
-                self.driver.tell(name, event)
+                self.driver.tell(_engine(TrackerKind.SCRIPT, name), event)
 
         return tell
 
@@ -171,6 +207,7 @@ class Trackers:
         """The worker ends: no run goes on."""
         self._uses.clear()
         self.files.track(())
+        self._processes.follow(wanted=False, with_commands=False)
         for name in list(self._scripts):
             self._remove(name)
 
@@ -197,22 +234,28 @@ class Trackers:
                         self._tell(instance, told)
 
     def _perform(self, name: str, action: Action, _now: int) -> ActionFailed | None:
-        script = self._scripts[name]
+        keyword, _, name = name.partition(" ")
         match action:
             case StartScript():
+                script = self._scripts[name]
                 try:
                     script.run = self._runner.run(script.executable, script)
                 except ValueError as error:
                     return ActionFailed(StartScript.__name__, str(error))
             case SignalScript():
-                self._runner.signal(script.run, action.signal)
+                self._runner.signal(self._scripts[name].run, action.signal)
             case VerdictChanged():
-                self._decide((TrackerKind.SCRIPT, name), action.verdict)
+                self._decide((TrackerKind(keyword), name), action.verdict)
             case Report():
                 self._report(action)
             case _:
                 return ActionFailed(type(action).__name__, "nothing carries this action out")
         return None
+
+
+def _engine(kind: TrackerKind, name: str) -> str:
+    """What an engine is called in the driver: `track_script chk`."""
+    return f"{kind.value} {name}"
 
 
 def _nobody_asks(_name: str, _now: int) -> None:

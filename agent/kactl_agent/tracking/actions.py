@@ -37,6 +37,33 @@ class FileContent(Input, frozen=True):
     error: str = ""
 
 
+class ProcessSeen(Input, frozen=True):
+    """A process runs that was not known, or is called something else than before."""
+
+    pid: int
+    name: bytes  # comm, at most 15 bytes
+    command: tuple[bytes, ...]  # command line; () where nobody asked for it
+
+
+class ProcessForked(Input, frozen=True):
+    """A process has begun as the copy of another."""
+
+    parent: int
+    pid: int
+
+
+class ProcessEnded(Input, frozen=True):
+    """A process is no more."""
+
+    pid: int
+
+
+class ProcessesListed(Input, frozen=True):
+    """Every process that runs has been seen; those that are not among these have ended."""
+
+    pids: frozenset[int]
+
+
 class SessionState(Input, frozen=True):
     """The tracked BFD session changed, or is said again."""
 

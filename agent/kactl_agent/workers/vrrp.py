@@ -14,6 +14,7 @@ import msgspec
 from kactl_agent.kernel.inotify import Inotify
 from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.ports import Kernel
+from kactl_agent.kernel.proc_events import ProcEvents
 from kactl_agent.runtime import frames, privileges, vrrp_machine, vrrp_routing
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare, load_sealed
 from kactl_agent.runtime.ipc import Edge
@@ -110,7 +111,7 @@ class VrrpWorker:
         trackers_timer = Timer(loop, lambda: self._trackers.driver.run_due())
         self._trackers = Trackers(
             kernel.links, self._runner, time.monotonic_ns, trackers_timer.arm,
-            self._machine.driver.tell, partial(self.report, ""), Inotify(), self._link_states,
+            self._machine.driver.tell, partial(self.report, ""), Inotify(), loop, ProcEvents, self._link_states,
         )  # fmt: skip
         self._static = StaticKeeper(kernel, self._tell, partial(self.report, ""))
         self._instances: dict[str, VrrpInstance] = {}
@@ -312,7 +313,7 @@ class VrrpWorker:
             return
         self._machine.retry()
         self._static.settle()
-        self._trackers.files.retry()
+        self._trackers.retry()
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         if self._observer is not None:
             lateness = self._machine.driver.lateness

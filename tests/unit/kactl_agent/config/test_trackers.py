@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kactl_agent.config.bind import bind
@@ -10,6 +12,8 @@ from kactl_agent.config.trackers import ScriptPolicy
 from kactl_agent.tracking.settings import (
     Command,
     FileSettings,
+    ParamMatch,
+    ProcessSettings,
     ScriptSettings,
     TrackerKind,
     TrackerUse,
@@ -115,6 +119,48 @@ def test_files() -> None:
         FileSettings(name="h", path="/run/h", initial=-7, overwrite=True),
     )
     assert made.uses["VI"] == (TrackerUse(FILE, "f", 1), TrackerUse(FILE, "g", 3, True), TrackerUse(FILE, "h", 0))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("process: nginx", {"process": "nginx"}),
+        ("process: [a, -g, x y]", {"process": "a", "arguments": ("-g", "x y"), "param_match": ParamMatch.EXACT}),
+        ("process: nginx, param_match: true", {"process": "nginx", "param_match": ParamMatch.EXACT}),
+        ("process: [a, b], param_match: initial",
+         {"process": "a", "arguments": ("b",), "param_match": ParamMatch.INITIAL}),
+        ("process: a, param_match: partial, full_command: true",
+         {"process": "a", "param_match": ParamMatch.PARTIAL, "full_command": True}),
+        ("process: a, quorum: 2, quorum_max: 3", {"process": "a", "quorum": 2, "quorum_max": 3}),
+        ("process: a, quorum_max: 0", {"process": "a", "quorum": 0, "quorum_max": 0}),
+        ("process: a, delay: 2", {"process": "a", "fork_delay": 2 * SECOND, "terminate_delay": 2 * SECOND}),
+        ("process: a, delay: 2, fork_delay: 0.5",
+         {"process": "a", "fork_delay": SECOND // 2, "terminate_delay": 2 * SECOND}),
+    ],
+)  # fmt: skip
+def test_processes(body: str, expected: dict[str, Any]) -> None:
+    made = tracking("track_process: [p]", f"vrrp_track_process:\n  p: {{{body}}}")
+    assert made.processes == (ProcessSettings(name="p", **expected),)
+    assert made.uses["VI"] == (TrackerUse(TrackerKind.PROCESS, "p", 0),)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [("process: a, quorum: 3, quorum_max: 2", "quorum-max"), ("process: sixteencharnames", "process-name")],
+)
+def test_processes_that_are_not_meant_so(body: str, code: str) -> None:
+    text = f"vrrp_track_process:\n  p: {{{body}}}\nvrrp_instance:\n  VI: {{{HEAD}, track_process: [p]}}\n"
+    assert code in [d.code for d in resolution(text).diagnostics]
+
+
+def test_what_a_group_tracks_is_served() -> None:
+    lists = "track_script: [chk], track_interface: [lo], track_file: [f], track_process: [p]"
+    blocks = [script(), "track_file: {f: {file: /f}}", "vrrp_track_process: {p: {process: a}}", GROUP % lists]
+    text = "\n".join([*blocks, f"vrrp_instance:\n  VI: {{{HEAD}}}\n"])
+    document = bind(text, "a.yaml")
+    found = resolve(document)
+    assert [d.message for d in found.diagnostics if d.code == "not-served"] == []
+    assert [use.tracker for use in found.settings.tracking.uses["VI"]] == ["lo", "chk", "f", "p"]
 
 
 GROUP = "vrrp_sync_group:\n  VG: {group: [VI], %s}"

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kactl_agent.kernel.fake import FakeKernel
 from kactl_agent.kernel.inotify import Inotify
+from kactl_agent.kernel.proc_events import ProcEvents
 from kactl_agent.runtime.scripts import RunListener
 from kactl_agent.runtime.trackers import Trackers
 from kactl_agent.tracking.settings import (
     Command,
     Executable,
     FileSettings,
+    ParamMatch,
+    ProcessSettings,
     ScriptSettings,
     TrackerKind,
     TrackerUse,
@@ -50,17 +57,36 @@ class Bench:
         self.reports: list[Report] = []
         self.armed: int | None = None
         self.inotify = Inotify()
+        self.soon: list[Callable[[], None]] = []
         self.trackers = Trackers(
             self.kernel.links, self.runner, lambda: self.now, self._arm,
             lambda name, told: self.told.append((name, told)), self.reports.append, self.inotify,
+            self, self._no_events,
         )  # fmt: skip
+
+    def _no_events(self) -> ProcEvents:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    def add_reader(self, descriptor: int, callback: Callable[[], None]) -> None:
+        raise AssertionError("there are no events")
+
+    def remove_reader(self, descriptor: int) -> None:
+        raise AssertionError("there are no events")
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.soon.append(callback)
+
+    def idle(self) -> None:
+        while self.soon:
+            self.soon.pop(0)()
 
     def _arm(self, deadline: int | None) -> None:
         self.armed = deadline
 
-    def apply(self, *uses: TrackerUse, command: str = "/chk", **script: int) -> None:
-        scripts = (ScriptSettings(name="chk", command=Command((command,)), **script),)
-        scripts = scripts if any(use.kind is TrackerKind.SCRIPT for use in uses) else ()
+    def apply(self, *uses: TrackerUse, command: str = "/chk", **script: Any) -> None:
+        scripts: tuple[ScriptSettings, ...] = ()
+        if any(use.kind is TrackerKind.SCRIPT for use in uses):
+            scripts = (ScriptSettings(name="chk", command=Command((command,)), **script),)
         self.trackers.apply(TrackingSettings(scripts=scripts, uses={"VI": uses}), {"chk": Executable((command,), 0, 0)})
 
     def ended(self, status: int, run: int = -1) -> None:
@@ -216,6 +242,43 @@ def test_files(bench: Bench, tmp_path: Path) -> None:
     path.write_text("0")
     bench.trackers.files.drain()
     assert bench.heard() == []
+
+
+def test_processes(bench: Bench) -> None:
+    """This one and a child of it, by their command line: without the kernel's events they are listed on demand."""
+    use = TrackerUse(TrackerKind.PROCESS, "p", 10)
+    marker = f"kactl-test-{os.getpid()}"
+
+    def apply(quorum: int) -> None:
+        wanted = ProcessSettings(
+            name="p", process="sh", arguments=("-c", "read x", marker), param_match=ParamMatch.EXACT, quorum=quorum
+        )
+        bench.trackers.apply(TrackingSettings(processes=(wanted,), uses={"VI": (use,)}), {})
+        bench.idle()
+
+    bench.trackers.start("VI", ())
+    apply(1)
+    told = [PriorityContribution("track_process p", 0, "0 processes running, wanted are at least 1")]
+    assert bench.trackers.start("VI", (use,))[:1] == told
+    child = subprocess.Popen(["sh", "-c", "read x", marker], stdin=subprocess.PIPE)
+    bench.trackers.retry()
+    bench.idle()
+    up = PriorityContribution("track_process p", 10, "1 process running, wanted are at least 1")
+    assert bench.heard()[0] == up
+    apply(2)
+    bench.trackers.switch("VI", (use,))
+    assert bench.heard()[-3] == PriorityContribution("track_process p", 0, "1 process running, wanted are at least 2")
+    apply(1)
+    bench.trackers.switch("VI", (use,))
+    bench.heard()
+    child.communicate()
+    bench.trackers.retry()
+    bench.idle()
+    down = PriorityContribution("track_process p", 0, "0 processes running, wanted are at least 1")
+    assert bench.heard()[0] == down
+    bench.trackers.stop()
+    bench.trackers.retry()
+    assert bench.soon == []
 
 
 def test_stop_ends_every_run(bench: Bench) -> None:
