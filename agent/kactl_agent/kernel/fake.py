@@ -9,12 +9,21 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import msgspec
 
-from kactl_agent.kernel.ports import AddressFailure, InterfaceAddress, Link, Links, RoutingFailure
+from kactl_agent.kernel.ports import (
+    AddressFailure,
+    InterfaceAddress,
+    Link,
+    Links,
+    RoutingFailure,
+    VirtualLinkFailure,
+)
 from kactl_agent.kernel.routes import RouteOperation
 from kactl_agent.kernel.rules import RuleOperation
+from kactl_agent.kernel.virtual_links import ChangeLink, CreateLink, DeleteLink, LinkOperation
 from kactl_agent.vrrp.actions import PacketMeta
 from kactl_agent.vrrp.auth_header import PROTOCOL_AH, ipv4_header
 from kactl_agent.vrrp.routing import VirtualRoute, VirtualRule, same_route, same_rule
@@ -133,6 +142,7 @@ class FakeLinks:
         self.table: dict[str, Link] = {}
         self.on_link: dict[str, list[InterfaceAddress]] = {}
         self.routers: set[str] = set()
+        self._last_index = 0
         self._changed = False
         self._readiness = _Readiness()
 
@@ -154,6 +164,12 @@ class FakeLinks:
     def link(self, name: str) -> Link | None:
         return self.table.get(name)
 
+    def by_index(self, index: int) -> Link | None:
+        return next((link for link in self.table.values() if link.index == index), None)
+
+    def all(self) -> Sequence[Link]:
+        return list(self.table.values())
+
     def addresses(self, name: str) -> Sequence[InterfaceAddress]:
         return tuple(self.on_link.get(name, ()))
 
@@ -170,19 +186,24 @@ class FakeLinks:
     # -- what happens to the machine
 
     def add_link(self, name: str, hardware_address: bytes = b"\x02\0\0\0\0\x01", *, up: bool = True) -> Link:
-        link = Link(len(self.table) + 1, name, _UP if up else 0, 1500, hardware_address, 1)
+        self._last_index += 1
+        link = Link(self._last_index, name, _UP if up else 0, 1500, hardware_address, 1)
         self.table[name] = link
         self._notify()
         return link
 
-    def set_up(self, name: str, up: bool) -> None:
-        old = self.table[name]
-        self.table[name] = Link(old.index, name, _UP if up else 0, old.mtu, old.hardware_address, old.hardware_type)
+    def change(self, name: str, **changes: Any) -> None:
+        self.table[name] = msgspec.structs.replace(self.table[name], **changes)
         self._notify()
 
+    def set_up(self, name: str, up: bool) -> None:
+        self.change(name, flags=_UP if up else 0)
+
     def remove_link(self, name: str) -> None:
-        del self.table[name]
+        index = self.table.pop(name).index
         self.on_link.pop(name, None)
+        for other in [link.name for link in self.table.values() if link.parent == index]:
+            self.remove_link(other)
         self._notify()
 
     def add_address(self, name: str, address: bytes, prefix_length: int, flags: int = 0) -> None:
@@ -305,6 +326,67 @@ class FakeRouting:
                 self.rules.remove(same_rule(operation.rule))
 
 
+class FakeVirtualLinks:
+    def __init__(self, kernel: FakeKernel) -> None:
+        self._kernel = kernel
+
+    def close(self) -> None: ...
+
+    def apply(self, operations: Sequence[LinkOperation]) -> Sequence[VirtualLinkFailure]:
+        failures = []
+        links = self._kernel.links
+        for operation in operations:
+            match operation:
+                case CreateLink(interface, parent, group, master, alias):
+                    self._kernel.log.append(("create link", interface.name, interface.hardware_address))
+                    try:
+                        self._kernel.fail_if_told("link")
+                    except OSError as error:
+                        failures.append(VirtualLinkFailure(interface.name, str(error)))
+                        continue
+                    link = links.add_link(interface.name, interface.hardware_address, up=False)
+                    links.change(
+                        link.name, kind=interface.kind.value, parent=parent, group=group, master=master, alias=alias,
+                        private=True,
+                    )  # fmt: skip
+                    self._kernel.sysctls.add_link(interface.name)
+                case ChangeLink(name, hardware_address, master, up):
+                    if name not in links.table:
+                        failures.append(VirtualLinkFailure(name, "No such device"))
+                        continue
+                    if hardware_address is not None:
+                        links.change(name, hardware_address=hardware_address)
+                    if master is not None:
+                        links.change(name, master=master)
+                    if up is not None:
+                        links.set_up(name, up)
+                case DeleteLink(name):
+                    self._kernel.log.append(("delete link", name, b""))
+                    if name in links.table:
+                        links.remove_link(name)
+        return failures
+
+
+class FakeSysctls:
+    """Those in `values`; an interface that `FakeVirtualLinks` makes gets its own."""
+
+    def __init__(self, kernel: FakeKernel) -> None:
+        self._kernel = kernel
+        self.values: dict[str, int] = {}
+
+    def add_link(self, name: str) -> None:
+        for parameter in ("arp_ignore", "arp_filter", "accept_local", "promote_secondaries", "rp_filter"):
+            self.values[f"net/ipv4/conf/{name}/{parameter}"] = self.values.get(f"net/ipv4/conf/default/{parameter}", 0)
+        self.values[f"net/ipv6/conf/{name}/disable_ipv6"] = 0
+
+    def read(self, key: str) -> int | None:
+        return self.values.get(key)
+
+    def write(self, key: str, value: int) -> None:
+        self._kernel.fail_if_told("sysctl")
+        self.values[key] = value
+
+
 class FakeFrameSocket:
     def __init__(self, kernel: FakeKernel) -> None:
         self._kernel = kernel
@@ -333,7 +415,7 @@ class FakeVrrpSockets:
 
 class FakeKernel:
     """One machine. `log` has everything done to it, in order: (what, interface, bytes). `failing` names operations
-    (open, send, add, route, rule, frames) that raise OSError until they are taken out again."""
+    (open, send, add, route, rule, frames, link, sysctl) that raise OSError until they are taken out again."""
 
     def __init__(self, lan: FakeLan | None = None) -> None:
         self.lan = lan
@@ -342,6 +424,8 @@ class FakeKernel:
         self.links = FakeLinks()
         self.addresses = FakeAddresses(self)
         self.routing = FakeRouting(self)
+        self.virtual_links = FakeVirtualLinks(self)
+        self.sysctls = FakeSysctls(self)
         self.vrrp_sockets = FakeVrrpSockets(self)
         self.frames = FakeFrameSocket(self)
 

@@ -52,6 +52,12 @@ class NetlinkLinks:
         index = self._names.get(name)
         return None if index is None else self._links[index]
 
+    def by_index(self, index: int) -> Link | None:
+        return self._links.get(index)
+
+    def all(self) -> Sequence[Link]:
+        return list(self._links.values())
+
     def addresses(self, name: str) -> Sequence[InterfaceAddress]:
         index = self._names.get(name)
         return () if index is None else tuple(self._addresses.get(index, {}).values())

@@ -6,6 +6,8 @@ from kactl_agent.kernel.addresses import NetlinkAddresses
 from kactl_agent.kernel.frames import PacketFrameSocket
 from kactl_agent.kernel.links import NetlinkLinks
 from kactl_agent.kernel.routing import NetlinkRouting
+from kactl_agent.kernel.sysctl import ProcSysctls
+from kactl_agent.kernel.virtual_links import NetlinkVirtualLinks
 from kactl_agent.kernel.vrrp_sockets import RawVrrpSockets
 
 
@@ -16,6 +18,8 @@ class LinuxKernel:
         self.links = NetlinkLinks()
         self.addresses = NetlinkAddresses()
         self.routing = NetlinkRouting()
+        self.virtual_links = NetlinkVirtualLinks()
+        self.sysctls = ProcSysctls()
         self.vrrp_sockets = RawVrrpSockets()
         self.frames = PacketFrameSocket()
 
@@ -23,4 +27,5 @@ class LinuxKernel:
         self.links.close()
         self.addresses.close()
         self.routing.close()
+        self.virtual_links.close()
         self.frames.close()

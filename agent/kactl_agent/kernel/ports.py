@@ -17,6 +17,7 @@ from kactl_agent.vrrp.settings import Family, VirtualAddress
 if TYPE_CHECKING:
     from kactl_agent.kernel.routes import RouteOperation
     from kactl_agent.kernel.rules import RuleOperation
+    from kactl_agent.kernel.virtual_links import LinkOperation
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -29,6 +30,12 @@ class Link(msgspec.Struct, frozen=True):
     hardware_address: bytes
     hardware_type: int  # ARPHRD_*: 1 is Ethernet
     vrf_table: int = 0  # routing table of a VRF interface
+    kind: str = ""  # macvlan, vrf, ...; "" for hardware
+    parent: int = 0  # index of the interface it stands on, 0 when that is in another network namespace
+    master: int = 0  # index of the bridge, bond or VRF it belongs to
+    group: int = 0
+    alias: str = ""  # IFLA_IFALIAS
+    private: bool = False  # a macvlan of mode private
 
     @property
     def up(self) -> bool:
@@ -80,6 +87,11 @@ class Links(Protocol):
         """Take in, without blocking, all the kernel has reported so far. Returns whether anything came."""
 
     def link(self, name: str) -> Link | None: ...
+
+    def by_index(self, index: int) -> Link | None: ...
+
+    def all(self) -> Sequence[Link]:
+        """Every interface there is."""
 
     def addresses(self, name: str) -> Sequence[InterfaceAddress]:
         """Addresses of an interface, the kernel's order kept (the primary one of a subnet stands first)."""
@@ -134,6 +146,32 @@ class Routing(Protocol):
     def close(self) -> None: ...
 
 
+class VirtualLinkFailure(msgspec.Struct, frozen=True):
+    """The kernel refused to make, change or delete one interface."""
+
+    name: str
+    reason: str
+
+
+class VirtualLinks(Protocol):
+    """Makes, changes and deletes macvlans and ipvlans, all of a call in one go."""
+
+    def apply(self, operations: Sequence[LinkOperation]) -> Sequence[VirtualLinkFailure]:
+        """Carry the operations out in their order. To delete what is gone is no failure."""
+
+    def close(self) -> None: ...
+
+
+class Sysctls(Protocol):
+    """Kernel parameters that are numbers, named by their path below /proc/sys: net/ipv4/conf/eth0/arp_ignore."""
+
+    def read(self, key: str) -> int | None:
+        """None where there is none of this name."""
+
+    def write(self, key: str, value: int) -> None:
+        """Raises OSError."""
+
+
 class VrrpSocket(Protocol):
     """Sends and receives VRRP messages of one family on one interface."""
 
@@ -180,6 +218,12 @@ class Kernel(Protocol):
 
     @property
     def routing(self) -> Routing: ...
+
+    @property
+    def virtual_links(self) -> VirtualLinks: ...
+
+    @property
+    def sysctls(self) -> Sysctls: ...
 
     @property
     def vrrp_sockets(self) -> VrrpSockets: ...

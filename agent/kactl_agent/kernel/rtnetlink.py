@@ -46,10 +46,17 @@ AF_INET6 = 10
 IFLA_ADDRESS = 1
 IFLA_IFNAME = 3
 IFLA_MTU = 4
+IFLA_LINK = 5
+IFLA_MASTER = 10
 IFLA_LINKINFO = 18
+IFLA_IFALIAS = 20
+IFLA_GROUP = 27
+IFLA_LINK_NETNSID = 37
 IFLA_INFO_KIND = 1
 IFLA_INFO_DATA = 2
 IFLA_VRF_TABLE = 1
+IFLA_MACVLAN_MODE = 1
+MACVLAN_MODE_PRIVATE = 1
 
 IFA_ADDRESS = 1
 IFA_LOCAL = 2
@@ -193,24 +200,30 @@ def decode_link(body: bytes) -> Link | None:
     found = attributes(body, _IFINFOMSG.size)
     if family != AF_UNSPEC or IFLA_IFNAME not in found:
         return None
+    info = attributes(found.get(IFLA_LINKINFO, b""), 0)
+    kind = info.get(IFLA_INFO_KIND, b"").rstrip(b"\0").decode("utf-8", "replace")
+    data = attributes(info.get(IFLA_INFO_DATA, b""), 0)
     return Link(
         index=index,
         name=found[IFLA_IFNAME].rstrip(b"\0").decode("utf-8", "replace"),
         flags=flags,
-        mtu=_U32.unpack(found[IFLA_MTU])[0] if len(found.get(IFLA_MTU, b"")) == 4 else 0,
+        mtu=_number(found, IFLA_MTU),
         hardware_address=found.get(IFLA_ADDRESS, b""),
         hardware_type=hardware_type,
-        vrf_table=_vrf_table(found.get(IFLA_LINKINFO, b"")),
+        vrf_table=_number(data, IFLA_VRF_TABLE) if kind == "vrf" else 0,
+        kind=kind,
+        parent=0 if IFLA_LINK_NETNSID in found else _number(found, IFLA_LINK),
+        master=_number(found, IFLA_MASTER),
+        group=_number(found, IFLA_GROUP),
+        alias=found.get(IFLA_IFALIAS, b"").rstrip(b"\0").decode("utf-8", "replace"),
+        private=kind == "macvlan" and _number(data, IFLA_MACVLAN_MODE) == MACVLAN_MODE_PRIVATE,
     )
 
 
-def _vrf_table(info: bytes) -> int:
-    """The routing table of a VRF, 0 for an interface of another kind."""
-    found = attributes(info, 0)
-    if found.get(IFLA_INFO_KIND, b"").rstrip(b"\0") != b"vrf":
-        return 0
-    table = attributes(found.get(IFLA_INFO_DATA, b""), 0).get(IFLA_VRF_TABLE, b"")
-    return int(_U32.unpack(table)[0]) if len(table) == 4 else 0
+def _number(found: dict[int, bytes], kind: int) -> int:
+    """A u32 attribute, 0 where it is missing."""
+    value = found.get(kind, b"")
+    return int(_U32.unpack(value)[0]) if len(value) == 4 else 0
 
 
 def decode_address(body: bytes) -> InterfaceAddress | None:

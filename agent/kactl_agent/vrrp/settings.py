@@ -12,6 +12,7 @@ import msgspec
 
 from kactl_agent.vrrp.family import Family as Family
 from kactl_agent.vrrp.routing import VirtualRoute, VirtualRule
+from kactl_agent.vrrp.virtual_interface import VirtualInterface
 
 SECOND = 1_000_000_000
 CENTISECOND = 10_000_000
@@ -131,7 +132,15 @@ class VrrpSettings(msgspec.Struct, frozen=True, kw_only=True):
     auth_password: bytes = b""  # VRRPv2: simple text password or key of the header, at most 8 bytes; never logged
     authentication_header: bool = False  # VRRPv2: auth_type AH instead of PASS
     auth_hmac: HmacSettings | None = None
+    virtual_interfaces: tuple[VirtualInterface, ...] = ()  # made for this instance
+    own_interface: str = ""  # use_vmac, use_ipvlan: the one of `virtual_interfaces` that stands for `interface`
+    transmit_on_parent: bool = False  # vmac_xmit_base: adverts go and come by `interface` all the same
     sync_group: str = ""  # vrrp_sync_group: held in BACKUP until its group goes MASTER; see `vrrp.sync_group`
+
+    @property
+    def advert_interface(self) -> str:
+        """Where adverts are sent and heard."""
+        return self.interface if self.transmit_on_parent else self.own_interface or self.interface
 
 
 class SyncGroupSettings(msgspec.Struct, frozen=True, kw_only=True):

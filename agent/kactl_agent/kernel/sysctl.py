@@ -1,0 +1,68 @@
+"""Kernel parameters below /proc/sys, and the values of before for those that are changed for a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from kactl_agent.kernel.ports import Sysctls
+
+_ROOT = Path("/proc/sys")
+
+
+class ProcSysctls:
+    """`kactl_agent.kernel.ports.Sysctls` on Linux. The files are the kernel's memory: nothing waits for a disk."""
+
+    def read(self, key: str) -> int | None:
+        try:
+            return int((_ROOT / key).read_text())
+        except (OSError, ValueError):
+            return None
+
+    def write(self, key: str, value: int) -> None:
+        (_ROOT / key).write_text(f"{value}\n")
+
+
+class BorrowedSysctls:
+    """Parameters that are set for a time: `give_back` restores what was there, unless it was changed meanwhile."""
+
+    def __init__(self, sysctls: Sysctls, refused: Callable[[str, int, OSError], None]) -> None:
+        self._sysctls = sysctls
+        self._refused = refused
+        self._before: dict[str, tuple[int, int]] = {}  # key -> value of before, value set
+
+    @property
+    def values(self) -> dict[str, int]:
+        """What is set, in the order in which it was."""
+        return {key: value for key, (_before, value) in self._before.items()}
+
+    def borrow(self, key: str, value: int) -> None:
+        """Set it. A parameter that the kernel does not have is left out; a refusal is told."""
+        if key in self._before and self._before[key][1] == value:
+            return
+        now = self._sysctls.read(key)
+        if now is None:
+            return
+        before = self._before[key][0] if key in self._before else now
+        if now != value:
+            try:
+                self._sysctls.write(key, value)
+            except OSError as error:
+                self._refused(key, value, error)
+                return
+        self._before[key] = before, value
+
+    def forget(self, key: str) -> None:
+        """What it belonged to is gone."""
+        self._before.pop(key, None)
+
+    def give_back(self, key: str) -> None:
+        if key not in self._before:
+            return
+        before, value = self._before.pop(key)
+        if before == value or self._sysctls.read(key) != value:
+            return
+        try:
+            self._sysctls.write(key, before)
+        except OSError as error:
+            self._refused(key, before, error)

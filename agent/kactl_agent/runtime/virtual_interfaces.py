@@ -1,0 +1,216 @@
+"""The macvlans and ipvlans that instances stand on: made, kept in line with their parents, and taken away again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from kactl_agent.kernel.ports import Kernel, Link
+from kactl_agent.kernel.sysctl import BorrowedSysctls
+from kactl_agent.kernel.virtual_links import ChangeLink, CreateLink, LinkOperation, plan
+from kactl_agent.runtime.interface_sysctls import all_interfaces, of_parent, of_virtual
+from kactl_agent.vrrp.actions import Report
+from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
+from kactl_agent.vrrp.virtual_interface import InterfaceKind, VirtualInterface
+
+_IFF_UP = 0x1
+_IFA_F_NODAD = 0x02
+_SCOPE_LINK = 253
+_LINK_LOCAL_PREFIX = 64
+_LONGEST_ALIAS = 255  # IFALIASZ, less its end
+
+
+def alias_of(configuration: str) -> str:
+    """What the interfaces of an agent bear as their alias, by the path of its configuration file."""
+    return f"kactl {configuration[-(_LONGEST_ALIAS - 6) :]}"
+
+
+def interfaces_of(instances: Iterable[VrrpSettings]) -> dict[str, VirtualInterface]:
+    """By name; several instances may share one."""
+    return {interface.name: interface for settings in instances for interface in settings.virtual_interfaces}
+
+
+class VirtualInterfaces:
+    """Desired against actual: `want` says what is to be there, `settle` follows the machine."""
+
+    def __init__(self, kernel: Kernel, report: Callable[[Report], None]) -> None:
+        self._kernel = kernel
+        self._report = report
+        self._desired: dict[str, VirtualInterface] = {}
+        self._obstacles: dict[str, str] = {}
+        self._refused: dict[str, tuple[int, str]] = {}  # interface -> index of its parent, what the kernel has said
+        self._known: dict[str, int] = {}  # interface or parent -> index with which it was prepared
+        self._link_locals: dict[str, bytes] = {}  # interface -> the address it mirrors
+        self._sysctls = BorrowedSysctls(kernel.sysctls, self._sysctl_refused)
+        self._refusals: set[str] = set()
+        self.alias = "kactl"  # of what this agent makes
+
+    def want(self, interfaces: Iterable[VirtualInterface], virtual: frozenset[bytes] = frozenset()) -> None:
+        """Exactly these from now on; `virtual` are addresses that no interface has for its own."""
+        desired = {interface.name: interface for interface in interfaces}
+        if not desired and not self._desired and not any(link.alias == self.alias for link in self._kernel.links.all()):
+            return
+        self._desired = desired
+        self._refused = {}  # what was impossible may be possible now
+        self._settle(virtual)
+
+    def settle(self, virtual: frozenset[bytes]) -> None:
+        """The machine has changed."""
+        if self._desired:
+            self._settle(virtual)
+
+    def obstacle(self, name: str) -> str:
+        """Why nothing can be sent by this interface; "" when it can."""
+        if name not in self._desired:
+            return ""
+        link = self._kernel.links.link(name)
+        if link is not None and not self._obstacles.get(name):
+            return "" if link.flags & _IFF_UP else f"{name} is down"
+        return self._obstacles.get(name) or f"{name} does not exist"
+
+    def link_local(self, name: str) -> bytes:
+        """The link-local address the interface mirrors, b"" while it has none."""
+        address = self._link_locals.get(name, b"")
+        return address if address and self._kernel.links.has(_mirror(name, address)) else b""
+
+    def leave(self) -> None:
+        """Want nothing any more and leave all as it is."""
+        self._desired = {}
+
+    # -- in line with the machine --------------------------------------------------------------------------------------
+
+    def _settle(self, virtual: frozenset[bytes]) -> None:
+        links = self._kernel.links
+        work = plan(self._desired.values(), links, self.alias)
+        operations = [operation for operation in work.operations if not self._was_refused(operation)]
+        if operations:
+            for failure in self._kernel.virtual_links.apply(operations):
+                interface = self._desired.get(failure.name)
+                parent = links.link(interface.parent) if interface is not None else None
+                self._refused[failure.name] = parent.index if parent is not None else 0, failure.reason
+            links.drain()
+        refused = {n: why for n, (_index, why) in self._refused.items() if n in self._desired and links.link(n) is None}
+        before, self._obstacles = self._obstacles, refused | work.obstacles
+        self._notice_new()
+        self._borrow_sysctls()
+        self._raise()
+        self._mirror_link_locals(virtual)
+        for name, why in self._obstacles.items():
+            if before.get(name) != why and links.link(self._desired[name].parent) is not None:
+                self._report(Report("virtual_interface", f"{name}: {why}", "error"))
+
+    def _was_refused(self, operation: LinkOperation) -> bool:
+        """The kernel would refuse it again."""
+        if not isinstance(operation, CreateLink):
+            return False
+        return self._refused.get(operation.interface.name, (0, ""))[0] == operation.parent
+
+    def _notice_new(self) -> None:
+        """An interface that is gone, or another one by now, has nothing any more of what was set."""
+        names = {name for interface in self._desired.values() for name in (interface.name, interface.parent)}
+        for name in {*names, *self._known}:
+            link = self._kernel.links.link(name)
+            if name in self._known and (link is None or link.index != self._known[name]):
+                del self._known[name]
+                self._forget_sysctls(name)
+
+    def _present(self) -> list[tuple[VirtualInterface, Link]]:
+        links = self._kernel.links
+        found = [(interface, links.link(name)) for name, interface in self._desired.items()]
+        return [(i, link) for i, link in found if link is not None and i.name not in self._obstacles]
+
+    def _raise(self) -> None:
+        """Set up what is new, once: what an operator sets down stays down."""
+        fresh = [link for _interface, link in self._present() if link.name not in self._known]
+        down = [ChangeLink(link.name, up=True) for link in fresh if not link.flags & _IFF_UP]
+        if down:
+            self._obstacles |= {f.name: f.reason for f in self._kernel.virtual_links.apply(down)}
+            self._kernel.links.drain()
+        for interface, link in self._present():
+            parent = self._kernel.links.link(interface.parent)
+            self._known |= {each.name: each.index for each in (link, parent) if each is not None}
+
+    # -- link-local addresses ------------------------------------------------------------------------------------------
+
+    def _mirror_link_locals(self, virtual: frozenset[bytes]) -> None:
+        """IPv6 adverts come from the parent's link-local address; without one, from what its MAC address makes."""
+        links, add, remove = self._kernel.links, [], []
+        wanted: dict[str, bytes] = {}
+        for interface, link in self._present():
+            if interface.family is Family.IPV6 and interface.kind is InterfaceKind.MACVLAN and link.flags & _IFF_UP:
+                address = self._link_local_of(interface.parent, virtual)
+                if address:
+                    wanted[interface.name] = address
+        for name, address in self._link_locals.items():
+            mirror = _mirror(name, address)
+            if wanted.get(name) != address and links.has(mirror):
+                remove.append(mirror)
+        for name, address in wanted.items():
+            mirror = _mirror(name, address)
+            if not links.has(mirror):
+                add.append(mirror)
+        self._link_locals = wanted
+        if not add and not remove:
+            return
+        for failure in self._kernel.addresses.apply(remove, add, links):
+            text = f"the link-local address of {failure.address.interface}: {failure.reason}"
+            self._report(Report("link_local", text, "error"))
+        links.drain()
+
+    def _link_local_of(self, parent: str, virtual: frozenset[bytes]) -> bytes:
+        for entry in self._kernel.links.addresses(parent):
+            address = entry.address
+            link_local = len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
+            if link_local and address not in virtual:
+                return address
+        link = self._kernel.links.link(parent)
+        return modified_eui64(link.hardware_address) if link is not None else b""
+
+    # -- kernel parameters ---------------------------------------------------------------------------------------------
+
+    def _borrow_sysctls(self) -> None:
+        macvlans = [i for i, _link in self._present() if i.kind is InterfaceKind.MACVLAN]
+        wanted: dict[str, int] = {}
+        for interface in macvlans:
+            wanted |= of_parent(interface.parent) | of_virtual(interface)
+        if any(interface.family is Family.IPV4 for interface in macvlans):
+            names = [link.name for link in self._kernel.links.all()]
+            wanted = all_interfaces(names, self._kernel.sysctls, self._sysctls.values) | wanted
+        for key in reversed([key for key in self._sysctls.values if key not in wanted]):
+            self._sysctls.give_back(key)
+        for key, value in wanted.items():
+            self._sysctls.borrow(key, value)
+
+    def _forget_sysctls(self, name: str) -> None:
+        for key in self._sysctls.values:
+            if key.split("/")[3] == name:
+                self._sysctls.forget(key)
+
+    def _sysctl_refused(self, key: str, value: int, error: OSError) -> None:
+        if key not in self._refusals:
+            self._refusals.add(key)
+            text = f"the kernel parameter {key} cannot be set to {value}: {error.strerror or error}"
+            self._report(Report("sysctl_refused", text, "warning"))
+
+
+def reclaim(kernel: Kernel, alias: str) -> list[str]:
+    """Delete what an earlier run has left. Returns what could not be deleted, with the reason."""
+    kernel.links.drain()
+    work = plan((), kernel.links, alias)
+    failures = kernel.virtual_links.apply(work.operations) if work.operations else ()
+    kernel.links.drain()
+    return [f"{failure.name}: {failure.reason}" for failure in failures]
+
+
+def modified_eui64(hardware_address: bytes) -> bytes:
+    """The link-local address that a MAC address makes (RFC 4291 2.5.1, appendix A); b"" for other than Ethernet."""
+    if len(hardware_address) != 6:
+        return b""
+    first = bytes((hardware_address[0] ^ 0x02,))
+    return b"\xfe\x80" + b"\0" * 6 + first + hardware_address[1:3] + b"\xff\xfe" + hardware_address[3:]
+
+
+def _mirror(name: str, address: bytes) -> VirtualAddress:
+    # deprecated from the start: nothing but adverts is to be sent from it
+    return VirtualAddress(
+        address, _LINK_LOCAL_PREFIX, name, scope=_SCOPE_LINK, flags=_IFA_F_NODAD, preferred_lifetime=0
+    )
