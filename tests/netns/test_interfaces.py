@@ -84,3 +84,24 @@ def test_an_instance_that_does_not_track_its_interface_stays_master_without_it(n
         ip("link", "set", "mark0", "down", namespace=one.node.namespace)
         one.wait_state("FAULT", SLACK)
         assert transitions(one) == before + 1
+
+
+def test_unicast_without_a_source_address_takes_the_interfaces_whenever_it_comes(net: Network, tmp_path: Path) -> None:
+    one, two = net.nodes
+    ip("addr", "del", f"{one.ipv4}/24", "dev", "eth0", namespace=one.namespace)
+
+    def unicast(priority: int, peer: str) -> dict[str, Any]:
+        return instance(version=3, advert_int=0.1, priority=priority, virtual_ipaddress=[ADDRESS], unicast_peer=[peer])
+
+    first = Agent(one, tmp_path / "one", unicast(200, two.ipv4))
+    second = Agent(two, tmp_path / "two", unicast(100, one.ipv4))
+    with agents(first, second):
+        first.wait_state("FAULT", SLACK)
+        assert "interface eth0 has no address to send adverts from" in first.log
+        second.wait_state("MASTER", master_down(3, 100, 0.1) + SLACK)
+        ip("addr", "add", f"{one.ipv4}/24", "dev", "eth0", namespace=one.namespace)
+        first.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        second.wait_state("BACKUP", SLACK)
+        status = second.status()
+        assert status is not None
+        assert status["vrrp"]["instances"]["VI_1"]["master"] == one.ipv4

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kactl_agent.vrrp import timers
 from kactl_agent.vrrp.settings import CENTISECOND, SECOND
 from kactl_agent.vrrp.timers import master_down_interval, skew_time
 
@@ -48,3 +51,16 @@ def test_v3_is_exact_to_the_nanosecond(priority: int, centiseconds: int) -> None
     exact = Fraction((256 - priority) * interval, 256)
     assert 0 <= exact - skew_time(3, priority, interval) < 1
     assert 0 <= 3 * interval + exact - master_down_interval(3, priority, interval) < 1
+
+
+def test_the_lengths_of_timers_are_computed_in_one_place() -> None:
+    """Whoever needs Skew_Time or Master_Down_Interval calls these functions: 256 stands in no other engine's sums."""
+    engines = Path(timers.__file__).parent
+    sums = [
+        f"{path.name}: {ast.unparse(node)}"
+        for path in engines.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.BinOp) and any(isinstance(n, ast.Constant) and n.value == 256 for n in ast.walk(node))
+    ]
+    assert sums
+    assert {text.partition(":")[0] for text in sums} == {"timers.py"}
