@@ -7,6 +7,7 @@ import socket
 from collections.abc import Sequence
 
 from kactl_agent.kernel.buffers import set_send_buffer
+from kactl_agent.kernel.sendmmsg import send_many
 
 _SEND_BUFFER = 4 << 20
 _QUEUE_FULL = frozenset({errno.EAGAIN, errno.ENOBUFS})
@@ -25,13 +26,4 @@ class PacketFrameSocket:
     def send(self, interface: str, frames: Sequence[bytes]) -> int:
         # bound once for the burst: naming the interface with each frame would look its index up each time
         self._socket.bind((interface, 0))
-        send = self._socket.send
-        unsent = 0
-        for frame in frames:
-            try:
-                send(frame)
-            except OSError as error:
-                if error.errno not in _QUEUE_FULL:
-                    raise
-                unsent += 1
-        return unsent
+        return send_many(self._socket, frames, _QUEUE_FULL)
