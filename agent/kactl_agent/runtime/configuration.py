@@ -34,6 +34,11 @@ class AgentConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     track_scripts: dict[str, Executable] = {}  # by the name of the vrrp_script
     sources: dict[str, dict[str, str]] = {}  # instance -> keyword -> where its value in force stands
 
+    @property
+    def needs_vrrp(self) -> bool:
+        """Whether there is work for the VRRP worker, which keeps the static items too."""
+        return bool(self.vrrp) or self.static != StaticItems()
+
 
 class ConfigurationChanges(msgspec.Struct, frozen=True):
     """What a reload does to the instances, by name."""

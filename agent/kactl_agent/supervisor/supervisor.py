@@ -55,7 +55,7 @@ class Log:
 
 def privilege_refusal(configuration: AgentConfiguration) -> str:
     """Which capability the configuration needs and this process lacks; empty when there is none."""
-    if not configuration.vrrp:
+    if not configuration.needs_vrrp:
         return ""
     missing = privileges.missing_capabilities(_VRRP_CAPABILITIES)
     names = " and ".join(capability.name for capability in missing)
@@ -114,7 +114,7 @@ class Supervisor:
         gc.freeze()  # what is shared with the workers stays shared: a collection would write to every page
         self._start_observer()
         self._initialise_files(self.configuration, ())
-        if self.configuration.vrrp:
+        if self.configuration.needs_vrrp:
             self._start_vrrp()
         else:
             self._set_ready()
@@ -298,7 +298,7 @@ class Supervisor:
         if observer is not None:
             observer.edge.post(frames.Settings(0), [dump_sealed(without_secrets(configuration))])
             self._open_recordings(observer.edge)
-        if configuration.vrrp and "vrrp" not in self._children and "vrrp" not in self._respawns:
+        if configuration.needs_vrrp and "vrrp" not in self._children and "vrrp" not in self._respawns:
             self._start_vrrp()
 
     def reloading(self, under_way: bool) -> None:
