@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,3 +106,31 @@ def test_unicast_without_a_source_address_takes_the_interfaces_whenever_it_comes
         status = second.status()
         assert status is not None
         assert status["vrrp"]["instances"]["VI_1"]["master"] == one.ipv4
+
+
+def test_promote_secondaries_keeps_the_other_addresses_of_a_network(net: Network, tmp_path: Path) -> None:
+    """Without it, the kernel takes the secondary addresses away together with the primary one of their network."""
+    node = net.nodes[0]
+    first, second = "203.0.113.1/24", "203.0.113.2/24"
+
+    def promoted() -> str:
+        return node.run(
+            "sysctl", "-n", "net.ipv4.conf.eth0.promote_secondaries", stdout=subprocess.PIPE
+        ).communicate()[0]  # fmt: skip
+
+    before = promoted()
+    block = instance("A", version=3, advert_int=0.1, virtual_ipaddress=[first], promote_secondaries=True)
+    other = instance("B", version=3, advert_int=0.1, virtual_ipaddress=[second], virtual_router_id=52)
+    block["vrrp_instance"] |= other["vrrp_instance"]
+    one = Agent(node, tmp_path / "one", block)
+    with agents(one):
+        for name in "AB":
+            one.wait_state("MASTER", master_down(3, 100, 0.1) + SLACK, name)
+        assert promoted() == "1\n"
+        transitions_before = transitions(one)
+        ip("addr", "del", first, "dev", "eth0", namespace=node.namespace)
+        wait_for(lambda: transitions(one) >= transitions_before + 2, SLACK, "A notices and comes back")
+        assert node.has(second)
+        assert "B: MASTER ->" not in one.log
+        assert one.stop() == 0
+        assert promoted() == before == "0\n"

@@ -12,6 +12,7 @@ from kactl_agent.kernel.ports import InterfaceAddress, Kernel, Link, VrrpSocket
 from kactl_agent.kernel.rtnetlink import IFA_F_DADFAILED, IFA_F_SECONDARY, IFA_F_TENTATIVE, RTPROT_KEEPALIVED
 from kactl_agent.runtime.driver import Driver, Engine
 from kactl_agent.runtime.link_states import LinkStates
+from kactl_agent.runtime.promotion import SecondaryPromotion
 from kactl_agent.runtime.vrrp_actions import Listener, VrrpActions
 from kactl_agent.runtime.vrrp_routing import reclaim as reclaim_routing
 from kactl_agent.runtime.vrrp_routing import routing_of, same
@@ -83,6 +84,7 @@ class VrrpMachine:
         self._kernel = kernel
         self._uptime = uptime
         self._link_states = link_states or LinkStates(kernel.links, clock)
+        self._promotion = SecondaryPromotion(kernel, lambda report: listener.report("", report))
         self._watcher = watcher
         self._listener = listener
         self.actions = VrrpActions(kernel, self._socket_of, listener)
@@ -124,6 +126,7 @@ class VrrpMachine:
             self._engines[settings.name] = engine
             self.driver.add(settings.name, engine)
         joined = self._join(groups)
+        self._promotion.settle(self._settings.values())
         self._open_sockets()
         for settings, _engine in new:
             self._tell_interface_state(settings)
@@ -147,6 +150,7 @@ class VrrpMachine:
             settings = self._settings.pop(name)
             self._interface_states.pop(name, None)
             self._displace(settings)
+        self._promotion.settle(self._settings.values())
         self._forget_places()
         self._open_sockets()
 
@@ -247,6 +251,7 @@ class VrrpMachine:
         moved = self._kernel.routing.drain()
         while True:
             self._link_states.refresh()
+            self._promotion.settle(self._settings.values())
             self._open_sockets()
             for settings in list(self._settings.values()):
                 self._tell_interface_state(settings)

@@ -126,6 +126,7 @@ class VrrpSettings(msgspec.Struct, frozen=True, kw_only=True):
     delay_after_boot: int = 0  # as startup_delay, counted from when the machine was booted; what ends later counts
     timer_expired_priority: int = 0  # timer_expired_backup: of the router that takes over meanwhile; 0 is off
     track_primary: bool = True  # FAULT while the interface is down (False: dont_track_primary)
+    promote_secondaries: bool = False  # the kernel parameter of the interface is set while the instance exists
     track_source: bool = False  # FAULT while `source_address` is not on the machine (track_src_ip)
     rfc_discards: bool = False  # also discard what the RFCs want discarded and keepalived takes
     skip_check_adv_addr: bool = False  # compare the addresses of a new master's adverts only

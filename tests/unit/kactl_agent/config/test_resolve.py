@@ -329,3 +329,8 @@ def test_what_a_sync_group_does_not_do_yet_is_said() -> None:
 def test_dont_track_primary_is_taken() -> None:
     assert instance(V4).track_primary
     assert not instance(f"dont_track_primary: true, {V4}").track_primary
+
+
+def test_promote_secondaries_is_taken() -> None:
+    assert not instance(V4).promote_secondaries
+    assert instance(f"promote_secondaries: true, {V4}").promote_secondaries
