@@ -45,11 +45,13 @@ class Agent:
         self.log_path = directory / "agent.log"
         directory.mkdir(parents=True, exist_ok=True)
         self.configure(configuration)
+        command = (*self.command_line(self.config, self.run_dir), "--log-detail", *options)
         with self.log_path.open("a") as log:
-            self.process = node.run(
-                sys.executable, "-m", "kactl_agent", "--config", str(self.config), "--run-dir", str(self.run_dir),
-                "--log-detail", *options, stderr=log, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
+            self.process = node.run(*command, stderr=log, stdin=subprocess.DEVNULL)
+
+    @staticmethod
+    def command_line(config: Path, run_dir: Path) -> tuple[str, ...]:
+        return sys.executable, "-m", "kactl_agent", "--config", str(config), "--run-dir", str(run_dir)
 
     def configure(self, configuration: dict[str, Any]) -> None:
         self.config.write_text(json.dumps(configuration))  # JSON is YAML
@@ -74,6 +76,11 @@ class Agent:
         """Of a worker, 0 while it is not running."""
         status = self.status()
         return (status["agent"]["processes"].get(process, {}).get("pid") or 0) if status else 0
+
+    @property
+    def agent_pid(self) -> int:
+        """Of the supervisor (`ip netns exec` becomes it)."""
+        return self.process.pid
 
     def wait_running(self) -> None:
         wait_for(lambda: "running: " in self.log or self.process.poll() is not None, START, "the agent is up")

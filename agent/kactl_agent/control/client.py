@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,10 +32,18 @@ class ControlClient:
         self._buffer = b""
         self._identity = 0
         try:
-            self._socket.connect(str(self.path))
+            self._connect()
         except OSError as error:
             self._socket.close()
             raise AgentNotReachable(f"{self.path}: {error.strerror or error}") from error
+
+    def _connect(self) -> None:
+        """A path may be longer than a socket address: connect by way of the directory's descriptor."""
+        directory = os.open(self.path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._socket.connect(f"/proc/self/fd/{directory}/{SOCKET_NAME}")
+        finally:
+            os.close(directory)
 
     def __enter__(self) -> ControlClient:
         return self

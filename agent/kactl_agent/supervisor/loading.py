@@ -97,7 +97,7 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> Ag
     )
 
 
-def report_lines(outcome: LoadOutcome, file: Path) -> list[tuple[str, str]]:
+def report_lines(outcome: LoadOutcome, file: Path | str) -> list[tuple[str, str]]:
     """(level, line) for a log: the first findings in full, how many more there are, and where to see them."""
     level = "warning" if outcome.configuration is not None else "error"
     lines = [(level, line) for text in outcome.report[:_MOST_FINDINGS] for line in text.splitlines()]

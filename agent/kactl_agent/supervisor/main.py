@@ -46,16 +46,18 @@ def run(options: Options, spawner: SpawnerProcess) -> int:
     except OSError as error:
         _complain(options, f"run directory {options.run_dir}: {error.strerror or error}")
         return EXIT_FAILED
+    if warning := run_dir.danger():
+        _complain(options, warning, "warning")
     try:
         return _run_claimed(options, notifier, run_dir, spawner)
     finally:
         run_dir.release()
 
 
-def _complain(options: Options, message: str) -> None:
+def _complain(options: Options, message: str, level: str = "error") -> None:
     from kactl_agent.supervisor.supervisor import Log
 
-    Log(options)("error", message)
+    Log(options)(level, message)
 
 
 def _run_claimed(options: Options, notifier: Notifier, run_dir: RunDirectory, spawner: SpawnerProcess) -> int:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare
-from kactl_agent.supervisor.loading import LoadingProcess, LoadOutcome
+from kactl_agent.supervisor.loading import LoadingProcess, LoadOutcome, report_lines
 from kactl_agent.supervisor.poller import Poller, TimerHandle
 
 _LOADING_SECONDS = 30.0
@@ -44,7 +44,10 @@ class Reload:
         self._load = load
         self._loading: LoadingProcess | None = None
         self._applying: AgentConfiguration | None = None
+        self._late: AgentConfiguration | None = None  # handed over, never answered: the worker may yet take it
         self._serial = 0
+        self._timed_out = False
+        self._cancelled = False
         self._patience: TimerHandle | None = None
         self._answering: list[int] = []  # requests the running reload answers
         self._waiting: list[int] = []  # requests for the next one
@@ -55,8 +58,8 @@ class Reload:
 
     def configurations(self) -> list[AgentConfiguration]:
         """Those the VRRP worker may be running: in the middle of a reload either."""
-        current = [self._host.configuration]
-        return current if self._applying is None else [*current, self._applying]
+        possible = (self._host.configuration, self._late, self._applying)
+        return [configuration for configuration in possible if configuration is not None]
 
     def request(self, serial: int) -> None:
         """`serial` is of the request to answer, 0 for a signal."""
@@ -66,17 +69,28 @@ class Reload:
             self._begin([serial])
 
     def cancel(self) -> None:
-        """The agent is stopping."""
+        """The agent is stopping. What was handed over stays one of the `configurations`."""
+        self._cancelled = True
+        self._waiting.clear()
         if self._patience is not None:
             self._patience.cancel()
         if self._loading is not None:
             self._poller.remove_reader(self._loading.fileno())
             self._loading.kill()
             self._loading.outcome()
-        self._loading = self._applying = None
+            self._loading = None
 
     def applied(self, frame: frames.SettingsApplied) -> None:
         """The VRRP worker has answered."""
+        if self._cancelled:
+            return
+        if self._late is not None and frame.serial == self._serial and not frame.error:
+            late, self._late = self._late, None
+            self._host.adopt(late)
+            self._host.log(
+                "warning", f"the vrrp worker runs again: configuration {late.revision} is in force after all"
+            )
+            return
         if self._applying is None or frame.serial != self._serial:
             return
         if frame.error:
@@ -86,6 +100,7 @@ class Reload:
 
     def worker_lost(self) -> None:
         """The VRRP worker has ended: the one that follows starts with the new configuration."""
+        self._late = None
         if self._applying is not None:
             new = self._applying
             self._adopt(new, compare(self._host.configuration.vrrp, new.vrrp))
@@ -101,8 +116,14 @@ class Reload:
         except OSError as error:
             self._end(False, f"no process to read the configuration: {error.strerror or error}")
             return
-        self._patience = self._poller.call_later(_LOADING_SECONDS, self._loading.kill)
+        self._timed_out = False
+        self._patience = self._poller.call_later(_LOADING_SECONDS, self._give_up)
         self._poller.add_reader(self._loading.fileno(), self._loaded)
+
+    def _give_up(self) -> None:
+        if self._loading is not None:
+            self._timed_out = True
+            self._loading.kill()
 
     def _loaded(self) -> None:
         assert self._loading is not None
@@ -110,6 +131,9 @@ class Reload:
             self._patience.cancel()
         self._poller.remove_reader(self._loading.fileno())
         outcome, self._loading = self._loading.outcome(), None
+        if self._timed_out:
+            self._end(False, f"reading the configuration took longer than {_LOADING_SECONDS:.0f} s")
+            return
         self._say(outcome)
         if outcome.configuration is None:
             shown = "\n".join(outcome.report[:50])
@@ -121,18 +145,19 @@ class Reload:
             return
         self._host.log("debug", f"reload: handing configuration {outcome.configuration.revision} over")
         self._serial += 1
+        self._late = None  # whatever it was, this one follows it
         self._applying = outcome.configuration
         self._patience = self._poller.call_later(_APPLYING_SECONDS, self._too_late)
         if not self._host.hand_over(self._serial, outcome.configuration):
             self.worker_lost()
 
     def _say(self, outcome: LoadOutcome) -> None:
-        level = "warning" if outcome.configuration is not None else "error"
-        for line in outcome.report:
+        for level, line in report_lines(outcome, self._host.configuration.file):
             self._host.log(level, line)
 
     def _too_late(self) -> None:
-        """The worker hangs. What it runs is not known, so what was asked for is not called in force."""
+        """The worker hangs. What it runs is not known: what was asked for is not in force before it says so."""
+        self._late = self._applying
         self._end(False, f"the vrrp worker did not take the settings within {_APPLYING_SECONDS:.0f} s")
 
     def _adopt(self, new: AgentConfiguration, changes: ConfigurationChanges) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import stat
 import time
 from pathlib import Path
 
@@ -36,9 +37,14 @@ class RunDirectory:
         deadline = time.monotonic() + _ORPHAN_SECONDS
         while not self._try_lock():
             pid = self._recorded_pid()
-            if pid is None or _alive(pid) or time.monotonic() > deadline:
+            if pid is None or _alive(pid):
                 who = f"process {pid}" if pid is not None else "another process"
                 raise AlreadyRunning(f"an agent is running already in {self.path} ({who})")
+            if time.monotonic() > deadline:
+                raise AlreadyRunning(
+                    f"the agent of {self.path} (process {pid}) is gone, but a process kactl-vrrp of it still is, and "
+                    "may hold virtual addresses: look for one that hangs or is stopped, and kill it"
+                )
             time.sleep(0.02)
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
@@ -67,6 +73,21 @@ class RunDirectory:
             return int((self.path / PID_FILE).read_text())
         except (OSError, ValueError):
             return None
+
+    def danger(self) -> str:
+        """Why others than the owner could take the place of the control socket; empty when they cannot."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return ""
+        writable = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if found.st_uid not in (0, os.geteuid()):
+            who = f"user {found.st_uid}, who owns it,"
+        elif writable and not found.st_mode & stat.S_ISVTX:
+            who = "others" if writable & stat.S_IWOTH else f"group {found.st_gid}"
+        else:
+            return ""
+        return f"run directory {self.path}: {who} may put another socket in place of the agent's: chmod 755, chown root"
 
     @property
     def lock(self) -> int:

@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -33,6 +33,8 @@ from kactl_agent.supervisor.run_dir import RunDirectory
 from kactl_agent.supervisor.spawning import SpawnerProcess, Spawning
 from kactl_agent.supervisor.tracked_files import initialise
 from kactl_agent.tracking.settings import FileSettings
+from kactl_agent.vrrp.pairing import pair
+from kactl_agent.vrrp.settings import VrrpSettings
 from kactl_agent.workers import observer as observer_worker
 from kactl_agent.workers import vrrp as vrrp_worker
 
@@ -92,6 +94,8 @@ class Supervisor:
         self._exit_code = EXIT_FINE
         self._stopping = False
         self._ready = False
+        self._recordings = 0
+        self._dumping = self._dump_again = False
         self._unclean: list[AgentConfiguration] = []  # whose addresses a VRRP worker that died may have left
 
     def run(self) -> int:
@@ -159,7 +163,7 @@ class Supervisor:
         observer = self._children.get("observer")
         if observer is not None:
             observer.edge.post(frames.ObserverEdge("vrrp"), [to_observer.detach()])
-            self._open_recordings(observer.edge)
+            self._open_recordings(observer.edge, self.configuration.vrrp)
         else:
             to_observer.close()
 
@@ -236,6 +240,8 @@ class Supervisor:
         del self._children[child.name]
         if child.name == "vrrp" and code != 0 and code not in _PERMANENT:
             self._unclean = self._reload.configurations()
+        if child.name == "observer":
+            self._dumping = self._dump_again = False
         if self._stopping:
             self._stop_next()
             return
@@ -260,16 +266,25 @@ class Supervisor:
 
     def _respawn(self, name: str, start: Callable[[], None]) -> None:
         del self._respawns[name]
-        start()
+        try:
+            start()
+        except OSError as error:  # no process, no descriptor, no memory: the others go on meanwhile
+            delay = self._backoff[name].after(0)
+            self._log("error", f"the {name} worker cannot be started, again in {delay} s: {error.strerror or error}")
+            self._respawns[name] = self._poller.call_later(delay, partial(self._respawn, name, start))
 
     def _reclaim(self) -> None:
         """Addresses of a worker that was killed must not stay while another router has taken them over."""
         if not self._unclean:
             return
         target = partial(vrrp_worker.reclaim, self._unclean)
-        child = Child("reclaim", fork_child("reclaim", target, [], self._poller.after_fork))
-        if (code := child.reap()) != 0:
-            self._log("error", f"addresses of the worker that died may still be here: {exit_text(code)}")
+        try:
+            code = Child("reclaim", fork_child("reclaim", target, [], self._poller.after_fork)).reap()
+            failure = exit_text(code) if code else ""
+        except OSError as error:
+            failure = error.strerror or str(error)
+        if failure:
+            self._log("error", f"addresses of the worker that died may still be here: {failure}")
         self._unclean = []
 
     # -- kactl_agent.supervisor.reload.Host ----------------------------------------------------------------------------
@@ -285,6 +300,10 @@ class Supervisor:
         if vrrp is None:
             return False
         self._initialise_files(configuration, self.configuration.tracking.files)
+        observer = self._children.get("observer")
+        if observer is not None:
+            kept = pair(self.configuration.vrrp, configuration.vrrp)
+            self._open_recordings(observer.edge, [each for each in configuration.vrrp if each.name not in kept])
         vrrp.edge.post(frames.Settings(serial), [dump_sealed(msgspec.structs.replace(configuration, sources={}))])
         return True
 
@@ -297,7 +316,6 @@ class Supervisor:
         observer = self._children.get("observer")
         if observer is not None:
             observer.edge.post(frames.Settings(0), [dump_sealed(without_secrets(configuration))])
-            self._open_recordings(observer.edge)
         if configuration.needs_vrrp and "vrrp" not in self._children and "vrrp" not in self._respawns:
             self._start_vrrp()
 
@@ -325,6 +343,9 @@ class Supervisor:
         if observer is None or self._stopping:
             self._log("warning", "no state was written: the observer is not running")
             return
+        if self._dumping:  # the files that are being filled are not pulled away
+            self._dump_again = True
+            return
         descriptors: list[int] = []
         try:
             for name in ("state.json.new", "state.txt.new"):
@@ -334,9 +355,17 @@ class Supervisor:
                 os.close(descriptor)
             self._log("error", f"no state was written to {self._options.run_dir}: {error.strerror or error}")
             return
+        self._dumping = True
         observer.edge.post(frames.DumpState(), descriptors)
 
     def _dumped(self, error: str) -> None:
+        self._dumping = False
+        self._take_dump(error)
+        if self._dump_again:
+            self._dump_again = False
+            self._dump()
+
+    def _take_dump(self, error: str) -> None:
         if error:
             self._log("error", f"no state was written to {self._options.run_dir}: {error}")
             return
@@ -348,14 +377,16 @@ class Supervisor:
             return
         self._log("info", f"state written to {self._options.run_dir}/state.json and state.txt")
 
-    def _open_recordings(self, observer: Edge) -> None:
+    def _open_recordings(self, observer: Edge, instances: Sequence[VrrpSettings]) -> None:
+        """A file for each instance that begins. Those that go on after a reload go on in theirs."""
         directory = self._options.record
         if directory is None:
             return
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        for settings in self.configuration.vrrp:
+        for settings in instances:
             safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in settings.name).lstrip(".")
-            path = directory / f"{safe or 'instance'}-{stamp}-{self._restarts['vrrp']}.jsonl"
+            self._recordings += 1
+            path = directory / f"{safe or 'instance'}-{stamp}-{self._recordings}.jsonl"
             try:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -364,6 +395,7 @@ class Supervisor:
                 self._log("error", f"{settings.name} is not recorded: {path}: {error.strerror or error}")
                 continue
             observer.post(frames.RecordingFile(settings.name), [descriptor])
+        observer.try_flush()  # the first lines come from the worker, by another way
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

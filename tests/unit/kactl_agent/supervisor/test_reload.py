@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
 from kactl_agent.runtime import frames
@@ -177,3 +178,53 @@ def test_stopping_ends_a_loading_process() -> None:
     bench.reload.cancel()
     assert not bench.reload.under_way
     assert bench.host.answers == []
+
+
+def test_a_worker_that_takes_settings_too_late_is_believed() -> None:
+    """Or the status would say what nobody runs any more."""
+    bench = Bench(GOOD)
+    bench.reload.request(7)
+    bench.until(lambda: bench.host.handed)
+    bench.reload._too_late()
+    assert bench.host.answers[0].ok is False
+    assert bench.host.configuration is OLD
+    assert bench.reload.configurations() == [OLD, NEW], "it may be running either"
+    bench.reload.applied(frames.SettingsApplied(bench.host.handed[0], CHANGES))
+    assert bench.host.configuration is NEW
+    assert any("in force after all" in line for line in bench.host.logged)
+    assert len(bench.host.answers) == 1
+
+
+def test_a_late_answer_to_a_reload_that_another_one_followed_is_not_taken() -> None:
+    newer = msgspec.structs.replace(NEW, revision="newer")
+    bench = Bench(GOOD, LoadOutcome(newer, (), 0, 0))
+    bench.reload.request(1)
+    bench.until(lambda: bench.host.handed)
+    bench.reload._too_late()
+    bench.reload.request(2)
+    bench.until(lambda: len(bench.host.handed) == 2)
+    bench.reload.applied(frames.SettingsApplied(bench.host.handed[0], CHANGES))
+    assert bench.host.configuration is OLD
+    bench.reload.applied(frames.SettingsApplied(bench.host.handed[1], CHANGES))
+    assert bench.host.configuration is newer
+
+
+def test_a_stop_in_the_middle_of_a_reload_knows_what_may_be_on_the_machine() -> None:
+    bench = Bench(GOOD, GOOD)
+    bench.reload.request(1)
+    bench.until(lambda: bench.host.handed)
+    bench.reload.request(2)
+    bench.reload.cancel()
+    assert bench.reload.configurations() == [OLD, NEW]
+    bench.reload.applied(frames.SettingsApplied(bench.host.handed[0], CHANGES))
+    assert bench.host.answers == []
+    assert len(bench.outcomes) == 1, "and begins nothing more"
+
+
+def test_reading_that_takes_too_long_is_said_to() -> None:
+    bench = Bench(GOOD, hangs=True)
+    bench.reload.request(1)
+    bench.reload._give_up()
+    bench.until(lambda: bench.host.answers)
+    assert bench.host.answers[0].message == "reading the configuration took longer than 30 s"
+    assert bench.host.configuration is OLD

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import stat
 import time
 from pathlib import Path
 
 import pytest
 
+from kactl_agent.control.client import ControlClient
 from kactl_agent.supervisor.run_dir import AlreadyRunning, RunDirectory
 
 
@@ -55,7 +55,7 @@ def test_the_last_words_of_a_killed_agents_workers_are_waited_for(tmp_path: Path
     os.close(tell)
 
 
-def test_listen_replaces_a_stale_socket_and_is_for_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listen_replaces_a_stale_socket_and_is_for_its_owner(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100) / ("e" * 100)  # longer than a socket address
     run = RunDirectory(deep)
     run.claim()
@@ -65,10 +65,8 @@ def test_listen_replaces_a_stale_socket_and_is_for_its_owner(tmp_path: Path, mon
     listener = run.listen()
     assert stat.S_IMODE((deep / "agent.sock").stat().st_mode) == 0o600
     assert os.umask(before) == before
-    monkeypatch.chdir(deep)
-    client = socket.socket(socket.AF_UNIX)
-    client.connect("agent.sock")
-    client.close()
+    with ControlClient(deep):  # and the client gets there as well
+        listener.accept()[0].close()
     listener.close()
     run.release()
 
@@ -83,3 +81,64 @@ def test_created_files_do_not_follow_links(tmp_path: Path) -> None:
     run.replace("state.json.new", "state.json")
     assert (tmp_path / "victim").read_text() == "precious"
     assert (tmp_path / "state.json").read_text() == "x"
+
+
+def test_a_directory_where_others_could_put_their_own_socket_is_warned_of(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.claim()
+    assert run.danger() == ""
+    for mode, who in ((0o777, "others"), (0o775, "group"), (0o1777, "")):
+        run.path.chmod(mode)
+        assert who in run.danger()
+        assert bool(run.danger()) is bool(who)
+    run.path.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(run.path, 65534, 65534)
+        assert "user 65534" in run.danger()
+    run.release()
+
+
+def test_a_link_to_a_directory_is_as_good_as_the_directory(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    run = RunDirectory(tmp_path / "link")
+    run.claim()
+    assert (tmp_path / "real" / "agent.pid").exists()
+    with pytest.raises(AlreadyRunning):
+        RunDirectory(tmp_path / "real").claim()
+    run.release()
+
+
+def test_a_pid_file_that_names_a_living_stranger_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "agent.pid").write_text("1\n")
+    run = RunDirectory(tmp_path)
+    run.claim()
+    assert (tmp_path / "agent.pid").read_text() == f"{os.getpid()}\n"
+    run.release()
+
+
+@pytest.mark.parametrize("what", ["directory", "link"])
+def test_a_pid_file_that_is_none_is_refused(tmp_path: Path, what: str) -> None:
+    if what == "directory":
+        (tmp_path / "agent.pid").mkdir()
+    else:
+        (tmp_path / "victim").write_text("precious")
+        (tmp_path / "agent.pid").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match=r"agent\.pid"):
+        RunDirectory(tmp_path).claim()
+    if what == "link":
+        assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_an_orphan_that_does_not_end_is_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kactl_agent.supervisor.run_dir._ORPHAN_SECONDS", 0.1)
+    holder = RunDirectory(tmp_path)
+    holder.claim()
+    gone = os.fork()
+    if gone == 0:
+        os._exit(0)
+    os.waitpid(gone, 0)
+    (tmp_path / "agent.pid").write_text(f"{gone}\n")  # as after kill -9 of an agent whose worker is stopped
+    with pytest.raises(AlreadyRunning, match="is gone, but a process kactl-vrrp"):
+        RunDirectory(tmp_path).claim()
+    holder.release()

@@ -1,0 +1,378 @@
+"""The runtime under attack: processes killed and stopped in every state, clients, files and streams that misbehave."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kactl_agent.control.client import ControlClient
+from support.agents import SLACK, START, Agent, agents, alive, instance, master_down
+from support.netns import Network, ip, network, wait_for
+
+pytestmark = pytest.mark.root
+ADDRESS = "198.51.100.100/24"
+FAST = 0.1
+
+
+@pytest.fixture
+def net() -> Iterator[Network]:
+    with network(2) as made:
+        yield made
+
+
+def configuration(**more: Any) -> dict[str, Any]:
+    fast = {"version": 3, "advert_int": FAST, "priority": 200, "virtual_ipaddress": [ADDRESS]}
+    return instance(**(fast | more))
+
+
+def started(net: Network, directory: Path, *options: str, **more: Any) -> Agent:
+    return Agent(net.nodes[0], directory, configuration(**more), *options)
+
+
+def wait_master(agent: Agent) -> None:
+    agent.wait_state("MASTER", master_down(3, 200, FAST) + SLACK)
+
+
+def descriptors(pid: int) -> list[str]:
+    return sorted(os.readlink(f"/proc/{pid}/fd/{name}").split(":")[0] for name in os.listdir(f"/proc/{pid}/fd"))
+
+
+def resident(pid: int) -> int:
+    """KiB. (The proportional size depends on who else shares pages at the moment.)"""
+    found = re.search(r"^Rss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+def reload(agent: Agent) -> dict[str, Any]:
+    with ControlClient(agent.run_dir, timeout=60) as client:
+        outcome: dict[str, Any] = client.call("reload")
+    return outcome
+
+
+def test_reloads_leave_nothing_behind(net: Network, tmp_path: Path) -> None:
+    one = started(net, tmp_path / "one")
+    with agents(one):
+        wait_master(one)
+        pids = {name: one.pid_of(name) for name in ("vrrp", "observer")} | {"supervisor": one.agent_pid}
+
+        def measured() -> dict[str, tuple[list[str], int]]:
+            return {name: (descriptors(pid), resident(pid)) for name, pid in pids.items()}
+
+        def turn(number: int) -> None:
+            one.configure(configuration(garp_master_repeat=1 + number % 3))
+            reload(one)
+
+        for number in range(5):
+            turn(number)
+        before = measured()
+        for number in range(30):
+            turn(number)
+        after = measured()
+        assert one.state() == "MASTER"
+        for name in pids:
+            wait_for(lambda name=name: descriptors(pids[name]) == before[name][0], SLACK, f"descriptors of {name}")
+            assert after[name][1] < before[name][1] + 1024, (name, before[name][1], after[name][1])
+
+
+def test_deaths_of_workers_leave_nothing_behind(net: Network, tmp_path: Path) -> None:
+    one = started(net, tmp_path / "one")
+    with agents(one):
+        wait_master(one)
+        before = descriptors(one.agent_pid)
+        for name in ("observer", "vrrp", "spawner", "observer", "vrrp"):
+            pid = wait_for(lambda name=name: one.pid_of(name), SLACK, f"{name} runs")
+            os.kill(pid, signal.SIGKILL)
+            wait_for(lambda name=name, pid=pid: one.pid_of(name) not in (0, pid), START, f"another {name}\n{one.log}")
+        wait_master(one)
+        wait_for(lambda: descriptors(one.agent_pid) == before, SLACK, f"{before} != {descriptors(one.agent_pid)}")
+        assert one.stop() == 0
+
+
+def test_a_log_that_nobody_reads_delays_neither_adverts_nor_the_stop(net: Network, tmp_path: Path) -> None:
+    readable, writable = os.pipe()
+    node = net.nodes[0]
+    config = tmp_path / "agent.yaml"
+    one = Agent(node, tmp_path / "unused", configuration(), "--check")
+    one.process.wait(START)
+    config.write_text(one.config.read_text())
+    command = (*one.command_line(config, tmp_path / "run"), "--log-level", "debug")
+    process = node.run(*command, stderr=writable, stdin=subprocess.DEVNULL)
+    os.close(writable)
+    two = Agent(net.nodes[1], tmp_path / "two", configuration(priority=100))
+    try:
+        with agents(two):
+            wait_for(lambda: node.has(ADDRESS), START + SLACK, "the master")
+            two.wait_state("BACKUP", SLACK)
+            with ControlClient(tmp_path / "run", timeout=30) as client:
+                filled = False
+                for _ in range(60):  # every reload says some lines; the pipe holds 64 KiB
+                    config.write_text("x" * 200)
+                    with pytest.raises(Exception, match="invalid"):
+                        client.call("reload")
+                    filled = True
+                assert filled
+            os.kill(process.pid, signal.SIGUSR1)
+            wait_for(lambda: (tmp_path / "run" / "state.json").exists(), SLACK, "the supervisor does not wait")
+            assert two.state() == "BACKUP", "adverts went on"
+            process.terminate()
+            assert process.wait(15) == 0
+            assert not node.has(ADDRESS)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(readable)
+
+
+def test_closed_standard_streams(net: Network, tmp_path: Path) -> None:
+    one = Agent(net.nodes[0], tmp_path / "unused", configuration(), "--check")
+    one.process.wait(START)
+    command = " ".join(one.command_line(one.config, tmp_path / "run"))
+    process = net.nodes[0].run("sh", "-c", f"exec {command} <&- >&- 2>&-")
+    try:
+        wait_for(lambda: net.nodes[0].has(ADDRESS), START + SLACK, "the master")
+        process.terminate()
+        assert process.wait(15) == 0
+        assert not net.nodes[0].has(ADDRESS)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("stopped", ["vrrp", "observer", "supervisor", "spawner"])
+def test_a_process_that_is_stopped_for_a_while(net: Network, tmp_path: Path, stopped: str) -> None:
+    one = started(net, tmp_path / "one")
+    two = Agent(net.nodes[1], tmp_path / "two", configuration(priority=100))
+    with agents(one, two):
+        wait_master(one)
+        two.wait_state("BACKUP", SLACK)
+        pid = one.agent_pid if stopped == "supervisor" else one.pid_of(stopped)
+        os.kill(pid, signal.SIGSTOP)
+        if stopped == "vrrp":
+            two.wait_state("MASTER", master_down(3, 100, FAST) + SLACK)
+            os.kill(pid, signal.SIGCONT)
+            two.wait_state("BACKUP", SLACK)
+            assert not two.node.has(ADDRESS)
+        else:
+            ip("addr", "add", "203.0.113.1/32", "dev", "lo", namespace=one.node.namespace)
+            with pytest.raises(AssertionError):
+                two.wait_state("MASTER", 10 * FAST)
+            os.kill(pid, signal.SIGCONT)
+        wait_master(one)
+        reload(one)
+        assert one.stop() == 0
+        assert not one.node.has(ADDRESS)
+
+
+def test_a_backup_that_was_stopped_hears_what_came_before_it_judges(net: Network, tmp_path: Path) -> None:
+    one = started(net, tmp_path / "one")
+    two = Agent(net.nodes[1], tmp_path / "two", configuration(priority=100))
+    with agents(one, two):
+        wait_master(one)
+        two.wait_state("BACKUP", SLACK)
+        with ControlClient(two.run_dir) as client:
+            before = client.call("status")["vrrp"]["instances"]["VI_1"]["statistics"]["adverts_received"]
+        pid = two.pid_of("vrrp")
+        os.kill(pid, signal.SIGSTOP)
+        received = Path(f"/proc/{pid}/net/raw")
+        wait_for(lambda: queued(received) > 20 * 512, 30, "adverts wait")
+        os.kill(pid, signal.SIGCONT)
+
+        def heard() -> int:
+            status = two.status()
+            return status["vrrp"]["instances"]["VI_1"]["statistics"]["adverts_received"] - before if status else 0
+
+        wait_for(lambda: heard() > 20, SLACK, "it runs again")
+        with ControlClient(two.run_dir) as client:
+            assert [e["new"] for e in client.call("events")["events"] if e["type"] == "transition"] == ["BACKUP"]
+
+
+def queued(table: Path) -> int:
+    """Bytes that wait in raw sockets of protocol 112."""
+    rows = [line.split() for line in table.read_text().splitlines()[1:]]
+    return sum(int(row[4].split(":")[1], 16) for row in rows if row[1].endswith(":0070"))
+
+
+@pytest.mark.parametrize("killed", ["agent", "agent while its worker is stopped"])
+def test_kill_nine_of_the_supervisor_leaves_no_master(net: Network, tmp_path: Path, killed: str) -> None:
+    one = started(net, tmp_path / "one")
+    with agents(one):
+        wait_master(one)
+        worker = one.pid_of("vrrp")
+        if killed != "agent":
+            os.kill(worker, signal.SIGSTOP)
+        os.kill(one.agent_pid, signal.SIGKILL)
+        one.process.wait(10)
+        if killed != "agent":
+            late = started(net, tmp_path / "one")
+            assert late.process.wait(START) == 4
+            assert "kactl-vrrp" in late.log
+            os.kill(worker, signal.SIGCONT)
+        wait_for(lambda: not alive(worker), SLACK, "the worker ends")
+        assert not one.node.has(ADDRESS)
+
+
+def test_a_storm_of_signals(net: Network, tmp_path: Path) -> None:
+    one = started(net, tmp_path / "one")
+    with agents(one):
+        wait_master(one)
+        for _ in range(50):
+            for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+                os.kill(one.agent_pid, number)
+        wait_for(lambda: one.log.count("reload done") >= 1 and "state written" in one.log, START, one.log)
+        reload(one)
+        assert one.log.count("reload done") < 60
+        assert "no state was written" not in one.log
+        assert one.state() == "MASTER"
+        one.process.send_signal(signal.SIGHUP)
+        assert one.stop() == 0
+        assert not one.node.has(ADDRESS)
+
+
+def test_reload_of_what_cannot_be_loaded(net: Network, tmp_path: Path) -> None:
+    one = started(net, tmp_path / "one")
+    with agents(one):
+        wait_master(one)
+        text = one.config.read_text()
+
+        def refused(what: str) -> None:
+            before = one.log.count("reload failed")
+            one.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: one.log.count("reload failed") > before, START, f"{what} is refused\n{one.log}")
+            assert one.state() == "MASTER"
+
+        one.config.write_text("{")
+        refused("nonsense")
+        one.config.unlink()
+        refused("a missing file")
+        one.config.mkdir()
+        refused("a directory")
+        one.config.rmdir()
+        one.config.symlink_to(one.config)
+        refused("a link to itself")
+        one.config.unlink()
+        one.config.write_text("{}")
+        assert reload(one)["changes"]["removed"] == ["VI_1"]
+        assert not one.node.has(ADDRESS)
+        status = one.status()
+        assert status is not None
+        assert status["vrrp"]["instances"] == {}
+        one.config.write_text(text)
+        assert reload(one)["changes"]["added"] == ["VI_1"]
+        wait_master(one)
+        assert "Traceback" not in one.log
+        assert one.stop() == 0
+
+
+def test_no_instances_at_first(net: Network, tmp_path: Path) -> None:
+    one = Agent(net.nodes[0], tmp_path / "one", {})
+    with agents(one):
+        one.wait_running()
+        assert one.pid_of("vrrp") == 0
+        one.configure(configuration())
+        assert reload(one)["changes"]["added"] == ["VI_1"]
+        wait_master(one)
+        assert one.stop() == 0
+        assert not one.node.has(ADDRESS)
+
+
+def test_two_agents_that_race_for_a_run_directory(net: Network, tmp_path: Path) -> None:
+    racers = [started(net, tmp_path / "one") for _ in range(4)]
+    with agents(*racers):
+        wait_for(lambda: sum(racer.process.poll() is not None for racer in racers) == 3, START, "three give up")
+        assert sorted(racer.process.poll() or 0 for racer in racers) == [0, 4, 4, 4]
+        (winner,) = [racer for racer in racers if racer.process.poll() is None]
+        wait_master(winner)
+        assert winner.stop() == 0
+
+
+def test_clients_that_misbehave(net: Network, tmp_path: Path) -> None:
+    one = started(net, tmp_path / "one")
+    with agents(one):
+        wait_master(one)
+        path = str(one.run_dir / "agent.sock")
+        deaf = socket.socket(socket.AF_UNIX)
+        deaf.connect(path)
+        deaf.settimeout(0.5)
+        with contextlib.suppress(TimeoutError, BrokenPipeError, ConnectionResetError):  # let go, or not listened to
+            while True:
+                deaf.sendall(b'{"id":1,"method":"status"}\n' * 100)
+        crowd = []
+        for _ in range(200):
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(5)
+            sock.connect(path)
+            crowd.append(sock)
+        assert b"too-many-clients" in crowd[-1].recv(4096)
+        for sock in (*crowd, deaf):
+            sock.close()
+        wait_for(lambda: one.status(), SLACK, "others are served again")
+        assert one.state() == "MASTER"
+        assert one.stop() == 0
+
+
+def test_a_run_directory_that_becomes_full(net: Network, tmp_path: Path) -> None:
+    run = tmp_path / "one" / "run"
+    run.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(run)], check=False)
+    if mounted.returncode:
+        pytest.skip("cannot mount a small file system")
+    try:
+        one = started(net, tmp_path / "one")
+        with agents(one):
+            wait_master(one)
+            with (run / "fill").open("wb") as file, contextlib.suppress(OSError):
+                while True:  # until there is no space left
+                    os.write(file.fileno(), b"x" * 4096)
+            one.process.send_signal(signal.SIGUSR1)
+            wait_for(lambda: "no state was written" in one.log, SLACK, one.log)
+            (run / "fill").unlink()
+            one.process.send_signal(signal.SIGUSR1)
+            wait_for(lambda: "state written" in one.log, SLACK, one.log)
+            reload(one)
+            assert one.stop() == 0
+            assert not one.node.has(ADDRESS)
+            assert "Traceback" not in one.log
+    finally:
+        subprocess.run(["umount", "-l", str(run)], check=False)
+
+
+def test_many_instances(net: Network, tmp_path: Path) -> None:
+    count = 250
+    many = {
+        f"V{number}": {
+            "interface": "eth0", "virtual_router_id": number, "priority": 200, "version": 3, "advert_int": 1,
+            "virtual_ipaddress": [f"198.18.{number}.1/24"],
+        }
+        for number in range(1, count + 1)
+    }  # fmt: skip
+    one = Agent(net.nodes[0], tmp_path / "one", {"vrrp_instance": many})
+    with agents(one):
+        one.wait_running()
+
+        def masters() -> int:
+            status = one.status()
+            return sum(i["state"] == "MASTER" for i in status["vrrp"]["instances"].values()) if status else 0
+
+        wait_for(lambda: masters() == count, 20, "all are master")
+        pid = one.pid_of("vrrp")
+        for each in many.values():
+            each["garp_master_repeat"] = 2
+        one.configure({"vrrp_instance": many})
+        assert len(reload(one)["changes"]["changed"]) == count
+        assert masters() == count
+        assert one.pid_of("vrrp") == pid
+        with ControlClient(one.run_dir, timeout=10) as client:
+            causes = [e["new"] for e in client.call("events")["events"] if e["type"] == "transition"]
+        assert len(causes) == 2 * count, "INIT to BACKUP to MASTER, once each"
+        assert one.stop() == 0
+        assert not [address for address in one.node.addresses() if address.startswith("198.18.")]
