@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -34,8 +35,6 @@ def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def valid(tmp_path: Path) -> Path:
-    import json
-
     path = tmp_path / "valid.yaml"
     path.write_text(json.dumps(instance(virtual_ipaddress=["198.51.100.100/24"])))
     return path
@@ -95,6 +94,23 @@ def test_missing_privilege_exits_5_and_names_the_capability(valid: Path, tmp_pat
     assert "CAP_NET_RAW" in done.stderr
     assert "CAP_NET_ADMIN" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_scripts_of_other_users_need_privileges_too(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to give some capabilities up")
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv is not installed")
+    tracked = instance(virtual_ipaddress=["198.51.100.100/24"], track_script=["chk"])
+    path = tmp_path / "tracked.yaml"
+    path.write_text(json.dumps(tracked | {"vrrp_script": {"chk": {"script": "/bin/true", "user": "nobody"}}}))
+    drop = ("setpriv", "--bounding-set", "-setuid,-kill", "--inh-caps", "-setuid,-kill")
+    done = subprocess.run(
+        [*drop, *AGENT, "--config", str(path), "--run-dir", str(tmp_path / "run")],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 5, done.stderr
+    assert "running vrrp_script chk as another user needs CAP_SETUID and CAP_KILL" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Capability(IntEnum):
     """Those the agent may need, by the kernel's numbers."""
 
+    CAP_KILL = 5
+    CAP_SETGID = 6
+    CAP_SETUID = 7
     CAP_NET_BIND_SERVICE = 10
     CAP_NET_ADMIN = 12
     CAP_NET_RAW = 13

@@ -197,26 +197,18 @@ def _user(user: str) -> tuple[int, int | None]:
 
 @contextlib.contextmanager
 def _acting_as(identity: Identity) -> Iterator[None]:
-    """With the rights that the script will have to files; without the privilege to take them, with our own."""
+    """With the rights that the script will have to files; without the privilege to take them on, with our own."""
     uid, gid, groups = os.geteuid(), os.getegid(), os.getgroups()
-    if identity == (uid, gid) or uid != 0:
+    with contextlib.ExitStack() as back:
+        if identity != (uid, gid):
+            with contextlib.suppress(PermissionError):  # the start is refused for that, with the capability's name
+                os.setgroups([identity.gid])
+                back.callback(os.setgroups, groups)
+                os.setegid(identity.gid)
+                back.callback(os.setegid, gid)
+                os.seteuid(identity.uid)
+                back.callback(os.seteuid, uid)
         yield
-        return
-    try:
-        os.setgroups([identity.gid])
-        os.setegid(identity.gid)
-        os.seteuid(identity.uid)
-    except OSError as error:
-        os.setegid(gid)
-        raise ScriptRefused(
-            f"user {identity.uid}, group {identity.gid} cannot be taken on: {error.strerror}"
-        ) from error
-    try:
-        yield
-    finally:
-        os.seteuid(uid)
-        os.setegid(gid)
-        os.setgroups(groups)
 
 
 def _accessible(path: str, identity: Identity) -> bool:

@@ -43,6 +43,7 @@ _STOP_SECONDS = 5.0  # for the VRRP worker, as keepalived's child_wait_time
 _OBSERVER_STOP_SECONDS = 2.0
 _PERMANENT = frozenset({EXIT_CONFIGURATION, EXIT_PRIVILEGE})  # a restart would end the same way
 _VRRP_CAPABILITIES = (Capability.CAP_NET_ADMIN, Capability.CAP_NET_RAW)
+_SCRIPT_CAPABILITIES = (Capability.CAP_SETUID, Capability.CAP_SETGID, Capability.CAP_KILL)  # of the spawner alone
 
 
 class Log:
@@ -60,8 +61,14 @@ def privilege_refusal(configuration: AgentConfiguration) -> str:
     if not configuration.needs_vrrp:
         return ""
     missing = privileges.missing_capabilities(_VRRP_CAPABILITIES)
+    if not missing:
+        needing = [name for name, script in configuration.track_scripts.items() if script.uid != os.geteuid()]
+        missing = privileges.missing_capabilities(_SCRIPT_CAPABILITIES) if needing else []
+        what = f"running vrrp_script {', '.join(needing)} as another user"
+    else:
+        what = "VRRP"
     names = " and ".join(capability.name for capability in missing)
-    return f"VRRP needs {names}: run as root, or grant it (AmbientCapabilities= in a unit)" if missing else ""
+    return f"{what} needs {names}: run as root, or grant it (AmbientCapabilities= in a unit)" if missing else ""
 
 
 class Supervisor:

@@ -67,6 +67,7 @@ def render(document: dict[str, Any], now: datetime) -> list[str]:
         if instance.get("detail"):
             lines.append(f"{name}: {instance['state']} because {instance['detail']}")
         lines += [f"{name}: fault: {fault}" for fault in instance["faults"]]
+        lines += [f"{name}: waits for {tracker}" for tracker in instance.get("waiting_for", ())]
     return lines
 
 

@@ -80,6 +80,11 @@ def test_status_explains_an_effective_priority() -> None:
     assert "130 (150 -20 chk_web)" in "\n".join(render(document(priority=priority), NOW))
 
 
+def test_status_names_what_an_instance_waits_for() -> None:
+    lines = render(document(state="INIT", waiting_for=["track_script chk"]), NOW)
+    assert "VI_1: waits for track_script chk" in lines
+
+
 def test_status_names_faults() -> None:
     lines = render(document(state="FAULT", faults=["interface eth0 is down"]), NOW)
     assert lines[-1] == "VI_1: fault: interface eth0 is down"
