@@ -161,6 +161,7 @@ SERVED: dict[str, frozenset[str]] = {
             "track_file",
             "track_process",
             "sync_group_tracking_weight",
+            "global_tracking",
             "x-keepalived",
         }
     ),

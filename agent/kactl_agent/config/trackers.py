@@ -87,12 +87,13 @@ def resolve_trackers(sheet: Sheet) -> TrackingSettings:
 
 def _uses(config: Config, instance: str) -> Iterator[TrackerUse]:
     group_name, group = _group_of(config, instance)
+    shared = () if group is None else tuple(_entries(config, group, group_name))
+    twice = {(use.kind, use.tracker) for use in shared}  # the group's counts, as in keepalived
     for use in _entries(config, or_default(config.vrrp_instance, {})[instance], ""):
         allowed = use if group is None else _in_group(use, group)
-        if allowed is not None:
+        if allowed is not None and (use.kind, use.tracker) not in twice:
             yield allowed
-    if group is not None:
-        yield from _entries(config, group, group_name)
+    yield from shared
 
 
 def _with_items(config: Config, instance: str, uses: tuple[TrackerUse, ...]) -> tuple[TrackerUse, ...]:

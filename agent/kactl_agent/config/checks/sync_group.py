@@ -42,9 +42,25 @@ def check(sheet: Sheet) -> None:
             sheet.warning(
                 path, "single-member-group", f"sync group `{name}` has one member", "that keeps nothing in step"
             )
+        for member in members:
+            _tracked_twice(sheet, member, instances[member], name, group)
         if not or_default(group.sync_group_tracking_weight, False) and not or_default(group.global_tracking, False):
             for member in members:
                 _member_weights(sheet, member, instances[member], name)
+
+
+def _tracked_twice(sheet: Sheet, name: str, instance: Any, group_name: str, group: Any) -> None:
+    """What the group tracks counts for its members: their own entry is left out, and its weight with it."""
+    for keyword in ("track_interface", "track_script", "track_process", "track_bfd", "track_file"):
+        shared = {entry.name for entry in or_default(getattr(group, keyword), ())}
+        for index, entry in enumerate(or_default(getattr(instance, keyword), ())):
+            if entry.name in shared:
+                sheet.warning(
+                    ("vrrp_instance", name, keyword, index),
+                    "duplicate-tracker",
+                    f"duplicate {keyword} `{entry.name}`: sync group `{group_name}` tracks it for all its members",
+                    "leave it out",
+                )
 
 
 def _member_weights(sheet: Sheet, name: str, instance: Any, group: str) -> None:

@@ -260,6 +260,25 @@ vrrp_instance:
     unicast_ttl: 3  # warning unicast-without-peers
     virtual_ipaddress: [192.0.2.1]
 """,
+    # (A) track_script chk is configured on VRRP instance and sync group. Remove vrrp instance config
+    "tracked by instance and group": """
+vrrp_script:
+  chk: {script: /bin/true}
+  other: {script: /bin/true}
+vrrp_sync_group:
+  VG: {group: [A, B], track_script: [chk], track_interface: [lo]}
+vrrp_instance:
+  A:
+    interface: eth0
+    virtual_router_id: 5
+    virtual_ipaddress: [192.0.2.1]
+    track_script:
+      - other
+      - chk  # warning duplicate-tracker
+    track_interface:
+      - lo  # warning duplicate-tracker
+  B: {interface: eth0, virtual_router_id: 6, virtual_ipaddress: [192.0.2.2]}
+""",
     # (A) track script nope not found, ignoring... / (A) duplicate track_script s - ignoring
     "trackers": """
 vrrp_script:

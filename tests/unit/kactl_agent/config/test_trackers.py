@@ -174,13 +174,22 @@ def in_group(instance: str, group: str, *blocks: str) -> tuple[TrackerUse, ...]:
 
 def test_what_a_group_tracks_counts_for_its_members_with_its_weight() -> None:
     """keepalived 2.2.7: members went from 100 to 110, without sync_group_tracking_weight as with it."""
-    own, groups = TrackerUse(SCRIPT, "chk", 0), TrackerUse(SCRIPT, "chk", 10, False, "VG")
+    group_use = TrackerUse(SCRIPT, "chk", 10, False, "VG")
     group = "track_script: [{name: chk, weight: 10}], track_interface: [{name: lo, weight: 20}]"
-    assert in_group("track_script: [chk]", group, script()) == (
-        own,
-        TrackerUse(INTERFACE, "lo", 20, False, "VG"),
-        groups,
-    )
+    own = TrackerUse(INTERFACE, "eth1")
+    found = in_group("track_interface: [eth1]", group, script())
+    assert found == (own, TrackerUse(INTERFACE, "lo", 20, False, "VG"), group_use)
+
+
+def test_what_instance_and_group_track_counts_once_and_as_the_group_says() -> None:
+    """keepalived 2.2.7: 100 -> 137 with these, and `track_file f1 is configured on VRRP instance and sync group`."""
+    own = "track_script: [chk], track_file: [{name: f, weight: 2}], track_interface: [{name: lo, weight: 4}]"
+    group = "track_script: [chk], track_file: [f], track_interface: [{name: lo, weight: 20}]"
+    for allowed in ("", ", sync_group_tracking_weight: true", ", global_tracking: true"):
+        found = in_group(own, group + allowed, script("weight: 10"), "track_file: {f: {file: /x}}")
+        assert [(use.tracker, use.weight, use.group) for use in found] == [
+            ("lo", 20, "VG"), ("chk", 10, "VG"), ("f", 1, "VG"),
+        ]  # fmt: skip
 
 
 def test_weights_of_members_are_left_out_unless_the_group_allows_them() -> None:
@@ -191,6 +200,7 @@ def test_weights_of_members_are_left_out_unless_the_group_allows_them() -> None:
     assert in_group(instance, "track_interface: []", weighted) == faults
     all_of_them = (TrackerUse(INTERFACE, "lo", 20), TrackerUse(INTERFACE, "eth1"), TrackerUse(SCRIPT, "chk", -10))
     assert in_group(instance, "sync_group_tracking_weight: true", weighted) == all_of_them
+    assert in_group(instance, "global_tracking: true", weighted) == all_of_them, "its older name"
 
 
 @pytest.mark.parametrize(("weight", "left"), [(1, (0,)), (-1, (0,)), (2, ()), (0, (0,))])
