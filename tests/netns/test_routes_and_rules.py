@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,3 +150,46 @@ def test_the_interface_of_the_instance_goes_down_and_comes_back(net: Network, tm
         ip("link", "set", "eth0", "up", namespace=one.node.namespace)
         one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
         wait_for(lambda: routes(one.node) == ALL and preferences(one.node) == {2000}, SLACK, "all back\n" + one.log)
+
+
+def test_reload_replaces_what_differs_and_touches_nothing_that_is_equal(net: Network, tmp_path: Path) -> None:
+    """Type, scope and nexthops count; the instance stays MASTER."""
+    node = net.nodes[0]
+    equal = {"destination": "203.0.113.0/28", "via": "198.51.100.250", "dev": "eth0"}
+    old = [
+        equal,
+        {"destination": "203.0.113.16/28", "dev": "eth0", "scope": "global"},
+        {"type": "blackhole", "destination": "203.0.113.32/28"},
+        {"destination": "203.0.113.48/28", "nexthop": [{"via": "198.51.100.250", "dev": "eth0"}]},
+        {"destination": "203.0.113.64/28", "dev": "eth0"},
+    ]
+    new = [
+        equal,
+        {"destination": "203.0.113.16/28", "dev": "eth0", "scope": "link"},
+        {"type": "unreachable", "destination": "203.0.113.32/28"},
+        {"destination": "203.0.113.48/28", "nexthop": [
+            {"via": "198.51.100.250", "dev": "eth0"}, {"via": "198.51.100.251", "dev": "eth0"},
+        ]},
+        {"destination": "203.0.113.80/28", "dev": "eth0"},
+    ]  # fmt: skip
+    rule = RULES[0] | {"table": 201}
+    one = Agent(node, tmp_path / "one", configuration(200, virtual_routes=old))
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        wait_for(lambda: len(routes(node)) == 5, SLACK, "all there")
+        monitor = node.run("ip", "-o", "monitor", "route", "rule", stdout=subprocess.PIPE)
+        one.configure(configuration(200, virtual_routes=new, virtual_rules=[rule]))
+        one.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "203.0.113.80/28" in routes(node) and preferences(node) == {2000}, SLACK, one.log)
+        wait_for(lambda: "lookup 201" in ip("rule", "show", namespace=node.namespace), SLACK, one.log)
+        monitor.terminate()
+        said = [line.strip() for line in monitor.communicate(timeout=10)[0].splitlines() if "203.0.113." in line]
+        assert [re.sub(r" (dev|via|proto) .*|\\\\.*", "", line).strip() for line in said] == [
+            "203.0.113.16/28", "unreachable 203.0.113.32/28", "203.0.113.48/28", "203.0.113.80/28",
+            "Deleted 203.0.113.64/28", "Deleted 203.0.113.48/28", "Deleted blackhole 203.0.113.32/28",
+            "Deleted 203.0.113.16/28",
+            "2000:\tfrom 203.0.113.0/24 lookup 201", "Deleted 2000:\tfrom 203.0.113.0/24 lookup 200",
+        ]  # fmt: skip
+        assert "203.0.113.0/28" in routes(node)
+        assert one.state() == "MASTER"
+        assert one.log.count("BACKUP -> MASTER") == 1
