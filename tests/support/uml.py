@@ -21,6 +21,7 @@ MODULES = Path("/usr/lib/uml/modules")
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "sed", "nq", "fo", "ovf", "twos")
 LOADED = (
     *("ipv6", "dummy", "macvlan", "ipvlan", "veth", "vrf", "bridge", "nfnetlink", "nf_tables", "xt_mark", "ip_vs"),
+    *("mpls_router", "mpls_iptunnel", "ila"),
     *(f"ip_vs_{scheduler}" for scheduler in SCHEDULERS),
 )
 """Modules loaded before the command; those the kernel does not have are passed over."""
