@@ -18,6 +18,8 @@ _HEADER_WORDS = 8  # struct mmsghdr: name, its length, iov, iovlen, control, its
 _VECTOR_WORDS = 2  # struct iovec: base, length
 _HEADER_BYTES = _HEADER_WORDS * 8
 _VECTOR_BYTES = _VECTOR_WORDS * 8
+_WORTH_IT = 16  # datagrams: fewer are sent before the structures are filled
+_WORDS_OF_64_BITS = ctypes.sizeof(ctypes.c_size_t) == 8
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _sendmmsg = _libc.sendmmsg
@@ -81,7 +83,5 @@ def send_many(sock: socket.socket, datagrams: Sequence[bytes], passed_over: Cont
 
     Returns how many met an error among `passed_over` (errno) and were not sent; any other one is raised as OSError.
     """
-    return _send_many(sock, datagrams, passed_over)
-
-
-_send_many = send_together if ctypes.sizeof(ctypes.c_size_t) == 8 else send_each
+    send = send_together if _WORDS_OF_64_BITS and len(datagrams) >= _WORTH_IT else send_each
+    return send(sock, datagrams, passed_over)
