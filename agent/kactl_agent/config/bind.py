@@ -60,7 +60,6 @@ class _Binder:
         self.name = name
         self.faults: list[Diagnostic] = []
         self.includes: list[Include] = []
-        self.secrets: set[str] = set()
         self.where: list[str] = []  # blocks around, for messages
         self.comments = Comments(text)
 
@@ -76,7 +75,7 @@ class _Binder:
         except Stop as stop:
             self.faults.append(stop.diagnostic)
         unique = list(dict.fromkeys(self.faults))
-        return Document(config, origin, unique, includes=self.includes, secrets=self.secrets)
+        return Document(config, origin, unique, includes=self.includes)
 
     def root(self, origin: Origin) -> Config:
         event = self.events.open_document()
@@ -225,8 +224,6 @@ class _Binder:
         if event.implicit[0] and text in NULL_WORDS:
             self.wrong_kind(self.here, "true" if isinstance(shape, Bool) else "value", event)
             return UNSET
-        if secret and text:
-            self.secrets.add(text)
         try:
             return shape.parse_yaml(text)
         except ValueFault as fault:

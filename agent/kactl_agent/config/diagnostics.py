@@ -58,12 +58,11 @@ def render_text(
     diagnostic: Diagnostic,
     sources: Mapping[str, str] | None = None,
     *,
-    mask: Callable[[str], str] | None = None,
     paint: Paint = lambda _role, text: text,
 ) -> str:
     """`FILE:LINE:COLUMN: error[code]: message`, the line with a caret below, and the hint; no newline at the end.
 
-    `sources` are the texts of the files; `mask` takes a line and returns it with secrets covered, at the same length.
+    `sources` are the texts of the files, their secrets covered (`masking.mask_sources`).
     """
     place = diagnostic.place
     where = place.file
@@ -76,7 +75,7 @@ def render_text(
     ]
     source = (sources or {}).get(place.file)
     if source is not None and place.line:
-        lines += _excerpt(source, place, mask, paint)
+        lines += _excerpt(source, place, paint)
     if diagnostic.hint:
         lines.append(f"  {paint('hint', 'hint:')} {printable(diagnostic.hint)}")
     return "\n".join(lines)
@@ -143,12 +142,10 @@ def columns(text: str) -> int:
     )
 
 
-def _excerpt(source: str, place: Place, mask: Callable[[str], str] | None, paint: Paint) -> list[str]:
+def _excerpt(source: str, place: Place, paint: Paint) -> list[str]:
     line = line_of(source, place.line)
     if line is None:
         return []
-    if mask is not None:
-        line = mask(line)
     # A tab takes the columns that it has in the file's own text, of a fixed width so that the caret can follow.
     at = max(place.column - 1, 0)
     head, marked, tail = line[:at], line[at : at + max(place.length, 1)], line[at + max(place.length, 1) :]

@@ -82,7 +82,6 @@ class Document:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)  # text of every file read, for excerpts
     includes: list[Include] = field(default_factory=list)  # not followed yet
-    secrets: set[str] = field(default_factory=set)  # texts that no message or excerpt may show
 
     @property
     def errors(self) -> list[Diagnostic]:

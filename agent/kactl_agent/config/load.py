@@ -203,7 +203,6 @@ def _merge_documents(into: Document, other: Document) -> None:
     """Add an included file: names are united, lists go on, and what both say is an error that shows both places."""
     into.diagnostics += other.diagnostics
     into.sources.update(other.sources)
-    into.secrets |= other.secrets
     merger = _Merger(into.diagnostics)
     config = merger.struct(into.config, other.config, into.origin, other.origin)
     assert isinstance(config, Config)

@@ -1,16 +1,15 @@
-"""Secrets: where the schema has them, what covers them in messages, and where their text comes from."""
+"""Secrets: where the schema has them, and where their text comes from."""
 
 from __future__ import annotations
 
 import os
-import re
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 
 from kactl_agent.config.diagnostics import Diagnostic
@@ -71,25 +70,6 @@ def _has_secret(struct: type[Struct]) -> bool:
     return any(_is_secret(field.keyword.shape) for field in table_of(struct).fields)
 
 
-@cache
-def _masking() -> re.Pattern[str]:
-    words = "|".join(sorted(map(re.escape, secret_keywords()), key=len, reverse=True)) or r"(?!)"
-    return re.compile(rf"(?<![\w-])({words})([\"']?(?:\s*:\s*|\s+))(\S.*)$")
-
-
-def masker(secrets: Collection[str] = ()) -> Callable[[str], str]:
-    """What covers secrets in a line of a configuration: known texts, and all that stands behind a secret's keyword."""
-    known = sorted((s for s in secrets if s), key=len, reverse=True)
-
-    def mask(line: str) -> str:
-        line = _masking().sub(lambda m: f"{m[1]}{m[2]}{'*' * len(m[3])}", line)
-        for secret in known:
-            line = line.replace(secret, "*" * len(secret))
-        return line
-
-    return mask
-
-
 # -- resolving ---------------------------------------------------------------------------------------------------------
 
 
@@ -99,7 +79,7 @@ def resolve_secrets(document: Document, *, environ: Mapping[str, str] = os.envir
     A relative path is relative to the file that names it. A secret that cannot be had is an error of the new document
     and stays a SecretSource; its text appears in no diagnostic.
     """
-    resolver = _Resolver(environ, [*document.diagnostics], {*document.secrets})
+    resolver = _Resolver(environ, [*document.diagnostics])
     config = resolver.struct(document.config, document.origin)
     return Document(
         cast(Config, config),
@@ -107,15 +87,13 @@ def resolve_secrets(document: Document, *, environ: Mapping[str, str] = os.envir
         resolver.diagnostics,
         document.sources,
         document.includes,
-        resolver.secrets,
     )
 
 
 class _Resolver:
-    def __init__(self, environ: Mapping[str, str], diagnostics: list[Diagnostic], secrets: set[str]) -> None:
+    def __init__(self, environ: Mapping[str, str], diagnostics: list[Diagnostic]) -> None:
         self.environ = environ
         self.diagnostics = diagnostics
-        self.secrets = secrets
 
     def struct(self, value: Struct, origin: Origin) -> Struct:
         changed: dict[str, Any] = {}
@@ -138,8 +116,6 @@ class _Resolver:
             return entries if any(entries[k] is not v for k, v in value.items()) else value
         if isinstance(shape, HmacKey) and isinstance(value, str) and value.startswith(HMAC_KEY_FILE):
             return self.text(shape, SecretSource(file=value.removeprefix(HMAC_KEY_FILE)), origin)
-        if _is_secret(shape) and isinstance(value, str):
-            self.secrets.add(value)
         return value
 
     def text(self, shape: Shape, source: SecretSource, origin: Origin) -> Any:
@@ -149,7 +125,6 @@ class _Resolver:
             return self.fault(f"{source.file}: {fault.strerror or fault}", "", origin, source)
         except _Unusable as fault:
             return self.fault(str(fault), fault.hint, origin, source)
-        self.secrets.add(text)
         scalar = _scalar_of(shape)
         if isinstance(scalar, HmacKey) and text.startswith(HMAC_KEY_FILE):
             return self.fault("the secret cannot be used: it names another file", "", origin, source)
@@ -214,24 +189,3 @@ def _scalar_of(shape: Shape) -> Scalar[Any] | None:
         short = table_of(shape.struct).short
         return None if short is None else _scalar_of(short.keyword.shape)
     return shape if isinstance(shape, Scalar) else None
-
-
-def secrets_of(document: Document) -> Iterator[str]:
-    """The texts of all secrets that a document holds in plain."""
-    yield from document.secrets
-    yield from _plain_secrets(document.config)
-
-
-def _plain_secrets(value: Any) -> Iterator[str]:
-    if isinstance(value, Struct):
-        for field, item in table_of(type(value)).set_fields(value):
-            if _is_secret(field.keyword.shape):
-                yield from (t for t in (item if isinstance(item, tuple) else (item,)) if isinstance(t, str))
-            elif item is not UNSET:
-                yield from _plain_secrets(item)
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _plain_secrets(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _plain_secrets(item)

@@ -44,8 +44,8 @@ def load(options: Options) -> LoadOutcome:
     from kactl_agent.config.checks.problem import Sheet
     from kactl_agent.config.diagnostics import Severity, render_text
     from kactl_agent.config.load import load_file
+    from kactl_agent.config.masking import mask_sources
     from kactl_agent.config.resolve import resolve
-    from kactl_agent.config.secrets import masker, secrets_of
 
     document = load_file(options.config)
     diagnostics = list(document.diagnostics)
@@ -57,8 +57,8 @@ def load(options: Options) -> LoadOutcome:
             sheet = Sheet(document)
             configuration = _configuration(options, resolution, sheet)
             diagnostics += [problem.diagnostic for problem in sheet.problems]
-    mask = masker(frozenset(secrets_of(document)))
-    report = [render_text(diagnostic, document.sources, mask=mask) for diagnostic in diagnostics]
+    sources = mask_sources(document.sources) if diagnostics else {}
+    report = [render_text(diagnostic, sources) for diagnostic in diagnostics]
     errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
     warnings = sum(diagnostic.severity is Severity.WARNING for diagnostic in diagnostics)
     return LoadOutcome(configuration, tuple(report), errors, warnings)

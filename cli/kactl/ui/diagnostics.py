@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kactl.environment import Environment
 from kactl_agent.config.diagnostics import Diagnostic, Severity, render_github, render_text, to_json
 from kactl_agent.config.document import Document
-from kactl_agent.config.secrets import masker, secrets_of
+from kactl_agent.config.masking import mask_sources
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,13 @@ def say_diagnostics(
     environment: Environment, document: Document, diagnostics: Sequence[Diagnostic] | None = None
 ) -> None:
     """A document's diagnostics on stderr, each with its excerpt; secrets are covered."""
-    mask = masker(frozenset(secrets_of(document)))
+    shown = document.diagnostics if diagnostics is None else diagnostics
+    if not shown:
+        return
+    sources = mask_sources(document.sources)
     paint = environment.paint(environment.stderr)
-    for diagnostic in document.diagnostics if diagnostics is None else diagnostics:
-        environment.say(render_text(diagnostic, document.sources, mask=mask, paint=paint))
+    for diagnostic in shown:
+        environment.say(render_text(diagnostic, sources, paint=paint))
 
 
 def annotate(environment: Environment, diagnostics: Iterable[Diagnostic]) -> None:

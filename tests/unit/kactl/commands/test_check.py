@@ -104,6 +104,17 @@ def test_no_secret_is_shown(folder: Path) -> None:
         assert "hunter" not in out + err
 
 
+def test_a_short_secret_hides_no_other_text(folder: Path) -> None:
+    path = folder / "short.conf"
+    path.write_text(
+        "vrrp_instance V {\n interface eth42\n virtual_router_id 42\n priority 420\n authentication {\n"
+        "  auth_type PASS\n  auth_pass 42 43\n }\n}\n"
+    )
+    err = check(path)[2]
+    assert " priority 420\n" in err
+    assert " auth_pass *****\n" in err
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -84,12 +84,6 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal() -> None:
     assert printable("\x1b") == "␛"
 
 
-def test_secrets_are_masked_and_the_caret_stays() -> None:
-    text = render_text(diagnostic(2, 14, 1), {"a.yaml": SOURCE}, mask=lambda line: line.replace("x", "*"))
-    assert "router_id: *\n" in text
-    assert caret_of(text)[0] == "*"
-
-
 def test_colours_name_their_roles() -> None:
     roles = []
     render_text(diagnostic(2, 3, 1, "h"), {"a.yaml": SOURCE}, paint=lambda role, text: roles.append(role) or text)
