@@ -131,6 +131,19 @@ class Network:
             ip("addr", "add", f"{node.link_local}/64", "dev", "eth0", "nodad", namespace=name)
             self.nodes.append(node)
 
+    def add_lan(self, interface: str, subnet: str) -> None:
+        """Another bridge, and on every node `interface` with the address subnet.NUMBER/24."""
+        bridge = f"br-{interface}"
+        ip("link", "add", bridge, "type", "bridge", "stp_state", "0", "mcast_snooping", "0", namespace=self._bridge)
+        ip("link", "set", bridge, "up", namespace=self._bridge)
+        for number, node in enumerate(self.nodes, 1):
+            port = f"{interface}-{number}"
+            name = node.namespace
+            ip("link", "add", interface, "type", "veth", "peer", "name", port, "netns", self._bridge, namespace=name)
+            ip("link", "set", port, "master", bridge, "up", namespace=self._bridge)
+            ip("link", "set", interface, "up", namespace=name)
+            ip("addr", "add", f"{subnet}.{number}/24", "dev", interface, namespace=name)
+
     def cut(self, number: int) -> None:
         """Take the cable of a node (from 1) off the bridge; its own interface keeps its carrier."""
         ip("link", "set", f"port{number}", "nomaster", namespace=self._bridge)
