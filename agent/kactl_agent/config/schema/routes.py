@@ -265,7 +265,7 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
     ] = UNSET
     scope: Annotated[
         Maybe[str],
-        Keyword(SCOPE, "Scope: a name of rt_scopes or a number", default="chosen by the kernel", process="vrrp"),
+        Keyword(SCOPE, "Scope: a name of rt_scopes or a number", default="global", process="vrrp"),
     ] = UNSET
     metric: Annotated[
         Maybe[int],
@@ -330,7 +330,7 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
         Maybe[LockableTime],
         Keyword(
             Line(LockableTime),
-            "First estimate of the round-trip time; a bare number is in 1/8 ms",
+            "First estimate of the round-trip time, at least 200 ms; a bare number is in 1/8 ms",
             default="none",
             process="vrrp",
         ),
@@ -339,7 +339,7 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
         Maybe[LockableTime],
         Keyword(
             Line(LockableTime),
-            "First estimate of the round-trip time's variance; a bare number is in 1/4 ms",
+            "First estimate of the round-trip time's variance, at least 200 ms; a bare number is in 1/4 ms",
             default="none",
             process="vrrp",
         ),
@@ -376,7 +376,7 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
         Maybe[LockableTime],
         Keyword(
             Line(LockableTime),
-            "Lower limit of TCP's retransmission timeout; a bare number is in ms",
+            "Lower limit of TCP's retransmission timeout, at least 200 ms; a bare number is in ms",
             default="none",
             process="vrrp",
         ),
@@ -433,7 +433,7 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
         Keyword(
             FLAG,
             "Add the route only if there is none like it",
-            default="replace one that exists",
+            default="before those that exist",
             since="2.2.7",
             process="vrrp",
         ),
@@ -443,7 +443,7 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
         Keyword(
             FLAG,
             "Add the route before those that exist",
-            default="replace one that exists",
+            default="before those that exist",
             since="2.2.7",
             process="vrrp",
         ),
@@ -453,7 +453,7 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
         Keyword(
             FLAG,
             "Add the route behind those that exist",
-            default="replace one that exists",
+            default="before those that exist",
             since="2.2.7",
             process="vrrp",
         ),

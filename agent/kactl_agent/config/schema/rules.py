@@ -53,8 +53,8 @@ class RuleEntry(Keywords, frozen=True, kw_only=True):
         Maybe[int],
         Keyword(
             U32,
-            "Place of the rule: lower numbers are tried first. Give one: without, the kernel's choice depends on the order of events",
-            default="chosen by the kernel",
+            "Place of the rule: lower numbers are tried first. Rules without one get 16384, 16383 and so on, with a warning",
+            default="from 16384 down",
             synonyms=("order", "priority"),
             process="vrrp",
         ),
