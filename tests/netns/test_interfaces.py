@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from support.agents import SLACK, Agent, agents, instance, master_down
-from support.netns import Network, ip, network, wait_for
+from support.netns import Network, inside, ip, network, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -134,3 +136,32 @@ def test_promote_secondaries_keeps_the_other_addresses_of_a_network(net: Network
         assert "B: MASTER ->" not in one.log
         assert one.stop() == 0
         assert promoted() == before == "0\n"
+
+
+def test_gratuitous_arps_of_two_instances_on_an_interface_keep_their_gap(net: Network, tmp_path: Path) -> None:
+    """vrrp_garp_interval, and with a garp_group its own interval."""
+    block = instance("A", version=3, advert_int=0.1, virtual_ipaddress=[ADDRESS], garp_master_delay=0)
+    other = instance(
+        "B",
+        version=3,
+        advert_int=0.1,
+        virtual_ipaddress=["198.51.100.101/24"],
+        virtual_router_id=52,
+        garp_master_delay=0,
+    )
+    block["vrrp_instance"] |= other["vrrp_instance"]
+    block |= {"global_defs": {"vrrp_garp_interval": 5}, "garp_group": [{"garp_interval": 0.2, "interface": "eth0"}]}
+    with inside(net.nodes[1].namespace):
+        witness = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+        witness.bind(("eth0", 0x0806))
+    witness.settimeout(10)
+    one = Agent(net.nodes[0], tmp_path / "one", block)
+    with witness, agents(one):
+        times: list[float] = []
+        while len(times) < 10:
+            frame = witness.recv(2048)
+            if frame[28:31] == frame[38:41] == bytes((198, 51, 100)) and frame[31] in (100, 101):
+                times.append(time.monotonic())
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+        assert min(gaps) > 0.15
+        assert sum(gaps) >= 9 * 0.2 - 0.05

@@ -22,7 +22,7 @@ from kactl_agent.vrrp.actions import (
     Transition,
 )
 from kactl_agent.vrrp.recording import Recorder, replay
-from kactl_agent.vrrp.settings import MICROSECOND, SECOND, Family, GratuitousSettings, VirtualAddress, VrrpSettings
+from kactl_agent.vrrp.settings import SECOND, Family, GratuitousSettings, VirtualAddress, VrrpSettings
 from support.vrrp import LOCAL, PEER, PEER_LOW, VIP, advert, interface, make_settings, packed
 
 SETTINGS = st.builds(
@@ -42,9 +42,7 @@ SETTINGS = st.builds(
     timer_expired_priority=st.sampled_from([0, 254]),
     unicast_peers=st.sampled_from([(), (PEER, PEER_LOW)]),
     addresses=st.sampled_from([(VIP,), (VIP, VirtualAddress(packed("2001:db8::1"), 128, "eth1", advertised=False))]),
-    gratuitous=st.sampled_from(
-        [GratuitousSettings(), GratuitousSettings(refresh=4 * SECOND, arp_interval=1000 * MICROSECOND)]
-    ),
+    gratuitous=st.sampled_from([GratuitousSettings(), GratuitousSettings(refresh=4 * SECOND)]),
 )
 EVENTS = st.sampled_from(
     [

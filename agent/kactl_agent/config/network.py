@@ -10,13 +10,41 @@ from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.in_force import InstanceInForce
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import or_default, render_decimal
+from kactl_agent.config.schema.static import GarpGroup
 from kactl_agent.tracking.debounce import limited, longest_down_delay
-from kactl_agent.vrrp.network_settings import LinkDelays, NetworkSettings
+from kactl_agent.vrrp.network_settings import LinkDelays, NetworkSettings, PaceGroup, PaceSettings
 from kactl_agent.vrrp.settings import MICROSECOND
 
 
 def resolve_network(config: Config, instances: dict[str, InstanceInForce]) -> NetworkSettings:
-    return NetworkSettings(delays=tuple(delays for delays, _longest, _name in _delays(config, instances)))
+    return NetworkSettings(
+        delays=tuple(delays for delays, _longest, _name in _delays(config, instances)), pace=_pace(config)
+    )
+
+
+def _pace(config: Config) -> PaceSettings:
+    """An interface counts in the first group that names it; its group's gaps replace those of global_defs, even by
+    none, as keepalived has it."""
+    of_all = config.global_defs
+    groups = (
+        PaceGroup(
+            _interfaces(group),
+            or_default(group.garp_interval, 0) * MICROSECOND,
+            or_default(group.gna_interval, 0) * MICROSECOND,
+        )
+        for group in or_default(config.garp_group, ())
+        if group.garp_interval is not UNSET or group.gna_interval is not UNSET
+    )
+    return PaceSettings(
+        0 if of_all is UNSET else or_default(of_all.vrrp_garp_interval, 0) * MICROSECOND,
+        0 if of_all is UNSET else or_default(of_all.vrrp_gna_interval, 0) * MICROSECOND,
+        tuple(group for group in groups if group.interfaces),
+    )
+
+
+def _interfaces(group: GarpGroup) -> tuple[str, ...]:
+    own = () if group.interface is UNSET else (group.interface,)
+    return (*own, *or_default(group.interfaces, ()))
 
 
 def _delays(config: Config, instances: dict[str, InstanceInForce]) -> Iterator[tuple[LinkDelays, int | None, str]]:
@@ -34,6 +62,28 @@ def _delays(config: Config, instances: dict[str, InstanceInForce]) -> Iterator[t
 
 
 def check(sheet: Sheet) -> None:
+    _check_delays(sheet)
+    _check_groups(sheet)
+
+
+def _check_groups(sheet: Sheet) -> None:
+    """What -t of keepalived 2.2.7 says of a garp_group."""
+    seen: set[str] = set()
+    for index, group in enumerate(or_default(sheet.document.config.garp_group, ())):
+        path: Path = ("garp_group", index)
+        if group.garp_interval is UNSET and group.gna_interval is UNSET:
+            sheet.warning(path, "garp-group", "this garp_group has no interval and is left out", "set garp_interval")
+            continue
+        interfaces = _interfaces(group)
+        if not interfaces:
+            sheet.warning(path, "garp-group", "this garp_group has no interface and does nothing", "set interfaces")
+        for name in interfaces:
+            if name in seen:
+                sheet.warning(path, "garp-group", f"`{name}` is in a garp_group already: it stays in that one")
+            seen.add(name)
+
+
+def _check_delays(sheet: Sheet) -> None:
     config = sheet.document.config
     instances = {name: InstanceInForce(config, name) for name in or_default(config.vrrp_instance, {})}
     seen: set[str] = set()

@@ -64,6 +64,7 @@ SERVED: dict[str, frozenset[str]] = {
             "vrrp_track_process",
             "track_file",
             "interface_up_down_delays",
+            "garp_group",
             "x-keepalived",
         }
     ),
@@ -334,8 +335,6 @@ class _InstanceResolver:
             refresh_repeat=max(1, value("garp_master_refresh_repeat", 1)),
             lower_priority_repeat=0 if it.strict_mode.value else value("garp_lower_prio_repeat", repeat),
             lower_priority_delay=value("garp_lower_prio_delay", delay) * MICROSECOND,
-            arp_interval=it.global_value("vrrp_garp_interval", 0).value * MICROSECOND,
-            advertisement_interval=it.global_value("vrrp_gna_interval", 0).value * MICROSECOND,
         )
 
     def _addresses(self) -> Iterator[VirtualAddress]:

@@ -28,6 +28,8 @@ from kactl_agent.vrrp.actions import (
     Transition,
 )
 from kactl_agent.vrrp.gratuitous import gratuitous_arp, neighbour_advertisement
+from kactl_agent.vrrp.network_settings import PaceSettings
+from kactl_agent.vrrp.pacing import Pacing
 from kactl_agent.vrrp.pairing import place_of
 from kactl_agent.vrrp.settings import VirtualAddress
 
@@ -51,11 +53,20 @@ class VrrpActions:
     compared with.
     """
 
-    def __init__(self, kernel: Kernel, socket_of: Callable[[str], VrrpSocket | None], listener: Listener) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        socket_of: Callable[[str], VrrpSocket | None],
+        listener: Listener,
+        arm: Callable[[int | None], None] = lambda _deadline: None,
+    ) -> None:
+        """`arm` is told when `announce_due` has something to do next."""
         self._kernel = kernel
         self._socket_of = socket_of
         self._listener = listener
         self._frames: dict[tuple[VirtualAddress, bytes, bool], bytes] = {}
+        self._arm = arm
+        self._pacing = Pacing(PaceSettings())
         self.held: dict[str, tuple[VirtualAddress, ...]] = {}
         self.routes = HeldRouting(kernel)
         self.rules = HeldRouting(kernel)
@@ -64,6 +75,7 @@ class VrrpActions:
     def rename(self, names: Mapping[str, str]) -> None:
         """Instances that are called something else from now on: old name -> new name."""
         self.held = {names.get(name, name): held for name, held in self.held.items()}
+        self._pacing.rename(names)
         for routing in (self.routes, self.rules):
             routing.held = {names.get(name, name): held for name, held in routing.held.items()}
 
@@ -89,7 +101,7 @@ class VrrpActions:
                 case ReplaceRules():
                     failure = self.rules.replace_rules(name, action.old, action.new)
                 case Announce():
-                    failure = self._announce(action)
+                    failure = self._announce_paced(name, action, now)
                 case Transition():
                     self._listener.transition(name, action, now)
                     return None
@@ -131,6 +143,7 @@ class VrrpActions:
 
     def _remove(self, name: str, addresses: tuple[VirtualAddress, ...]) -> str:
         gone = {place_of(address) for address in addresses}
+        self._pacing.withdraw(name, addresses)
         self.held[name] = tuple(address for address in self.held.get(name, ()) if place_of(address) not in gone)
         if not self.held[name]:
             del self.held[name]
@@ -148,6 +161,26 @@ class VrrpActions:
             held.leave(name, items)
             return ""
         return held.remove(name, items)
+
+    def pace(self, settings: PaceSettings, now: int) -> None:
+        """Keep these gaps between announcements from now on."""
+        self._pacing.reconfigure(settings, now)
+        self._arm(self._pacing.deadline())
+
+    def announce_due(self, now: int) -> list[tuple[str, ActionFailed]]:
+        """The armed time has come: send what had to wait. Returns what could not be sent, by instance."""
+        failed = []
+        for name, announcement in self._pacing.due(now):
+            failure = self._announce(announcement)
+            if failure:
+                failed.append((name, ActionFailed(Announce.__name__, failure)))
+        self._arm(self._pacing.deadline())
+        return failed
+
+    def _announce_paced(self, name: str, action: Announce, now: int) -> str:
+        failures = [self._announce(each) for each in self._pacing.offer(name, action, now)]
+        self._arm(self._pacing.deadline())
+        return "; ".join(dict.fromkeys(failure for failure in failures if failure))
 
     def _announce(self, action: Announce) -> str:
         by_interface: dict[str, list[bytes]] = {}

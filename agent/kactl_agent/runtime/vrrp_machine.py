@@ -28,6 +28,7 @@ from kactl_agent.vrrp.actions import (
     Startup,
 )
 from kactl_agent.vrrp.auth_header import PROTOCOL_AH, virtual_router_id
+from kactl_agent.vrrp.network_settings import PaceSettings
 from kactl_agent.vrrp.packet import IPV4_GROUP, IPV6_GROUP, PROTOCOL
 from kactl_agent.vrrp.routing import VirtualRoute
 from kactl_agent.vrrp.settings import Family, SyncGroupSettings, VirtualAddress, VrrpSettings
@@ -78,16 +79,18 @@ class VrrpMachine:
         changed: Callable[[str, int], None],
         uptime: Callable[[], int],
         link_states: LinkStates | None = None,
+        arm_announcements: Callable[[int | None], None] = lambda _deadline: None,
     ) -> None:
         """`uptime` tells the ns since the machine was booted; the other callables are the driver's.
         Without `link_states` every change of an interface counts at once."""
         self._kernel = kernel
         self._uptime = uptime
+        self._clock = clock
         self._link_states = link_states or LinkStates(kernel.links, clock)
         self._promotion = SecondaryPromotion(kernel, lambda report: listener.report("", report))
         self._watcher = watcher
         self._listener = listener
-        self.actions = VrrpActions(kernel, self._socket_of, listener)
+        self.actions = VrrpActions(kernel, self._socket_of, listener, arm_announcements)
         self.driver = Driver(clock, self.actions.perform, arm, changed)
         self._settings: dict[str, VrrpSettings] = {}
         self._places: dict[PlaceKey, _Place] = {}
@@ -241,6 +244,16 @@ class VrrpMachine:
             for place in list(self._places.values()):
                 self._read(place, share)
         self.driver.run_due()
+
+    def pace(self, settings: PaceSettings) -> None:
+        """Keep these gaps between announcements from now on."""
+        self.actions.pace(settings, self._clock())
+
+    def announce_due(self) -> None:
+        """The time that `arm_announcements` was told has come."""
+        for name, failed in self.actions.announce_due(self._clock()):
+            if name in self._settings:
+                self.driver.tell(name, failed)
 
     # -- what the kernel tells -----------------------------------------------------------------------------------------
 

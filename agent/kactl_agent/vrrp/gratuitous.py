@@ -8,7 +8,6 @@ advertisements for IPv6 (RFC 4861 7.2.6).
 from __future__ import annotations
 
 import struct
-from collections import deque
 from collections.abc import Iterable
 
 from kactl_agent.vrrp.actions import Announce
@@ -66,23 +65,6 @@ def neighbour_advertisement(address: bytes, hardware_address: bytes, router: boo
     return ethernet + struct.pack("!IHBB16s16s", 6 << 28, len(message), _ICMPV6, TTL, address, _ALL_NODES) + message
 
 
-class _Lane:
-    """Announcements that keep a gap: one interface and one address family (garp_interval, gna_interval)."""
-
-    def __init__(self, gap: int) -> None:
-        self.gap = gap
-        self.waiting: deque[VirtualAddress] = deque()
-        self.next = 0  # when the next one may go
-
-    def due(self, now: int) -> list[VirtualAddress]:
-        addresses = []
-        while self.waiting and self.next <= now:
-            addresses.append(self.waiting.popleft())
-            # From when it was due, so that a late timer does not stretch the burst; but never two at once.
-            self.next = max(self.next, now - self.gap + 1) + self.gap
-        return addresses
-
-
 class GratuitousSchedule:
     """When the addresses of one instance are announced. All times are ns of the same clock."""
 
@@ -96,20 +78,7 @@ class GratuitousSchedule:
 
     def _configure(self, settings: GratuitousSettings, addresses: Iterable[VirtualAddress]) -> None:
         self._settings = settings
-        self._unpaced: list[VirtualAddress] = []
-        self._paced: list[tuple[_Lane, list[VirtualAddress]]] = []
-        lanes: dict[tuple[str, int], tuple[_Lane, list[VirtualAddress]]] = {}
-        for address in addresses:
-            size = len(address.address)
-            gap = settings.arp_interval if size == 4 else settings.advertisement_interval
-            if not gap:
-                self._unpaced.append(address)
-                continue
-            key = (address.interface, size)
-            if key not in lanes:
-                lanes[key] = (_Lane(gap), [])
-                self._paced.append(lanes[key])
-            lanes[key][1].append(address)
+        self._addresses = tuple(addresses)
 
     def reconfigure(self, settings: GratuitousSettings, addresses: Iterable[VirtualAddress], now: int) -> None:
         """Other settings and addresses from now on. What is scheduled stays, but for a refresh of another period."""
@@ -121,7 +90,7 @@ class GratuitousSchedule:
         """A MASTER has got these addresses on top: a burst for them, and a second one after the delay."""
         if self._settings.delay:
             self._second_of_added = (now + self._settings.delay, addresses)
-        return self._burst(self._settings.repeat, now, addresses)
+        return self._burst(self._settings.repeat, addresses)
 
     def start(self, now: int) -> list[Announce]:
         """The instance became MASTER: the first burst; the second one and the refresh are scheduled."""
@@ -129,7 +98,7 @@ class GratuitousSchedule:
         self._started = True
         self._second = now + settings.delay if settings.delay else None
         self._refresh = now + settings.delay + settings.refresh if settings.refresh else None
-        return self._burst(settings.repeat, now)
+        return self._burst(settings.repeat)
 
     def lower_priority(self, now: int) -> list[Announce]:
         """A master of lower priority was heard and may have moved the addresses: announce them again."""
@@ -138,21 +107,18 @@ class GratuitousSchedule:
             return []
         if settings.lower_priority_delay:
             self._second_after_lower = now + settings.lower_priority_delay
-        return self._burst(settings.lower_priority_repeat, now)
+        return self._burst(settings.lower_priority_repeat)
 
     def stop(self) -> None:
         """The instance is no longer MASTER."""
         self._started = False
         self._second = self._refresh = self._second_after_lower = self._second_of_added = None
-        for lane, _ in self._paced:
-            lane.waiting.clear()
 
     def deadline(self) -> int | None:
         """When `due` has something to say next, None when nothing is scheduled."""
         times = [t for t in (self._second, self._refresh, self._second_after_lower) if t is not None]
         if self._second_of_added is not None:
             times.append(self._second_of_added[0])
-        times += [lane.next for lane, _ in self._paced if lane.waiting]
         return min(times, default=None)
 
     def due(self, now: int) -> list[Announce]:
@@ -161,30 +127,19 @@ class GratuitousSchedule:
         actions: list[Announce] = []
         if self._second is not None and self._second <= now:
             self._second = None
-            actions += self._burst(settings.repeat, now)
+            actions += self._burst(settings.repeat)
         if self._second_after_lower is not None and self._second_after_lower <= now:
             self._second_after_lower = None
-            actions += self._burst(settings.lower_priority_repeat, now)
+            actions += self._burst(settings.lower_priority_repeat)
         if self._second_of_added is not None and self._second_of_added[0] <= now:
             addresses, self._second_of_added = self._second_of_added[1], None
-            actions += self._burst(settings.repeat, now, addresses)
+            actions += self._burst(settings.repeat, addresses)
         if self._refresh is not None and self._refresh <= now:
             self._refresh = max(self._refresh, now - settings.refresh + 1) + settings.refresh
-            actions += self._burst(settings.refresh_repeat, now)
-        return actions + self._paced_due(now)
+            actions += self._burst(settings.refresh_repeat)
+        return actions
 
-    def _burst(self, repeat: int, now: int, only: tuple[VirtualAddress, ...] = ()) -> list[Announce]:
+    def _burst(self, repeat: int, only: tuple[VirtualAddress, ...] = ()) -> list[Announce]:
         """A burst for all addresses, or for some."""
-        unpaced = tuple(address for address in self._unpaced if not only or address in only)
-        actions = [Announce(unpaced, repeat)] if unpaced else []
-        for lane, addresses in self._paced:
-            if only:
-                lane.waiting.extend([address for address in addresses if address in only] * repeat)
-            else:
-                # A new burst takes the place of what is left of an older one: the queue stays bounded.
-                lane.waiting = deque(addresses * repeat)
-            lane.next = max(lane.next, now)
-        return actions + self._paced_due(now)
-
-    def _paced_due(self, now: int) -> list[Announce]:
-        return [Announce((address,), 1) for lane, _ in self._paced for address in lane.due(now)]
+        addresses = tuple(each for each in self._addresses if each in only) if only else self._addresses
+        return [Announce(addresses, repeat)] if addresses else []

@@ -1,4 +1,4 @@
-"""What VRRP instances share on a machine: how its interfaces are looked at. Resolved, integers only, times in ns."""
+"""What VRRP instances share on a machine: its interfaces and their pace. Resolved, integers only, times in ns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,24 @@ class LinkDelays(msgspec.Struct, frozen=True):
     up: int = 0
 
 
+class PaceGroup(msgspec.Struct, frozen=True):
+    """A garp_group: least gap between two announcements on any of its interfaces, 0 is none."""
+
+    interfaces: tuple[str, ...]
+    arp_interval: int = 0  # gratuitous ARP (garp_interval)
+    advertisement_interval: int = 0  # unsolicited neighbour advertisements (gna_interval)
+
+
+class PaceSettings(msgspec.Struct, frozen=True):
+    """The gap on each interface that is in no group (vrrp_garp_interval, vrrp_gna_interval), and the groups."""
+
+    arp_interval: int = 0
+    advertisement_interval: int = 0
+    groups: tuple[PaceGroup, ...] = ()
+
+
 class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of all instances together."""
 
     delays: tuple[LinkDelays, ...] = ()
+    pace: PaceSettings = PaceSettings()

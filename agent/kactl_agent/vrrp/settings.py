@@ -79,7 +79,7 @@ class VirtualAddress(msgspec.Struct, frozen=True):
 
 
 class GratuitousSettings(msgspec.Struct, frozen=True):
-    """When gratuitous ARPs and unsolicited neighbour advertisements are sent (garp_* and gna_* keywords)."""
+    """When gratuitous ARPs and unsolicited neighbour advertisements are sent (garp_* keywords)."""
 
     repeat: int = 5  # copies in a burst (garp_master_repeat)
     delay: int = 5 * SECOND  # until the second burst, 0 is none (garp_master_delay)
@@ -87,8 +87,6 @@ class GratuitousSettings(msgspec.Struct, frozen=True):
     refresh_repeat: int = 1
     lower_priority_repeat: int = 5
     lower_priority_delay: int = 5 * SECOND
-    arp_interval: int = 0  # least gap between two gratuitous ARPs on an interface (garp_interval)
-    advertisement_interval: int = 0  # the same for neighbour advertisements (gna_interval)
 
 
 class VrrpSettings(msgspec.Struct, frozen=True, kw_only=True):

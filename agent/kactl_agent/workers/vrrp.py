@@ -102,9 +102,10 @@ class VrrpWorker:
         timer = Timer(loop, lambda: self._machine.run_due())
         link_timer = Timer(loop, lambda: self._link_states.run_due())
         self._link_states = LinkStates(kernel.links, time.monotonic_ns, link_timer.arm, self._links_changed)
+        announcements = Timer(loop, lambda: self._machine.announce_due())
         self._machine = VrrpMachine(
             kernel, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, self._changed, _nanoseconds_since_boot,
-            self._link_states,
+            self._link_states, announcements.arm,
         )  # fmt: skip
         self._machine.actions.keep_addresses = start.keep_addresses
         self._runner = ScriptRunner(loop)
@@ -130,6 +131,7 @@ class VrrpWorker:
         self._loop.add_reader(self._trackers.files.fileno(), self._trackers.files.drain)
         self._loop.add_reader(self._kernel.routing.fileno(), self._links_changed)
         self._link_states.apply(self._configuration.network.delays)
+        self._machine.pace(self._configuration.network.pace)
         self._static.apply(self._configuration.static)
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         self._trackers.apply(self._configuration.tracking, self._configuration.track_scripts)
@@ -211,6 +213,7 @@ class VrrpWorker:
         changed = {name: settings_of[after] for name, after in names.items() if old[name] != settings_of[after]}
         self._static.apply(new.static)
         self._link_states.apply(new.network.delays)
+        self._machine.pace(new.network.pace)
         self._machine.reconfigure(changed)
         changes, self._configuration = compare(self._configuration.vrrp, new.vrrp), new
         self._trackers.apply(new.tracking, new.track_scripts)

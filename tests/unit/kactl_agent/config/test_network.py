@@ -7,7 +7,7 @@ import pytest
 from kactl_agent.config.bind import bind
 from kactl_agent.config.check import check
 from kactl_agent.config.resolve import resolve
-from kactl_agent.vrrp.network_settings import LinkDelays, NetworkSettings
+from kactl_agent.vrrp.network_settings import LinkDelays, NetworkSettings, PaceGroup, PaceSettings
 from kactl_agent.vrrp.settings import SECOND
 
 INSTANCE = "interface: eth0, virtual_router_id: 51, version: 3, virtual_ipaddress: [192.0.2.10/24]"
@@ -49,3 +49,31 @@ def test_a_down_delay_that_others_would_not_wait_for_is_shortened(instance: str,
 def test_an_interface_that_stands_twice_is_an_error() -> None:
     document = bind("interface_up_down_delays: [{interface: eth0, down: 1}, {interface: eth0, down: 2}]", "agent.yaml")
     assert [d.code for d in check(document)] == ["duplicate-interface"]
+
+
+def test_a_pace_for_all_interfaces_and_groups_with_their_own() -> None:
+    network, messages = made(
+        "global_defs: {vrrp_garp_interval: 0.1, vrrp_gna_interval: 0.000001}\n"
+        "garp_group: [{garp_interval: 0.5, interfaces: [eth0, eth1]}, {gna_interval: 2, interface: eth2}]"
+    )
+    assert network.pace == PaceSettings(
+        100_000_000, 1000, (PaceGroup(("eth0", "eth1"), 500_000_000), PaceGroup(("eth2",), 0, 2 * SECOND))
+    )
+    assert messages == []
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ("{interface: eth0}", "this garp_group has no interval and is left out"),
+        ("{garp_interval: 1}", "this garp_group has no interface and does nothing"),
+        ("{garp_interval: 1, interface: eth0}, {garp_interval: 2, interfaces: [eth1, eth0]}", "`eth0` is in a garp_"),
+    ],
+)
+def test_groups_that_say_too_little_or_too_much(groups: str, message: str) -> None:
+    """What -t of 2.2.7 says: `does not have any delay set - removing`, `already specified for n0 - ignoring`."""
+    network, messages = made(f"garp_group: [{groups}]")
+    assert any(message in said for said in messages), messages
+    assert all(
+        group.interfaces and (group.arp_interval or group.advertisement_interval) for group in network.pace.groups
+    )

@@ -12,6 +12,7 @@ from kactl_agent.kernel.ports import InterfaceAddress, VrrpSocket
 from kactl_agent.runtime.vrrp_machine import VrrpMachine, reclaim
 from kactl_agent.vrrp.actions import GroupTransition, RemoveAddresses, Report, State, Transition
 from kactl_agent.vrrp.instance import VrrpInstance
+from kactl_agent.vrrp.network_settings import PaceSettings
 from kactl_agent.vrrp.settings import (
     SECOND,
     Family,
@@ -372,7 +373,7 @@ def exchange(*nodes: Machine) -> None:
 def test_authentication_header() -> None:
     lan = FakeLan()
     one, two, plain = (Machine(lan, host) for host in (1, 2, 3))
-    secret = {"version": 2, "auth_password": b"secret", "authentication_header": True}
+    secret: dict[str, Any] = {"version": 2, "auth_password": b"secret", "authentication_header": True}
     one.start(settings(priority=200, **secret))
     two.start(settings(priority=100, **secret))
     plain.start(settings("P", 52), settings(priority=50, version=2))
@@ -385,7 +386,7 @@ def test_authentication_header() -> None:
 def test_instances_with_auth_hmac_are_told_the_time() -> None:
     lan = FakeLan()
     one, two = Machine(lan, 1), Machine(lan, 2)
-    signed = {"auth_hmac": HmacSettings(keys=(HmacKey(1, b"k" * 32),), active_key=1, time_window=5)}
+    signed: dict[str, Any] = {"auth_hmac": HmacSettings(keys=(HmacKey(1, b"k" * 32),), active_key=1, time_window=5)}
     for node, priority in ((one, 200), (two, 100)):
         node.machine.set_clock_offset(1_767_225_600 * SECOND)
         node.start(settings(priority=priority, **signed))
@@ -604,3 +605,46 @@ def test_a_down_interface_is_no_fault_of_an_instance_that_does_not_track_it() ->
     node.kernel.links.remove_link("eth0")
     node.machine.settle()
     assert node.state() is State.FAULT, "nothing can be heard where there is no interface"
+
+
+# -- the pace of announcements -----------------------------------------------------------------------------------------
+
+
+def test_instances_on_one_interface_share_the_pace_of_their_announcements() -> None:
+    node = Machine()
+    due: list[int | None] = []
+    node.machine = VrrpMachine(
+        node.kernel, node, node, lambda: node.now, node._arm, lambda _name, _now: None, lambda: node.uptime,
+        arm_announcements=due.append,
+    )  # fmt: skip
+    node.machine.pace(PaceSettings(arp_interval=SECOND))
+    node.start(settings("A", 1), settings("B", 2, addresses=(OTHER,)))
+    node.advance(4 * SECOND)
+    assert node.state("A") is node.state("B") is State.MASTER
+    frames = [kind for kind, _interface, _frame in node.kernel.log].count("frame")
+    assert frames == 1
+    assert due[-1] is not None
+    for count in (2, 3):
+        node.now = due[-1] or 0
+        node.machine.announce_due()
+        assert [kind for kind, _interface, _frame in node.kernel.log].count("frame") == count
+    node.machine.stop(["A", "B"])
+    node.now += 9 * SECOND
+    node.machine.announce_due()
+    assert [kind for kind, _interface, _frame in node.kernel.log].count("frame") == 3, "nobody has them any more"
+
+
+def test_an_announcement_that_had_to_wait_and_cannot_be_sent_is_reported() -> None:
+    node = Machine()
+    due: list[int | None] = []
+    node.machine = VrrpMachine(
+        node.kernel, node, node, lambda: node.now, node._arm, lambda _name, _now: None, lambda: node.uptime,
+        arm_announcements=due.append,
+    )  # fmt: skip
+    node.machine.pace(PaceSettings(arp_interval=SECOND))
+    node.start(settings())
+    node.advance(4 * SECOND)
+    node.kernel.failing = {"frames"}
+    node.now = due[-1] or 0
+    node.machine.announce_due()
+    assert any("Announce could not be carried out: eth0" in report.detail for _name, report in node.reports)

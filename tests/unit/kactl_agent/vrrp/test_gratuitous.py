@@ -8,12 +8,10 @@ from scapy.layers.l2 import ARP, Ether
 
 from kactl_agent.vrrp.actions import Announce
 from kactl_agent.vrrp.gratuitous import GratuitousSchedule, gratuitous_arp, neighbour_advertisement
-from kactl_agent.vrrp.settings import MICROSECOND, SECOND, GratuitousSettings, VirtualAddress
-from support.vrrp import HARDWARE, VIP, VIP6, packed
+from kactl_agent.vrrp.settings import SECOND, GratuitousSettings, VirtualAddress
+from support.vrrp import HARDWARE, VIP, packed
 
 VIP_B = VirtualAddress(packed("192.0.2.101"), 24, "eth0")
-VIP_ETH1 = VirtualAddress(packed("192.0.2.102"), 24, "eth1")
-MILLISECOND = 1000 * MICROSECOND
 
 
 def run(schedule: GratuitousSchedule, until: int) -> list[tuple[int, int, int]]:
@@ -108,56 +106,8 @@ def test_lower_priority_repeat_zero_sends_nothing() -> None:
     assert schedule.deadline() is None
 
 
-def test_pacing_keeps_the_gap_for_each_interface() -> None:
-    settings = GratuitousSettings(repeat=2, delay=0, arp_interval=10 * MILLISECOND)
-    schedule = GratuitousSchedule(settings, (VIP, VIP_B, VIP_ETH1, VIP6))
-    first = schedule.start(0)
-    # IPv6 has its own interval, which is 0; of the IPv4 addresses one goes at once on each interface
-    assert first == [Announce((VIP6,), 2), Announce((VIP,), 1), Announce((VIP_ETH1,), 1)]
-    times: dict[str, list[int]] = {"eth0": [0], "eth1": [0]}
-    sent = {VIP: 1, VIP_B: 0, VIP_ETH1: 1}
-    while (deadline := schedule.deadline()) is not None:
-        for action in schedule.due(deadline):
-            (address,) = action.addresses
-            times[address.interface].append(deadline)
-            sent[address] += action.repeat
-    assert times == {"eth0": [0, 10_000_000, 20_000_000, 30_000_000], "eth1": [0, 10_000_000]}
-    assert sent == {VIP: 2, VIP_B: 2, VIP_ETH1: 2}
-
-
-def test_pacing_of_neighbour_advertisements() -> None:
-    schedule = GratuitousSchedule(GratuitousSettings(repeat=2, delay=0, advertisement_interval=MILLISECOND), (VIP6,))
-    assert schedule.start(0) == [Announce((VIP6,), 1)]
-    assert run(schedule, SECOND) == [(MILLISECOND, 1, 1)]
-
-
-def test_a_late_timer_does_not_break_the_gap() -> None:
-    schedule = GratuitousSchedule(GratuitousSettings(repeat=5, delay=0, arp_interval=10 * MILLISECOND), (VIP,))
-    schedule.start(0)
-    assert len(schedule.due(95 * MILLISECOND)) == 1
-    assert (schedule.deadline() or 0) > 95 * MILLISECOND
-
-
-def test_the_gap_holds_between_bursts_too() -> None:
-    settings = GratuitousSettings(repeat=1, delay=0, lower_priority_repeat=1, arp_interval=10 * MILLISECOND)
-    schedule = GratuitousSchedule(settings, (VIP,))
-    schedule.start(0)
-    assert schedule.lower_priority(MILLISECOND) == []
-    assert schedule.deadline() == 10 * MILLISECOND
-
-
-def test_paced_bursts_do_not_pile_up() -> None:
-    """A lower master that keeps sending makes us answer, not queue without end."""
-    settings = GratuitousSettings(delay=0, lower_priority_repeat=5, lower_priority_delay=0, arp_interval=10 * SECOND)
-    schedule = GratuitousSchedule(settings, (VIP, VIP_B))
-    schedule.start(0)
-    for second in range(1, 100):
-        schedule.lower_priority(second * SECOND)
-    assert len(run(schedule, 10_000 * SECOND)) <= 10
-
-
 def test_stop_forgets_everything() -> None:
-    settings = GratuitousSettings(refresh=SECOND, arp_interval=SECOND)
+    settings = GratuitousSettings(refresh=SECOND)
     schedule = GratuitousSchedule(settings, (VIP, VIP_B))
     schedule.start(0)
     schedule.lower_priority(0)

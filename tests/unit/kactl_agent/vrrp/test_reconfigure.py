@@ -22,7 +22,6 @@ from kactl_agent.vrrp.actions import (
 )
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.settings import (
-    MICROSECOND,
     SECOND,
     GratuitousSettings,
     HmacKey,
@@ -103,17 +102,6 @@ def test_added_addresses_are_announced_a_second_time() -> None:
     assert instance.handle_timer(now + 5 * SECOND) == [Announce((VIP, SECOND_VIP), 5)]
     assert instance.handle_timer(now + 6 * SECOND) == [Announce((SECOND_VIP,), 5)]
     assert instance.deadline() == now + SECOND + 40 * SECOND
-
-
-def test_added_addresses_wait_for_their_turn() -> None:
-    """garp_interval: what is still to be announced is not forgotten for them."""
-    paced = GratuitousSettings(repeat=2, delay=0, arp_interval=1000 * MICROSECOND)
-    instance, now = master(gratuitous=paced, advert_interval=40 * SECOND)
-    actions = change(instance, now, addresses=(VIP, SECOND_VIP))
-    announced = of(Announce, actions)
-    while due(instance) < now + SECOND:
-        announced += of(Announce, instance.handle_timer(due(instance)))
-    assert announced == [Announce((SECOND_VIP,), 1)] * 2
 
 
 def test_a_refresh_of_another_period_starts_anew() -> None:
