@@ -24,9 +24,10 @@ _FLAGS = {
 
 
 def resolve_address(
-    entry: Any, path: Path, interface: str, names: RoutingResolver, *, advertised: bool = True
+    entry: Any, path: Path, interface: str, names: RoutingResolver, *, advertised: bool = True, fixed: bool = False
 ) -> VirtualAddress:
-    """An entry of virtual_ipaddress, virtual_ipaddress_excluded or static_ipaddress; `interface` when it has no dev."""
+    """An entry of virtual_ipaddress, virtual_ipaddress_excluded or static_ipaddress; `interface` when it has no dev,
+    or whatever it says (`fixed`)."""
     family = family_of(entry.address)
     address, _, length = entry.address.partition("/")
     prefix_length = int(length) if length else (32 if family == 4 else 128)
@@ -43,7 +44,7 @@ def resolve_address(
     return VirtualAddress(
         address=packed(address),
         prefix_length=prefix_length,
-        interface=or_default(entry.dev, interface),
+        interface=interface if fixed else or_default(entry.dev, interface),
         label=or_default(entry.label, "") if family == 4 else "",
         scope=names.number("rt_scopes", scope, (*path, "scope")) if family == 4 else 0,
         broadcast=_broadcast(or_default(entry.broadcast, ""), address, prefix_length) if family == 4 else b"",

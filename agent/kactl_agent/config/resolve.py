@@ -25,6 +25,7 @@ from kactl_agent.config.schema.network import family_of
 from kactl_agent.config.schema.shapes import or_default
 from kactl_agent.config.static_items import resolve_static_items
 from kactl_agent.config.trackers import ScriptPolicy, resolve_script_policy, resolve_trackers
+from kactl_agent.config.virtual_interfaces import InstanceInterfaces, InterfaceNames
 from kactl_agent.tracking.settings import TrackingSettings
 from kactl_agent.vrrp.network_settings import NetworkSettings
 from kactl_agent.vrrp.settings import (
@@ -75,6 +76,8 @@ SERVED: dict[str, frozenset[str]] = {
             "iproute_usr_dir",
             "iproute_etc_dir",
             "vrrp_version",
+            "vmac_prefix",
+            "vmac_addr_prefix",
             "vrrp_mcast_group4",
             "vrrp_mcast_group6",
             "vrrp_down_timer_adverts",
@@ -106,6 +109,9 @@ SERVED: dict[str, frozenset[str]] = {
         {
             "state",
             "interface",
+            "use_vmac",
+            "use_vmac_addr",
+            "vmac_xmit_base",
             "virtual_router_id",
             "priority",
             "advert_int",
@@ -200,8 +206,10 @@ def resolve(document: Document) -> Resolution:
     sync_groups = tuple(_sync_groups(document))
     group_of = {member: group.name for group in sync_groups for member in group.members}
     in_force = {name: InstanceInForce(document.config, name) for name in or_default(document.config.vrrp_instance, {})}
+    names = InterfaceNames(sheet)
     for name, instance in in_force.items():
-        resolver = _InstanceResolver(instance, sheet, routing)
+        interfaces = InstanceInterfaces(instance, sheet, names, routing)
+        resolver = _InstanceResolver(instance, sheet, routing, interfaces)
         instances.append(msgspec.structs.replace(resolver.settings(), sync_group=group_of.get(name, "")))
         sources[name] = resolver.sources
     global_defs = document.config.global_defs
@@ -227,8 +235,11 @@ def _sync_groups(document: Document) -> Iterator[SyncGroupSettings]:
 
 
 class _InstanceResolver:
-    def __init__(self, instance: InstanceInForce, sheet: Sheet, routing: RoutingResolver) -> None:
+    def __init__(
+        self, instance: InstanceInForce, sheet: Sheet, routing: RoutingResolver, interfaces: InstanceInterfaces
+    ) -> None:
         self.routing = routing
+        self.interfaces = interfaces
         self.instance = instance
         self.sheet = sheet
         self.sources: dict[str, str] = {}
@@ -239,6 +250,8 @@ class _InstanceResolver:
         group = self._take("mcast_dst_ip", it.pick("mcast_dst_ip", f"vrrp_mcast_group{family}", ""))
         source = self._source_address()
         password, header = self._password()
+        addresses = tuple(self._addresses())  # some need interfaces of their own
+        own_interface = self.interfaces.own
         checksum = self._take("v3_checksum_as_v2", it.pick("v3_checksum_as_v2", "v3_checksum_as_v2", False))
         return VrrpSettings(
             name=it.name,
@@ -253,8 +266,11 @@ class _InstanceResolver:
             preempt_delay=self._take("preempt_delay", it.preempt_delay) * MICROSECOND,
             start_as_master=self._take("state", it.state) == "MASTER",
             track_primary=not self._take("dont_track_primary", it.pick("dont_track_primary", "", False)),
+            addresses=addresses,
+            virtual_interfaces=self.interfaces.all,
+            own_interface="" if own_interface is None else own_interface.name,
+            transmit_on_parent=self.interfaces.transmit_on_parent,
             promote_secondaries=self._take("promote_secondaries", it.pick("promote_secondaries", "", False)),
-            addresses=tuple(self._addresses()),
             routes=tuple(self.routing.routes(or_default(it.said.virtual_routes, ()), (*it.path, "virtual_routes"))),
             rules=tuple(self.routing.rules(or_default(it.said.virtual_rules, ()), (*it.path, "virtual_rules"))),
             source_address=source,
@@ -342,15 +358,18 @@ class _InstanceResolver:
         family = it.family.value
         limit = it.address_limit
         advertised = 0
-        interface = it.interface.value
         for place, entry in enumerate(or_default(it.said.virtual_ipaddress, ())):
             if family_of(or_default(entry.address, "")) == family:
                 advertised += 1
                 path: Path = (*it.path, "virtual_ipaddress", place)
-                yield resolve_address(entry, path, interface, self.routing, advertised=advertised <= limit)
+                yield self._address(entry, path, advertised=advertised <= limit)
         for place, entry in enumerate(or_default(it.said.virtual_ipaddress_excluded, ())):
             path = (*it.path, "virtual_ipaddress_excluded", place)
-            yield resolve_address(entry, path, interface, self.routing, advertised=False)
+            yield self._address(entry, path, advertised=False)
+
+    def _address(self, entry: Any, path: Path, *, advertised: bool) -> VirtualAddress:
+        interface = self.interfaces.place(entry)
+        return resolve_address(entry, path, interface, self.routing, advertised=advertised, fixed=True)
 
     def _password(self) -> tuple[bytes, bool]:
         """VRRPv2's password, and whether it is the key of an authentication header. What drops it, a rule has said."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kactl_agent.kernel.ports import Sysctls
@@ -37,20 +37,28 @@ class BorrowedSysctls:
         return {key: value for key, (_before, value) in self._before.items()}
 
     def borrow(self, key: str, value: int) -> None:
-        """Set it. A parameter that the kernel does not have is left out; a refusal is told."""
-        if key in self._before and self._before[key][1] == value:
-            return
-        now = self._sysctls.read(key)
-        if now is None:
-            return
-        before = self._before[key][0] if key in self._before else now
-        if now != value:
-            try:
-                self._sysctls.write(key, value)
-            except OSError as error:
-                self._refused(key, value, error)
-                return
-        self._before[key] = before, value
+        """Set one parameter, as `borrow_all`."""
+        self.borrow_all({key: value})
+
+    def borrow_all(self, wanted: Mapping[str, int]) -> None:
+        """Set them, in this order. A parameter that the kernel does not have is left out; a refusal is told.
+
+        What was set before is not looked at again. All are read before any is set: the kernel hands `default` of an
+        interface's parameters on to interfaces whose own was never set.
+        """
+        changes = {key: value for key, value in wanted.items() if self.values.get(key) != value}
+        before = {key: self._before[key][0] if key in self._before else self._sysctls.read(key) for key in changes}
+        for key, value in changes.items():
+            old = before[key]
+            if old is None:
+                continue
+            if self._sysctls.read(key) != value:
+                try:
+                    self._sysctls.write(key, value)
+                except OSError as error:
+                    self._refused(key, value, error)
+                    continue
+            self._before[key] = old, value
 
     def forget(self, key: str) -> None:
         """What it belonged to is gone."""

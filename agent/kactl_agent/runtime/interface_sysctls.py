@@ -43,9 +43,9 @@ def all_interfaces(names: Iterable[str], sysctls: Sysctls, borrowed: Mapping[str
     if not least:
         return {}
     raised = {}
-    for name in (*names, "default"):
+    for name in ("default", *names):
         key = f"net/ipv4/conf/{name}/rp_filter"
         own = sysctls.read(key)
-        if name != "lo" and own is not None and own < least:
-            raised[key] = least
+        if own is not None:
+            raised[key] = own if name == "lo" else max(own, least)
     return raised | {_ALL: 0}

@@ -39,7 +39,7 @@ class VirtualInterfaces:
         self._obstacles: dict[str, str] = {}
         self._refused: dict[str, tuple[int, str]] = {}  # interface -> index of its parent, what the kernel has said
         self._known: dict[str, int] = {}  # interface or parent -> index with which it was prepared
-        self._link_locals: dict[str, bytes] = {}  # interface -> the address it mirrors
+        self._own: dict[str, VirtualAddress] = {}  # interface -> the address that it has for its own
         self._sysctls = BorrowedSysctls(kernel.sysctls, self._sysctl_refused)
         self._refusals: set[str] = set()
         self.alias = "kactl"  # of what this agent makes
@@ -67,10 +67,17 @@ class VirtualInterfaces:
             return "" if link.flags & _IFF_UP else f"{name} is down"
         return self._obstacles.get(name) or f"{name} does not exist"
 
-    def link_local(self, name: str) -> bytes:
-        """The link-local address the interface mirrors, b"" while it has none."""
-        address = self._link_locals.get(name, b"")
-        return address if address and self._kernel.links.has(_mirror(name, address)) else b""
+    def source_of(self, settings: VrrpSettings) -> tuple[bytes, str]:
+        """What an instance sends from: the address itself, or the interface whose address it is ("" for none)."""
+        interface = self._desired.get(settings.own_interface)
+        if interface is None or settings.transmit_on_parent:
+            return b"", settings.interface
+        own = self._own.get(interface.name)
+        if own is not None:
+            return (own.address, "") if self._kernel.links.has(own) else (b"", "")
+        if interface.kind is InterfaceKind.IPVLAN:
+            return b"", interface.name
+        return b"", interface.parent if interface.family is Family.IPV4 else ""
 
     def leave(self) -> None:
         """Want nothing any more and leave all as it is."""
@@ -93,7 +100,7 @@ class VirtualInterfaces:
         self._notice_new()
         self._borrow_sysctls()
         self._raise()
-        self._mirror_link_locals(virtual)
+        self._address(virtual)
         for name, why in self._obstacles.items():
             if before.get(name) != why and links.link(self._desired[name].parent) is not None:
                 self._report(Report("virtual_interface", f"{name}: {why}", "error"))
@@ -129,32 +136,37 @@ class VirtualInterfaces:
             parent = self._kernel.links.link(interface.parent)
             self._known |= {each.name: each.index for each in (link, parent) if each is not None}
 
-    # -- link-local addresses ------------------------------------------------------------------------------------------
+    # -- addresses of their own ----------------------------------------------------------------------------------------
 
-    def _mirror_link_locals(self, virtual: frozenset[bytes]) -> None:
-        """IPv6 adverts come from the parent's link-local address; without one, from what its MAC address makes."""
-        links, add, remove = self._kernel.links, [], []
-        wanted: dict[str, bytes] = {}
-        for interface, link in self._present():
-            if interface.family is Family.IPV6 and interface.kind is InterfaceKind.MACVLAN and link.flags & _IFF_UP:
-                address = self._link_local_of(interface.parent, virtual)
-                if address:
-                    wanted[interface.name] = address
-        for name, address in self._link_locals.items():
-            mirror = _mirror(name, address)
-            if wanted.get(name) != address and links.has(mirror):
-                remove.append(mirror)
-        for name, address in wanted.items():
-            mirror = _mirror(name, address)
-            if not links.has(mirror):
-                add.append(mirror)
-        self._link_locals = wanted
+    def _address(self, virtual: frozenset[bytes]) -> None:
+        links = self._kernel.links
+        present = [(interface, link) for interface, link in self._present() if link.flags & _IFF_UP]
+        wanted = {i.name: own for i, _link in present if (own := self._own_address(i, virtual)) is not None}
+        remove = [own for name, own in self._own.items() if wanted.get(name) != own and links.has(own)]
+        add = [own for own in wanted.values() if not links.has(own)]
+        self._own = wanted
         if not add and not remove:
             return
         for failure in self._kernel.addresses.apply(remove, add, links):
-            text = f"the link-local address of {failure.address.interface}: {failure.reason}"
-            self._report(Report("link_local", text, "error"))
+            text = f"the address of {failure.address.interface}: {failure.reason}"
+            self._report(Report("interface_address", text, "error"))
         links.drain()
+
+    def _own_address(self, interface: VirtualInterface, virtual: frozenset[bytes]) -> VirtualAddress | None:
+        """An ipvlan has what is configured. IPv6 adverts of a macvlan come from its parent's link-local address, or,
+        where there is none, from what the parent's MAC address makes."""
+        flags = _IFA_F_NODAD if interface.family is Family.IPV6 else 0
+        if interface.kind is InterfaceKind.IPVLAN:
+            if not interface.address:
+                return None
+            return VirtualAddress(interface.address, interface.prefix_length, interface.name, flags=flags)
+        address = self._link_local_of(interface.parent, virtual) if interface.family is Family.IPV6 else b""
+        if not address:
+            return None
+        # deprecated from the start: nothing but adverts is to be sent from it
+        return VirtualAddress(
+            address, _LINK_LOCAL_PREFIX, interface.name, scope=_SCOPE_LINK, flags=flags, preferred_lifetime=0
+        )
 
     def _link_local_of(self, parent: str, virtual: frozenset[bytes]) -> bytes:
         for entry in self._kernel.links.addresses(parent):
@@ -177,8 +189,7 @@ class VirtualInterfaces:
             wanted = all_interfaces(names, self._kernel.sysctls, self._sysctls.values) | wanted
         for key in reversed([key for key in self._sysctls.values if key not in wanted]):
             self._sysctls.give_back(key)
-        for key, value in wanted.items():
-            self._sysctls.borrow(key, value)
+        self._sysctls.borrow_all(wanted)
 
     def _forget_sysctls(self, name: str) -> None:
         for key in self._sysctls.values:
@@ -207,10 +218,3 @@ def modified_eui64(hardware_address: bytes) -> bytes:
         return b""
     first = bytes((hardware_address[0] ^ 0x02,))
     return b"\xfe\x80" + b"\0" * 6 + first + hardware_address[1:3] + b"\xff\xfe" + hardware_address[3:]
-
-
-def _mirror(name: str, address: bytes) -> VirtualAddress:
-    # deprecated from the start: nothing but adverts is to be sent from it
-    return VirtualAddress(
-        address, _LINK_LOCAL_PREFIX, name, scope=_SCOPE_LINK, flags=_IFA_F_NODAD, preferred_lifetime=0
-    )

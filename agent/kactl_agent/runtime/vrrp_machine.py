@@ -13,6 +13,7 @@ from kactl_agent.kernel.rtnetlink import IFA_F_DADFAILED, IFA_F_SECONDARY, IFA_F
 from kactl_agent.runtime.driver import Driver, Engine
 from kactl_agent.runtime.link_states import LinkStates
 from kactl_agent.runtime.promotion import SecondaryPromotion
+from kactl_agent.runtime.virtual_interfaces import VirtualInterfaces, interfaces_of
 from kactl_agent.runtime.vrrp_actions import Listener, VrrpActions
 from kactl_agent.runtime.vrrp_routing import reclaim as reclaim_routing
 from kactl_agent.runtime.vrrp_routing import routing_of, same
@@ -90,6 +91,7 @@ class VrrpMachine:
         self._promotion = SecondaryPromotion(kernel, lambda report: listener.report("", report))
         self._watcher = watcher
         self._listener = listener
+        self.interfaces = VirtualInterfaces(kernel, partial(listener.report, ""))
         self.actions = VrrpActions(kernel, self._socket_of, listener, arm_announcements)
         self.driver = Driver(clock, self.actions.perform, arm, changed)
         self._settings: dict[str, VrrpSettings] = {}
@@ -115,6 +117,8 @@ class VrrpMachine:
         for settings, _engine in new:
             self._settings[settings.name] = settings
         self._virtual = frozenset(a.address for settings in self._settings.values() for a in settings.addresses)
+        self._kernel.links.drain()
+        self._want_interfaces()
         held = {address for addresses in self.actions.held.values() for address in addresses}
         leftovers = [a for settings, _engine in new for a in settings.addresses if a not in held]
         held_routing = {*self.actions.routes.wanted(), *self.actions.rules.wanted()}
@@ -156,13 +160,19 @@ class VrrpMachine:
         self._promotion.settle(self._settings.values())
         self._forget_places()
         self._open_sockets()
+        if self.actions.keep_addresses:
+            self.interfaces.leave()
+        else:
+            self._kernel.links.drain()
+            self._want_interfaces()
 
     def reconfigure(self, changes: Mapping[str, VrrpSettings]) -> None:
         """Instances, by the names they have had so far, go on with other settings of the same virtual router
         (`kactl_agent.vrrp.pairing`)."""
         new = list(changes.values())
-        for name in changes:
-            self._displace(self._settings[name])
+        old = [self._settings[name] for name in changes]
+        for settings in old:
+            self._displace(settings)
         renamed = {name: settings.name for name, settings in changes.items() if settings.name != name}
         self._rename(renamed)
         for settings in new:
@@ -173,6 +183,7 @@ class VrrpMachine:
         # addresses that are on their way out are none to send adverts from
         self._virtual |= before
         self._kernel.links.drain()
+        self._want_interfaces(old)
         self._kernel.addresses.prepare(addresses_of(new), self._kernel.links)
         self._kernel.routing.prepare(routing_of(new), self._kernel.links)
         self._open_sockets()
@@ -181,7 +192,14 @@ class VrrpMachine:
                 self.driver.tell(settings.name, ClockOffset(self._clock_offset))
             self.driver.reconfigure(settings.name, settings)
         self._forget_places()
+        self._kernel.links.drain()
+        self._want_interfaces()
         self.settle()
+
+    def _want_interfaces(self, also: Iterable[VrrpSettings] = ()) -> None:
+        """Those of the instances there are, and of others that have not let go of theirs yet."""
+        wanted = interfaces_of(also) | interfaces_of(self._settings.values())
+        self.interfaces.want(wanted.values(), self._virtual)
 
     def part(self, groups: Iterable[SyncGroupSettings], leaving: Container[str]) -> None:
         """End the groups that are not among these or have members that are `leaving` (or will have other names). To be
@@ -264,6 +282,7 @@ class VrrpMachine:
         moved = self._kernel.routing.drain()
         while True:
             self._link_states.refresh()
+            self.interfaces.settle(self._virtual)
             self._promotion.settle(self._settings.values())
             self._open_sockets()
             for settings in list(self._settings.values()):
@@ -319,18 +338,23 @@ class VrrpMachine:
             return _NOT_THERE
         # an interface nothing can be heard on counts as down: an instance that is deaf must not become MASTER
         listening = self._places[_key(settings)].socket is not None
+        obstacle = self.interfaces.obstacle(settings.own_interface)
         return InterfaceState(
-            up=listening and (self._link_states.up(settings.interface) or not settings.track_primary),
+            up=listening and not obstacle and (self._link_states.up(settings.interface) or not settings.track_primary),
             exists=True,
             primary_address=self._primary_address(settings),
             hardware_address=link.hardware_address,
             mtu=link.mtu,
             source_present=not settings.track_source or self._kernel.links.has_host(settings.source_address),
+            obstacle=obstacle,
         )
 
     def _primary_address(self, settings: VrrpSettings) -> bytes:
         """The first primary IPv4 or usable link-local IPv6 address (RFC 9568 5.1.1.1, 5.1.2.1) that is not virtual."""
-        for entry in self._kernel.links.addresses(settings.interface):
+        address, interface = self.interfaces.source_of(settings)
+        if address:
+            return address
+        for entry in self._kernel.links.addresses(interface):
             if entry.family is settings.family and entry.address not in self._virtual and _is_primary(entry):
                 return entry.address
         return b""
@@ -415,7 +439,7 @@ def reclaim(kernel: Kernel, addresses: Iterable[VirtualAddress]) -> list[str]:
 
 
 def _key(settings: VrrpSettings) -> PlaceKey:
-    return settings.interface, settings.family, PROTOCOL_AH if settings.authentication_header else PROTOCOL
+    return settings.advert_interface, settings.family, PROTOCOL_AH if settings.authentication_header else PROTOCOL
 
 
 def _is_primary(entry: InterfaceAddress) -> bool:

@@ -61,6 +61,7 @@ class InterfaceState(Input, frozen=True):
     hardware_address: bytes
     mtu: int
     source_present: bool = True  # the configured source address is on the machine; matters with track_src_ip alone
+    obstacle: str = ""  # why the interface that stands for it (use_vmac, use_ipvlan) cannot be used
 
 
 class ClockOffset(Input, frozen=True):

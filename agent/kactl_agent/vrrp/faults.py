@@ -30,7 +30,7 @@ def own_faults(settings: VrrpSettings, interface: InterfaceState | None, *, cloc
     if interface is None or not interface.exists:
         faults[INTERFACE_MISSING] = f"interface {settings.interface} does not exist"
     elif not interface.up:
-        faults[INTERFACE_DOWN] = f"interface {settings.interface} is down"
+        faults[INTERFACE_DOWN] = interface.obstacle or f"interface {settings.interface} is down"
     if interface is not None:
         if not settings.source_address and not interface.primary_address:
             faults[NO_SOURCE_ADDRESS] = f"interface {settings.interface} has no address to send adverts from"

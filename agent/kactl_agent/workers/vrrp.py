@@ -15,7 +15,7 @@ from kactl_agent.kernel.inotify import Inotify
 from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.ports import Kernel
 from kactl_agent.kernel.proc_events import ProcEvents
-from kactl_agent.runtime import frames, privileges, vrrp_machine, vrrp_routing
+from kactl_agent.runtime import frames, privileges, virtual_interfaces, vrrp_machine, vrrp_routing
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare, load_sealed
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.link_states import LinkStates
@@ -80,6 +80,8 @@ def reclaim(configurations: Iterable[AgentConfiguration]) -> int:
     configurations = list(configurations)
     failures = vrrp_routing.reclaim(kernel, [item for each in configurations for item in routing_of(each.vrrp)])
     failures += vrrp_machine.reclaim(kernel, [a for each in configurations for a in addresses_of(each.vrrp)])
+    for alias in {virtual_interfaces.alias_of(each.file) for each in configurations}:
+        failures += virtual_interfaces.reclaim(kernel, alias)
     kernel.close()
     return 1 if failures else 0
 
@@ -108,6 +110,7 @@ class VrrpWorker:
             self._link_states, announcements.arm,
         )  # fmt: skip
         self._machine.actions.keep_addresses = start.keep_addresses
+        self._machine.interfaces.alias = virtual_interfaces.alias_of(start.configuration.file)
         self._runner = ScriptRunner(loop)
         trackers_timer = Timer(loop, lambda: self._trackers.driver.run_due())
         self._trackers = Trackers(
@@ -283,7 +286,7 @@ class VrrpWorker:
 
     # -- state for the observer ----------------------------------------------------------------------------------------
 
-    def _changed(self, name: str, now: int) -> None:  # noqa: ARG002 - the time is the driver's business
+    def _changed(self, name: str, _now: int) -> None:
         self._dirty[name] = None
         if self._report_scheduled is None:
             self._report_scheduled = self._loop.call_later(_SNAPSHOT_SECONDS, self._report)

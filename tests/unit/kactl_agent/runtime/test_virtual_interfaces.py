@@ -7,7 +7,7 @@ from kactl_agent.runtime.virtual_interfaces import VirtualInterfaces, alias_of, 
 from kactl_agent.vrrp.actions import Report
 from kactl_agent.vrrp.settings import Family
 from kactl_agent.vrrp.virtual_interface import VirtualInterface, virtual_router_mac
-from support.vrrp import packed
+from support.vrrp import make_settings, packed
 
 ALIAS = "kactl /etc/kactl/agent.yaml"
 LOCAL, OTHER = packed("fe80::1"), packed("fe80::2")
@@ -136,7 +136,8 @@ def test_an_ipv6_vmac_mirrors_the_parents_link_local_address_and_follows_it() ->
     links.add_address("eth0", LOCAL, 64)
     world.interfaces.want([vmac(Family.IPV6)])
     assert world.link_locals("vrrp.51") == [LOCAL]
-    assert world.interfaces.link_local("vrrp.51") == LOCAL
+    instance = make_settings(family=Family.IPV6, virtual_interfaces=(vmac(Family.IPV6),), own_interface="vrrp.51")
+    assert world.interfaces.source_of(instance) == (LOCAL, "")
     links.add_address("eth0", OTHER, 64)
     links.remove_address("eth0", LOCAL)
     world.settle()

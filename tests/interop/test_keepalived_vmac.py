@@ -1,0 +1,137 @@
+"""keepalived 2.2.7 on one node and the agent on the other, from one keepalived.conf: the same VMACs, addresses on them
+and kernel parameters. The nodes stand on LANs of their own, so that both are master."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.agents import SLACK, Agent, agents
+from support.keepalived_peer import keepalived_path
+from support.netns import Network, Node, ip, network, wait_for
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(keepalived_path() is None, reason="keepalived is not installed"),
+]
+
+CONF = """
+vrrp_instance A { interface eth0
+ virtual_router_id 77
+ version 2
+ priority 200
+ use_vmac
+ virtual_ipaddress { 198.51.100.77/24
+ 198.51.100.78/24 dev eth1 use_vmac }
+ virtual_ipaddress_excluded { 2001:db8:1::77/64 }
+}
+vrrp_instance B { interface eth0
+ virtual_router_id 77
+ priority 200
+ use_vmac
+ virtual_ipaddress { 2001:db8::77/64 }
+ virtual_ipaddress_excluded { 198.51.100.79/24 }
+}
+vrrp_instance C { interface eth1
+ virtual_router_id 78
+ version 2
+ priority 200
+ use_vmac 02:11:22:33:44
+ use_vmac_addr
+ virtual_ipaddress { 203.0.113.77/24
+ 203.0.113.78/24 dev eth0 }
+}
+"""
+ADDRESSES = 7
+PARAMETERS = ("arp_ignore", "arp_filter", "accept_local", "rp_filter", "promote_secondaries")
+
+
+@pytest.fixture
+def net() -> Iterator[Network]:
+    with network(2) as made:
+        made.cut(1)
+        for node in made.nodes:
+            ip("link", "add", "eth1", "type", "veth", "peer", "name", "peer1", namespace=node.namespace)
+            for name in ("eth1", "peer1"):
+                ip("link", "set", name, "addrgenmode", "none", "group", "5", "up", namespace=node.namespace)
+            ip("addr", "add", "203.0.113.1/24", "dev", "eth1", namespace=node.namespace)
+            write(node, "ipv4/conf/all/rp_filter", "1")
+            write(node, "ipv4/conf/eth1/rp_filter", "2")
+        yield made
+
+
+def write(node: Node, key: str, value: str) -> None:
+    command = ["ip", "netns", "exec", node.namespace, "sh", "-c", f"echo {value} > /proc/sys/net/{key}"]
+    subprocess.run(command, check=True)
+
+
+def parameters(node: Node, names: list[str]) -> dict[str, str]:
+    paths = [f"/proc/sys/net/ipv4/conf/{name}/{key}" for name in names for key in PARAMETERS]
+    paths += [f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6" for name in names if name not in ("all", "default")]
+    shown = subprocess.run(
+        ["ip", "netns", "exec", node.namespace, "grep", "-H", "", *paths], capture_output=True, text=True, check=True
+    ).stdout
+    return {key: value for key, _, value in (line.rpartition(":") for line in shown.splitlines())}
+
+
+def macvlans(node: Node) -> dict[str, dict[str, Any]]:
+    found = {}
+    for link in json.loads(ip("-j", "-d", "addr", "show", namespace=node.namespace)):
+        if link.get("linkinfo", {}).get("info_kind") == "macvlan":
+            found[link["ifname"]] = {
+                "parent": link["link"],
+                "address": link["address"],
+                "mode": link["linkinfo"]["info_data"]["mode"],
+                "gen_mode": link.get("inet6_addr_gen_mode"),
+                "up": "UP" in link["flags"],
+            }
+    return found
+
+
+def addresses(node: Node) -> set[tuple[str, str, int, str, bool]]:
+    return {
+        (link["ifname"], each["local"], each["prefixlen"], each["scope"], bool(each.get("deprecated")))
+        for link in json.loads(ip("-j", "addr", "show", namespace=node.namespace))
+        for each in link["addr_info"]
+        if each["local"] not in (node.ipv4, node.link_local) or link["ifname"] != "eth0"
+    }
+
+
+def test_the_same_interfaces_addresses_and_kernel_parameters(net: Network, tmp_path: Path) -> None:
+    theirs, ours = net.nodes
+    conf, converted = tmp_path / "keepalived.conf", tmp_path / "agent.yaml"
+    conf.write_text(CONF)
+    command = [sys.executable, "-m", "kactl", "convert", str(conf), "-o", str(converted)]
+    subprocess.run(command, check=True, capture_output=True)
+    daemon = theirs.run(
+        "keepalived", "-n", "-l", "-P", "-f", str(conf), "-p", str(tmp_path / "pid"), "-r", str(tmp_path / "vrrp.pid"),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        agent = Agent(ours, tmp_path / "one", yaml.safe_load(converted.read_text()))
+        with agents(agent):
+            for name in "ABC":
+                agent.wait_state("MASTER", 4 + SLACK, name)
+            wait_for(lambda: len(addresses(theirs)) > ADDRESSES, 4 + SLACK, "keepalived is master of all")
+            assert macvlans(ours) == macvlans(theirs)
+            mirrored = {theirs.link_local: "mirrored", ours.link_local: "mirrored"}
+            seen = [{(n, mirrored.get(a, a), *rest) for n, a, *rest in addresses(node)} for node in (ours, theirs)]
+            assert seen[0] == seen[1]
+            names = [*macvlans(ours), "eth0", "eth1", "all", "default", "lo"]
+            assert parameters(ours, names) == parameters(theirs, names) | {
+                # since 2.3.0, and as of 2.4.3, where IPv6 addresses of an IPv4 instance go to the interface below
+                "/proc/sys/net/ipv4/conf/vrrp6.77/arp_ignore": "1",
+                "/proc/sys/net/ipv6/conf/vrrp.77/disable_ipv6": "1",
+            }
+            assert agent.stop() == 0
+            assert not macvlans(ours)
+    finally:
+        daemon.terminate()
+        daemon.wait(10)
