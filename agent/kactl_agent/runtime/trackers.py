@@ -18,11 +18,13 @@ from kactl_agent.tracking.actions import (
     ScriptEnded,
     ScriptLost,
     ScriptStarted,
+    SessionState,
     SignalScript,
     StartScript,
     Verdict,
     VerdictChanged,
 )
+from kactl_agent.tracking.bfd import session_verdict
 from kactl_agent.tracking.contribution import TrackerKey, changed_inputs, inputs
 from kactl_agent.tracking.file import file_verdict
 from kactl_agent.tracking.interface import interface_verdict
@@ -118,6 +120,7 @@ class Trackers:
             self.driver.tell(_engine(TrackerKind.SCRIPT, name), Startup())
         self._apply_files(tracking)
         self._apply_processes(tracking)
+        self._apply_sessions(tracking)
         interfaces = {
             use.tracker for uses in tracking.uses.values() for use in uses if use.kind is TrackerKind.INTERFACE
         }
@@ -135,6 +138,18 @@ class Trackers:
             self._files.setdefault(settings.path, []).append(settings.name)
             self._verdicts[TrackerKind.FILE, settings.name] = file_verdict(settings.path, read(settings.path))
         self.files.track(self._files)
+
+    def _apply_sessions(self, tracking: TrackingSettings) -> None:
+        names = {use.tracker for uses in tracking.uses.values() for use in uses if use.kind is TrackerKind.BFD}
+        for key in [key for key in self._verdicts if key[0] is TrackerKind.BFD and key[1] not in names]:
+            del self._verdicts[key]
+        for name in names:
+            self._verdicts.setdefault((TrackerKind.BFD, name), session_verdict(name, SessionState(False)))
+
+    def session_changed(self, name: str, state: SessionState) -> None:
+        """A BFD session changed, or is said again after a reload. One that nobody tracks is nobody's business."""
+        if (TrackerKind.BFD, name) in self._verdicts:
+            self._decide((TrackerKind.BFD, name), session_verdict(name, state))
 
     def _apply_processes(self, tracking: TrackingSettings) -> None:
         wanted = {settings.name: settings for settings in tracking.processes}

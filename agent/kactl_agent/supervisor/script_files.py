@@ -49,8 +49,9 @@ def prepare_track_scripts(sheet: Sheet, settings: Settings) -> tuple[TrackingSet
             sheet.warning(path, "insecure-script", text, "let only root write there, or give the script another user")
         for text in files.searched:
             sheet.warning(path, "script-search", text)
-    if executables and not settings.script_policy.security:
-        text = "scripts are run though enable_script_security is not set"
+    as_root = sorted(name for name, executable in executables.items() if executable.uid == 0)
+    if as_root and not settings.script_policy.security:
+        text = f"enable_script_security is not set, and root runs vrrp_script {', '.join(as_root)}"
         sheet.note(
             ("global_defs",), "script-security", text, "with it, none runs as root that somebody else may change"
         )

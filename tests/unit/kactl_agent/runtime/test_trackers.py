@@ -15,6 +15,7 @@ from kactl_agent.kernel.inotify import Inotify
 from kactl_agent.kernel.proc_events import ProcEvents
 from kactl_agent.runtime.scripts import RunListener
 from kactl_agent.runtime.trackers import Trackers
+from kactl_agent.tracking.actions import SessionState
 from kactl_agent.tracking.settings import (
     Command,
     Executable,
@@ -279,6 +280,27 @@ def test_processes(bench: Bench) -> None:
     bench.trackers.stop()
     bench.trackers.retry()
     assert bench.soon == []
+
+
+def test_sessions_start_down_and_keep_their_state_over_a_reload(bench: Bench) -> None:
+    use = TrackerUse(TrackerKind.BFD, "b1", -20)
+    bench.trackers.apply(TrackingSettings(uses={"VI": (use,)}), {})
+    told = bench.trackers.start("VI", (use,))
+    assert told[0] == PriorityContribution("track_bfd b1", -20, "BFD session b1 is not up")
+    bench.trackers.session_changed("b1", SessionState(True))
+    assert bench.heard()[0] == PriorityContribution("track_bfd b1", 0, "BFD session b1 is up")
+    bench.trackers.session_changed("b1", SessionState(True))
+    bench.trackers.session_changed("other", SessionState(False))
+    assert bench.heard() == []
+    fault = TrackerUse(TrackerKind.BFD, "b1", 0, reverse=True)
+    bench.trackers.apply(TrackingSettings(uses={"VI": (fault,)}), {})
+    bench.trackers.switch("VI", (fault,))
+    assert TrackerFault("track_bfd b1", True, "BFD session b1 is up") in bench.heard()
+    bench.trackers.apply(TrackingSettings(), {})
+    bench.trackers.switch("VI", ())
+    bench.heard()
+    bench.trackers.session_changed("b1", SessionState(False))
+    assert bench.heard() == []
 
 
 def test_stop_ends_every_run(bench: Bench) -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from kactl_agent.config.bind import bind
+from kactl_agent.config.checks.problem import Sheet
+from kactl_agent.config.resolve import resolve
 from kactl_agent.config.trackers import ScriptPolicy
-from kactl_agent.supervisor.script_files import ScriptFiles, ScriptRefused, components
-from kactl_agent.tracking.settings import Command, Executable
+from kactl_agent.supervisor.script_files import ScriptFiles, ScriptRefused, components, prepare_track_scripts
+from kactl_agent.tracking.settings import Command, Executable, TrackingSettings
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="files of other users need root")
 ME = (os.geteuid(), os.getegid())
@@ -157,3 +160,40 @@ def test_components_of_a_path(place: Path) -> None:
     (place / "loop").symlink_to("loop")
     with pytest.raises(OSError, match="symbolic links"):
         list(components(str(place / "loop")))
+
+
+def prepared(place: Path, scripts: str, policy: str = "") -> tuple[TrackingSettings, dict[str, Executable], list[str]]:
+    names = [line.split(":")[0].strip() for line in scripts.splitlines() if line.strip()]
+    head = "interface: eth0, virtual_router_id: 5, virtual_ipaddress: [192.0.2.1]"
+    text = f"global_defs: {{{policy}}}\nvrrp_script:\n{scripts}\n"
+    text += f"vrrp_instance:\n  VI: {{{head}, track_script: [{', '.join(names)}]}}\n"
+    document = bind(text, "agent.yaml")
+    assert document.errors == []
+    sheet = Sheet(document)
+    tracking, executables = prepare_track_scripts(sheet, resolve(document).settings)
+    found = [f"{p.diagnostic.place.line} {p.diagnostic.severity.value} {p.diagnostic.code}" for p in sheet.problems]
+    return tracking, executables, found
+
+
+def test_what_cannot_be_run_is_not_tracked_and_said_with_its_place(place: Path) -> None:
+    program(place / "good")
+    scripts = f"  good: {{script: {place}/good, user: '{ME[0]}'}}\n  bad: {{script: {place}/bad, user: '{ME[0]}'}}"
+    tracking, executables, found = prepared(place, scripts, "enable_script_security: true")
+    assert [script.name for script in tracking.scripts] == ["good"]
+    assert [use.tracker for use in tracking.uses["VI"]] == ["good"]
+    assert executables == {"good": Executable((f"{place}/good",), *ME)}
+    assert found == ["4 warning script-disabled"]
+    tracking, executables, _found = prepared(place, f"  bad: {{script: {place}/bad, user: '{ME[0]}'}}")
+    assert (tracking, executables) == (TrackingSettings(), {})
+
+
+@root
+def test_scripts_of_root_without_security_are_told(place: Path) -> None:
+    program(place / "chk")
+    scripts = f"  chk: {{script: {place}/chk, user: root}}"
+    assert prepared(place, scripts)[2] == ["1 note script-security"]
+    assert prepared(place, scripts, "enable_script_security: true")[2] == []
+    assert prepared(place, f"  chk: {{script: {place}/chk, user: '{NOBODY}'}}")[2] == []
+    place.chmod(0o777)
+    assert prepared(place, scripts)[2] == ["3 warning insecure-script", "1 note script-security"]
+    assert prepared(place, scripts, "enable_script_security: true")[2] == ["3 warning script-disabled"]
