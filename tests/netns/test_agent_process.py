@@ -80,19 +80,20 @@ def test_a_second_sigterm_changes_nothing(net: Network, tmp_path: Path) -> None:
         assert one.log.count("stopping") == 1
 
 
-def test_missing_privilege_exits_5_and_names_the_capability(valid: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("lacks", "has"), [("NET_RAW", "NET_ADMIN"), ("NET_ADMIN", "NET_RAW")])
+def test_missing_privilege_exits_5_and_names_the_capability(valid: Path, tmp_path: Path, lacks: str, has: str) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root, to give one capability up")
     if shutil.which("setpriv") is None:
         pytest.skip("setpriv is not installed")
-    drop = ("setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw")
+    drop = ("setpriv", "--bounding-set", f"-{lacks.lower()}", "--inh-caps", f"-{lacks.lower()}")
     done = subprocess.run(
         [*drop, *AGENT, "--config", str(valid), "--run-dir", str(tmp_path / "run")],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 5, done.stderr
-    assert "CAP_NET_RAW" in done.stderr
-    assert "CAP_NET_ADMIN" not in done.stderr
+    assert f"CAP_{lacks}" in done.stderr
+    assert f"CAP_{has}" not in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -376,3 +377,68 @@ def test_many_instances(net: Network, tmp_path: Path) -> None:
         assert len(causes) == 2 * count, "INIT to BACKUP to MASTER, once each"
         assert one.stop() == 0
         assert not [address for address in one.node.addresses() if address.startswith("198.18.")]
+
+
+def test_what_others_do_to_the_interface(net: Network, tmp_path: Path) -> None:
+    one = started(net, tmp_path / "one")
+    node = net.nodes[0]
+
+    def link(*arguments: str) -> None:
+        ip("link", "set", *arguments, namespace=node.namespace)
+
+    with agents(one):
+        wait_master(one)
+        try:
+            link("eth0", "name", "other0")  # Linux 6.2 renames what is up
+        except RuntimeError:
+            link("eth0", "down")
+            link("eth0", "name", "other0")
+            link("other0", "up")
+        one.wait_state("FAULT", SLACK)
+        wait_for(lambda: not node.has(ADDRESS, "other0"), SLACK, "no virtual address under another name")
+        link("other0", "down")
+        link("other0", "name", "eth0")
+        link("eth0", "up")
+        wait_master(one)
+        link("eth0", "mtu", "1280")
+        ip("addr", "flush", "dev", "eth0", namespace=node.namespace)
+        one.wait_state("FAULT", SLACK)
+        ip("addr", "add", f"{node.ipv4}/24", "dev", "eth0", namespace=node.namespace)
+        wait_master(one)
+        assert node.has(ADDRESS)
+        assert one.stop() == 0
+
+
+def test_an_agent_without_descriptors_tries_again_and_the_others_go_on(net: Network, tmp_path: Path) -> None:
+    one = started(net, tmp_path / "one")
+    with agents(one):
+        wait_master(one)
+        before = resource.prlimit(one.agent_pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(one.agent_pid, resource.RLIMIT_NOFILE, (4, before[1]))
+        os.kill(one.pid_of("vrrp"), signal.SIGKILL)
+        wait_for(lambda: "the vrrp worker cannot be started" in one.log, START, one.log)
+        assert one.process.poll() is None
+        assert one.status() is not None
+        resource.prlimit(one.agent_pid, resource.RLIMIT_NOFILE, before)
+        wait_for(lambda: one.pid_of("vrrp"), START, one.log)
+        wait_master(one)
+        assert one.stop() == 0
+
+
+def test_news_of_the_kernel_that_were_dropped_are_fetched_anew(net: Network, tmp_path: Path) -> None:
+    one = started(net, tmp_path / "one")
+
+    with agents(one):
+        wait_master(one)
+        worker = one.pid_of("vrrp")
+        os.kill(worker, signal.SIGSTOP)
+        lines = "".join(f"addr {verb} 192.0.2.1/32 dev lo\n" for _ in range(20_000) for verb in ("add", "del"))
+        command = ["ip", "-n", one.node.namespace, "-batch", "-"]
+        subprocess.run(command, input=lines, text=True, check=True, capture_output=True)
+        ip("addr", "del", ADDRESS, "dev", "eth0", namespace=one.node.namespace)
+        drops = [line.split()[8] for line in Path(f"/proc/{worker}/net/netlink").read_text().splitlines()[1:]]
+        assert any(int(count) for count in drops), "the queue was not full: this tests nothing"
+        os.kill(worker, signal.SIGCONT)
+        wait_for(lambda: "cause=address_lost" in one.log, 2 * SLACK, one.log)
+        wait_master(one)
+        assert one.pid_of("vrrp") == worker

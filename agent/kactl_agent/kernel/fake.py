@@ -199,6 +199,11 @@ class FakeLinks:
     def set_up(self, name: str, up: bool) -> None:
         self.change(name, flags=_UP if up else 0)
 
+    def rename_link(self, name: str, new: str) -> None:
+        self.table[new] = msgspec.structs.replace(self.table.pop(name), name=new)
+        self.on_link[new] = self.on_link.pop(name, [])
+        self._notify()
+
     def remove_link(self, name: str) -> None:
         index = self.table.pop(name).index
         self.on_link.pop(name, None)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Protocol
 
+import msgspec
+
 from kactl_agent.kernel.addresses import plan
 from kactl_agent.kernel.ports import Kernel, VrrpSocket
 from kactl_agent.runtime.vrrp_routing import HeldRouting, Item
@@ -30,7 +32,7 @@ from kactl_agent.vrrp.actions import (
 from kactl_agent.vrrp.gratuitous import gratuitous_arp, neighbour_advertisement
 from kactl_agent.vrrp.network_settings import PaceSettings
 from kactl_agent.vrrp.pacing import Pacing
-from kactl_agent.vrrp.pairing import place_of
+from kactl_agent.vrrp.pairing import Place, place_of
 from kactl_agent.vrrp.settings import VirtualAddress
 
 _ETHERNET_ADDRESS = 6
@@ -68,6 +70,7 @@ class VrrpActions:
         self._arm = arm
         self._pacing = Pacing(PaceSettings())
         self.held: dict[str, tuple[VirtualAddress, ...]] = {}
+        self._indexes: dict[Place, int] = {}  # of the interfaces that the addresses were put on
         self.routes = HeldRouting(kernel)
         self.rules = HeldRouting(kernel)
         self.keep_addresses = False  # leave all on the machine when an instance gives it up (--keep-vips)
@@ -139,6 +142,10 @@ class VrrpActions:
         failed = {failure.address for failure in failures}
         kept = {place_of(address): address for address in addresses if address not in failed}
         self.held[name] = tuple(({place_of(address): address for address in self.held.get(name, ())} | kept).values())
+        for place, address in kept.items():
+            link = links.link(address.interface)
+            if link is not None:
+                self._indexes[place] = link.index
         return "; ".join(f"{_text(failure.address)}: {failure.reason}" for failure in failures)
 
     def _remove(self, name: str, addresses: tuple[VirtualAddress, ...]) -> str:
@@ -152,9 +159,18 @@ class VrrpActions:
         links = self._kernel.links
         links.drain()
         wanted_by_others = {place_of(address) for held in self.held.values() for address in held}
-        work = plan((), [address for address in addresses if place_of(address) not in wanted_by_others], links.has)
+        unwanted = [self._as_found(address) for address in addresses if place_of(address) not in wanted_by_others]
+        work = plan((), unwanted, links.has)
         failures = self._kernel.addresses.apply(work.remove, work.add, links)
         return "; ".join(f"{_text(failure.address)}: {failure.reason}" for failure in failures)
+
+    def _as_found(self, address: VirtualAddress) -> VirtualAddress:
+        """The address on the interface that it was put on, which may have been renamed meanwhile."""
+        index = self._indexes.pop(place_of(address), None)
+        link = None if index is None else self._kernel.links.by_index(index)
+        if link is None or link.name == address.interface:
+            return address
+        return msgspec.structs.replace(address, interface=link.name)
 
     def _release(self, held: HeldRouting, name: str, items: Sequence[Item]) -> str:
         if self.keep_addresses:

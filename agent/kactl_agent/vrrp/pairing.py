@@ -40,7 +40,10 @@ def pair(old: Iterable[VrrpSettings], new: Iterable[VrrpSettings]) -> dict[str, 
     return pairs
 
 
-def place_of(address: VirtualAddress) -> tuple[bytes, int, str, bytes]:
+Place = tuple[bytes, int, str, bytes]
+
+
+def place_of(address: VirtualAddress) -> Place:
     """What makes an address one and the same on the machine."""
     return address.address, address.prefix_length, address.interface, address.peer
 

@@ -648,3 +648,17 @@ def test_an_announcement_that_had_to_wait_and_cannot_be_sent_is_reported() -> No
     node.now = due[-1] or 0
     node.machine.announce_due()
     assert any("Announce could not be carried out: eth0" in report.detail for _name, report in node.reports)
+
+
+def test_an_interface_that_is_renamed_keeps_no_virtual_address() -> None:
+    """The instance is at fault then, and another router takes the address."""
+    node = master()
+    node.kernel.links.rename_link("eth0", "eth9")
+    node.machine.settle()
+    assert node.state() is State.FAULT
+    assert [entry.address for entry in node.kernel.links.addresses("eth9")] == [bytes((192, 0, 2, 1))]
+    node.kernel.links.rename_link("eth9", "eth0")
+    node.machine.settle()
+    node.advance(4 * SECOND)
+    assert node.state() is State.MASTER
+    assert node.has()
