@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -293,3 +294,16 @@ def test_500_routes_are_fast(node: Node, kernel: LinuxKernel) -> None:
     assert shown(node, "route", 4) == []
     assert seconds < 0.25
     print(f"500 routes: {seconds * 1000:.1f} ms")
+
+
+def test_a_flood_of_other_routes_wakes_nobody(node: Node, kernel: LinuxKernel) -> None:
+    item = route("10.250.0.0/16", WAY)
+    kernel.routing.prepare([item], kernel.links)
+    assert add(kernel, item) == []
+    kernel.routing.drain()
+    ip("route", "add", "10.249.0.0/16", "via", GATEWAY, "proto", "bgp", namespace=node.namespace)
+    ip("route", "replace", "10.249.0.0/24", "via", GATEWAY, "proto", "bgp", namespace=node.namespace)
+    ip("route", "flush", "proto", "bgp", namespace=node.namespace)
+    assert not select.select([kernel.routing], [], [], 0)[0]
+    ip("route", "del", "10.250.0.0/16", namespace=node.namespace)
+    assert select.select([kernel.routing], [], [], 5)[0]

@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from kactl_agent.kernel import routes, rules
 from kactl_agent.kernel import rtnetlink as nl
 from kactl_agent.kernel.links import open_netlink
 from kactl_agent.kernel.ports import Links, RoutingFailure
 from kactl_agent.kernel.requests import RequestSocket
+from kactl_agent.kernel.route_filter import attach, route_filter
 from kactl_agent.kernel.routes import KernelRoute, RouteOperation
 from kactl_agent.kernel.rules import KernelRule, RuleOperation
 from kactl_agent.vrrp.family import Family
@@ -49,6 +50,7 @@ class NetlinkRouting:
         self._watching = False
         self._protocols = {KEEPALIVED}
         self._places: set[tuple[int, bytes, int]] = set()  # of the configured routes, as in `routes.place_of`
+        self._filtered: tuple[frozenset[int], frozenset[int]] | None = None
         self._stale = True
         self._routes: dict[tuple[int, int, bytes, int], list[KernelRoute]] = {}
         self._rules: set[KernelRule] = set()
@@ -153,14 +155,13 @@ class NetlinkRouting:
     # -- what changes --------------------------------------------------------------------------------------------------
 
     def prepare(self, items: Collection[VirtualRoute | VirtualRule], links: Links) -> None:
+        self._expect(item for item in items if isinstance(item, VirtualRoute))
         if items:
             self._watch()
         if len(self._encoded) > _MOST_ENCODED:  # reloads and recreated interfaces leave some behind
             self._encoded.clear()
             self._wanted.clear()
         for item in items:
-            if isinstance(item, VirtualRoute):
-                self._expect(item)
             for operation in _both(item):
                 self._request(operation, links)
 
@@ -172,12 +173,19 @@ class NetlinkRouting:
             self._monitor.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
         self._watching, self._stale = True, True
 
-    def _expect(self, route: VirtualRoute) -> None:
-        family = nl.AF_INET if route.family is Family.IPV4 else nl.AF_INET6
-        self._places.add((family, route.destination, route.prefix_length))
-        if route.protocol not in self._protocols:
-            self._protocols.add(route.protocol)
-            self._stale = True
+    def _expect(self, items: Iterable[VirtualRoute]) -> None:
+        """Hear from now on what concerns these routes."""
+        for route in items:
+            family = nl.AF_INET if route.family is Family.IPV4 else nl.AF_INET6
+            self._places.add((family, route.destination, route.prefix_length))
+            if route.protocol not in self._protocols:
+                self._protocols.add(route.protocol)
+                self._stale = True
+        lengths = frozenset(length for _family, _destination, length in self._places)
+        if self._filtered != (frozenset(self._protocols), lengths):
+            self._filtered = frozenset(self._protocols), lengths
+            with contextlib.suppress(OSError):  # without it there is more to read and nothing less
+                attach(self._monitor, route_filter(self._protocols, lengths))
 
     def apply(self, operations: Sequence[Operation], links: Links) -> Sequence[RoutingFailure]:
         failures: list[RoutingFailure] = []
@@ -205,7 +213,7 @@ class NetlinkRouting:
     def _has(self, operation: Operation, links: Links) -> bool:
         if isinstance(operation, RuleOperation):
             return self.has_rule(operation.rule)
-        self._expect(operation.route)
+        self._expect([operation.route])
         return self.has_route(operation.route, links)
 
     def _request(self, operation: Operation, links: Links) -> bytes | str:
