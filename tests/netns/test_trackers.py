@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -155,6 +156,54 @@ def test_a_spawner_that_dies_is_replaced_and_nothing_moves(net: Network, tmp_pat
         assert agent.log.count(" -> MASTER") == 1
         check.exits(1)
         agent.wait_state("FAULT", SLACK)
+
+
+def test_scripts_run_in_the_namespace_of_the_agent(net: Network, tmp_path: Path) -> None:
+    """With --namespace it is entered by the agent: before the spawner is forked, and by one that replaces it."""
+    node = net.nodes[0]
+    check = Check(tmp_path)
+    seen = tmp_path / "seen"
+    check.path.write_text(f"#!/bin/sh\nreadlink /proc/self/ns/net > {seen}.new\nmv {seen}.new {seen}\n")
+    here = os.readlink("/proc/self/ns/net")
+    config, run_dir, log = tmp_path / "agent.yaml", tmp_path / "run", tmp_path / "agent.log"
+    config.write_text(json.dumps(tracking(150, check)))
+    command = [*Agent.command_line(config, run_dir), "--namespace", node.namespace]
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stderr=out, stdin=subprocess.DEVNULL)
+    try:
+        wait_for(seen.exists, 30, "the first run")
+        inode = int(seen.read_text().strip()[5:-1])
+        assert inode == os.stat(f"/run/netns/{node.namespace}").st_ino
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        names = {Path(f"/proc/{pid}/comm").read_text().strip(): int(pid) for pid in children}
+        os.kill(names["kactl-spawner"], signal.SIGKILL)
+        wait_for(lambda: "ended: killed by SIGKILL" in log.read_text(), SLACK, "its end is noticed")
+        seen.unlink(missing_ok=True)
+        wait_for(seen.exists, 20, "a run of the new spawner")
+        assert int(seen.read_text().strip()[5:-1]) == inode
+        assert os.readlink("/proc/self/ns/net") == here
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def test_a_fault_of_one_member_is_the_fault_of_its_group(net: Network, tmp_path: Path) -> None:
+    """behaviour seen with 2.4.3: the other follows into FAULT, and out of it."""
+    check = Check(tmp_path)
+    configured = tracking(150, check)
+    other = instance("VI_2", version=3, advert_int=0.1, virtual_router_id=52, virtual_ipaddress=["198.51.100.101/24"])
+    configured["vrrp_instance"] |= other["vrrp_instance"]
+    configured["vrrp_sync_group"] = {"VG": {"group": ["VI_1", "VI_2"]}}
+    agent = Agent(net.nodes[0], tmp_path / "one", configured)
+    with agents(agent):
+        for name in ("VI_1", "VI_2"):
+            agent.wait_state("MASTER", 2 * master_down(3, 100, 0.1) + SLACK, name)
+        check.exits(1)
+        for name in ("VI_1", "VI_2"):
+            agent.wait_state("FAULT", SLACK, name)
+        check.exits(0)
+        for name in ("VI_1", "VI_2"):
+            agent.wait_state("MASTER", 2 * master_down(3, 100, 0.1) + SLACK, name)
 
 
 def test_a_tracked_interface(net: Network, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ class SpawnerProcess(Child):
 
     def __init__(self, pid: int, control: socket.socket) -> None:
         super().__init__(PROCESS, pid)
+        control.setblocking(False)
         self.control = control
 
     def connect(self, worker: Worker) -> None:

@@ -147,4 +147,5 @@ class ProcessTracker:
         detail = f"{running}, wanted are at least {settings.quorum}{most}"
         self._verdict = Verdict(enough, 0, detail)
         text = f"vrrp_track_process {settings.name} {'succeeded' if enough else 'failed'}: {detail}"
-        return [Report("process_up" if enough else "process_down", text), VerdictChanged(self._verdict)]
+        code, level = ("process_up", "info") if enough else ("process_down", "warning")
+        return [Report(code, text, level), VerdictChanged(self._verdict)]

@@ -144,7 +144,8 @@ class ScriptTracker:
         self._decided, self._contrary = True, 0
         self._verdict = Verdict(success, 0, detail)
         text = f"vrrp_script {settings.name} {'succeeded' if success else 'failed'}: {detail}"
-        return [*actions, Report("script_up" if success else "script_down", text), VerdictChanged(self._verdict)]
+        code, level = ("script_up", "info") if success else ("script_down", "warning")
+        return [*actions, Report(code, text, level), VerdictChanged(self._verdict)]
 
 
 def _first_verdict(settings: ScriptSettings) -> Verdict:
