@@ -130,6 +130,8 @@ class AgentState:
             "version": settings.version,
             "virtual_ipaddress": [address_text(a) for a in settings.addresses if a.advertised],
             "virtual_ipaddress_excluded": [address_text(a) for a in settings.addresses if not a.advertised],
+            "virtual_routes": [route.text for route in settings.routes],
+            "virtual_rules": [rule.text for rule in settings.rules],
             "sources": dict(self.configuration.sources.get(settings.name, {})),
         }
         if known is None:

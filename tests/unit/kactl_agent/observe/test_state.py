@@ -9,6 +9,7 @@ from kactl_agent.runtime.frames import GroupState, Heartbeat, ProcessState, Snap
 from kactl_agent.vrrp.actions import InterfaceState, Startup
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.settings import SECOND, Family, SyncGroupSettings, VirtualAddress, VrrpSettings
+from support.routing import route, rule
 
 SETTINGS = VrrpSettings(
     name="VI_1", interface="eth0", virtual_router_id=51, version=2, family=Family.IPV4, priority=150,
@@ -17,6 +18,8 @@ SETTINGS = VrrpSettings(
         VirtualAddress(bytes((192, 0, 2, 11)), 32, "eth0", advertised=False),
     ),
     auth_password=b"secret77",
+    routes=(route("203.0.113.0/28", text="203.0.113.0/28 via 192.0.2.254 dev eth0"),),
+    rules=(rule(2000, "203.0.113.0/28"),),
 )  # fmt: skip
 WALL = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
 BOOT = 5_000 * SECOND  # the engine's clock at that moment
@@ -62,6 +65,8 @@ def test_the_document_of_a_master() -> None:
     assert instance["master"] == "192.0.2.1"
     assert instance["virtual_ipaddress"] == ["192.0.2.10/24"]
     assert instance["virtual_ipaddress_excluded"] == ["192.0.2.11/32"]
+    assert instance["virtual_routes"] == ["203.0.113.0/28 via 192.0.2.254 dev eth0"]
+    assert instance["virtual_rules"] == ["from 203.0.113.0/28"]
     assert instance["statistics"]["became_master"] == 1
     assert "secret77" not in json.dumps(document)
     for key in ("ipvs", "bfd"):
