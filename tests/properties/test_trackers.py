@@ -31,9 +31,9 @@ def expected(uses: tuple[TrackerUse, ...], verdicts: dict[TrackerKey, Verdict]) 
     return priority, {name for name, (_weight, fault) in told.items() if fault}
 
 
-@given(lists(), st.lists(st.one_of(st.tuples(KEYS, VERDICTS), lists()), max_size=12), st.data())
+@given(lists(), st.lists(st.one_of(st.tuples(KEYS, VERDICTS), lists().map(list)), max_size=12), st.data())
 def test_the_last_verdicts_decide(
-    uses: tuple[TrackerUse, ...], steps: list[tuple[TrackerKey, Verdict] | tuple[TrackerUse, ...]], data: st.DataObject
+    uses: tuple[TrackerUse, ...], steps: list[tuple[TrackerKey, Verdict] | list[TrackerUse]], data: st.DataObject
 ) -> None:
     verdicts = {(kind, name): data.draw(VERDICTS) for kind in TrackerKind for name in NAMES}
     instance = VrrpInstance(make_settings())
@@ -43,14 +43,11 @@ def test_the_last_verdicts_decide(
             instance.handle_event(told, 0)
     instance.handle_event(Startup(), 0)
     for step in steps:
-        if (step and isinstance(step[0], TrackerUse)) or not step:
-            new = tuple(use for use in step if isinstance(use, TrackerUse))
-            changes = changed_inputs(uses, new, verdicts)
-            uses = new
+        if isinstance(step, list):  # the lists are changed
+            changes = changed_inputs(uses, step, verdicts)
+            uses = tuple(step)
         else:
             key, verdict = step
-            assert isinstance(key, tuple)
-            assert isinstance(verdict, Verdict)
             verdicts[key] = verdict
             changes = [told for use in uses if (use.kind, use.tracker) == key for told in inputs(use, verdict)]
         for told in changes:
