@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from kactl_agent.control.client import ControlClient
+from kactl_agent.control.protocol import ControlError
 from support.agents import SLACK, START, Agent, agents, alive, instance, master_down
 from support.netns import Network, ip, network, wait_for
 
@@ -442,3 +443,83 @@ def test_news_of_the_kernel_that_were_dropped_are_fetched_anew(net: Network, tmp
         wait_for(lambda: "cause=address_lost" in one.log, 2 * SLACK, one.log)
         wait_master(one)
         assert one.pid_of("vrrp") == worker
+
+
+def processes_of(run_dir: Path) -> list[int]:
+    """All processes of the agent with this run directory: workers have its command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if str(run_dir).encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+    return [pid for pid in found if alive(pid)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_end_at_any_moment_of_the_start(net: Network, tmp_path: Path, number: int) -> None:
+    for step in range(12):
+        one = started(net, tmp_path / str(step))
+        with agents(one):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                one.process.wait(step * 0.06)
+            one.process.send_signal(number)
+            assert one.process.wait(15) in (0, -number), one.log
+            wait_for(lambda run=one.run_dir: not processes_of(run), SLACK, f"all have ended\n{one.log}")
+            assert not one.node.has(ADDRESS)
+            assert "Traceback" not in one.log
+
+
+@pytest.mark.parametrize("dead", ["vrrp", "observer", "spawner"])
+def test_a_stop_while_a_worker_dies(net: Network, tmp_path: Path, dead: str) -> None:
+    one = started(net, tmp_path / "one")
+    with agents(one):
+        wait_master(one)
+        os.kill(one.pid_of(dead), signal.SIGKILL)
+        assert one.stop() == 0
+        assert not processes_of(one.run_dir)
+        assert not one.node.has(ADDRESS)
+        assert "Traceback" not in one.log
+
+
+def test_a_stop_in_the_middle_of_a_reload(net: Network, tmp_path: Path) -> None:
+    for step in range(6):
+        one = started(net, tmp_path / str(step))
+        with agents(one):
+            wait_master(one)
+            one.configure(configuration(virtual_ipaddress=["198.51.100.101/24"]))
+            one.process.send_signal(signal.SIGHUP)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                one.process.wait(step * 0.03)
+            assert one.stop() == 0
+            assert not processes_of(one.run_dir)
+            assert not {address for address in one.node.addresses() if address.startswith("198.51.100.10")}
+
+
+def test_a_worker_that_hangs_at_the_stop_is_killed_and_cleaned_up_after(net: Network, tmp_path: Path) -> None:
+    one = started(net, tmp_path / "one")
+    with agents(one):
+        wait_master(one)
+        os.kill(one.pid_of("vrrp"), signal.SIGSTOP)
+        assert one.stop() == 0
+        assert "did not stop in time and is killed" in one.log
+        assert not one.node.has(ADDRESS)
+        assert not processes_of(one.run_dir)
+
+
+def test_a_worker_that_hangs_during_a_reload_and_wakes_up(net: Network, tmp_path: Path) -> None:
+    one = started(net, tmp_path / "one")
+    with agents(one):
+        wait_master(one)
+        os.kill(one.pid_of("vrrp"), signal.SIGSTOP)
+        one.configure(configuration(virtual_ipaddress=["198.51.100.101/24"]))
+        with pytest.raises(ControlError, match="did not take the settings"):
+            reload(one)
+        os.kill(one.pid_of("vrrp"), signal.SIGCONT)
+        wait_for(lambda: "in force after all" in one.log, SLACK, one.log)
+        wait_master(one)
+        wait_for(lambda: one.node.has("198.51.100.101/24") and not one.node.has(ADDRESS), SLACK, one.log)
+        status = one.status()
+        assert status is not None
+        assert status["vrrp"]["instances"]["VI_1"]["virtual_ipaddress"] == ["198.51.100.101/24"]
+        assert one.stop() == 0

@@ -68,9 +68,16 @@ class Worker(Child):
         self.edge = edge
 
 
-def fork_child(name: str, target: Callable[[], int], keep: Iterable[int], in_child: Callable[[], None]) -> int:
+def fork_child(
+    name: str,
+    target: Callable[[], int],
+    keep: Iterable[int],
+    in_child: Callable[[], None],
+    complain: Callable[[str], None] | None = None,
+) -> int:
     """Fork a process that runs `target` and exits with what it returns; its pid. It keeps the descriptors `keep` and no
-    others, and gets SIGTERM when this process ends. `in_child` runs first in it."""
+    others, and gets SIGTERM when this process ends. `in_child` runs first in it. What `target` raises goes to
+    `complain` line by line, or to standard error."""
     parent = os.getpid()
     pid = os.fork()
     if pid:
@@ -83,7 +90,12 @@ def fork_child(name: str, target: Callable[[], int], keep: Iterable[int], in_chi
         privileges.die_with_parent(parent)
         code = target()
     except BaseException:  # noqa: BLE001 - the child must never return into the code of its parent
-        LogSink().write(traceback.format_exc())  # not print: it would wait for a stuck reader, and the end with it
+        text = traceback.format_exc()
+        if complain is None:
+            LogSink().write(text)  # not print: it would wait for a stuck reader, and the end with it
+        else:
+            for line in text.splitlines():
+                complain(line)
     finally:
         os._exit(code)
 

@@ -56,6 +56,12 @@ class Log:
         self._writer.write(frames.LogRecord(time.time_ns(), level, PROCESS, message))
 
 
+def _complain(process: str, options: Options, line: str) -> None:
+    """In a worker that cannot go on; the log of the supervisor is closed there."""
+    writer = LogWriter(LogFormat(options.log_format), options.log_level, options.log_detail)
+    writer.write(frames.LogRecord(time.time_ns(), "error", process, line))
+
+
 def privilege_refusal(configuration: AgentConfiguration) -> str:
     """Which capability the configuration needs and this process lacks; empty when there is none."""
     if not configuration.needs_vrrp:
@@ -175,7 +181,8 @@ class Supervisor:
             to_observer.close()
 
     def _spawn(self, name: str, target: partial[int], ours: Edge, theirs: Edge, keep: list[int]) -> None:
-        pid = fork_child(name, target, [theirs.fileno(), *keep], self._poller.after_fork)
+        complain = partial(_complain, name, self._options)
+        pid = fork_child(name, target, [theirs.fileno(), *keep], self._poller.after_fork, complain)
         child = Worker(name, pid, ours)
         theirs.close()
         self._children[name] = child

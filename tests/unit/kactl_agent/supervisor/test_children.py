@@ -56,3 +56,21 @@ def test_kill() -> None:
     child = Child("test", fork_child("test", lambda: signal.pause() or 0, [], lambda: None))
     child.kill()
     assert child.reap() == -signal.SIGKILL
+
+
+def test_what_a_child_dies_of_is_told_line_by_line() -> None:
+    readable, writable = os.pipe()
+
+    def fail() -> int:
+        raise RuntimeError("the reason")
+
+    def complain(line: str) -> None:
+        os.write(writable, f"<{line}>\n".encode())
+
+    pid = fork_child("test", fail, [writable], lambda: None, complain)
+    os.close(writable)
+    with os.fdopen(readable) as file:
+        lines = file.read().splitlines()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+    assert lines[0] == "<Traceback (most recent call last):>"
+    assert lines[-1] == "<RuntimeError: the reason>"
