@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Mapping
 from enum import Enum
+from functools import lru_cache
 
 import msgspec
 
@@ -172,10 +173,11 @@ def _excerpt(source: str, place: Place, paint: Paint) -> list[str]:
 
 def line_of(source: str, number: int) -> str | None:
     """Line `number` (from 1) of a text, without its end. Only line feeds and carriage returns end lines."""
-    start = 0
-    for _ in range(number - 1):
-        start = source.find("\n", start) + 1
-        if not start:
-            return None
-    end = source.find("\n", start)
-    return source[start : end if end >= 0 else len(source)].rstrip("\r")
+    lines = _lines(source)
+    return lines[number - 1].rstrip("\r") if number <= len(lines) else None
+
+
+@lru_cache(maxsize=1)
+def _lines(source: str) -> list[str]:
+    """The lines of the source that is shown now: findings come file by file, and there may be thousands of them."""
+    return source.split("\n")

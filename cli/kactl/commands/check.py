@@ -96,5 +96,5 @@ def _load(environment: Environment, name: str, options: ExpandOptions, *, secret
     if not document.errors:
         from kactl_agent.config.resolve import resolve
 
-        document.diagnostics += [d for d in resolve(document).diagnostics if d not in document.diagnostics]
+        document.diagnostics = list(dict.fromkeys([*document.diagnostics, *resolve(document).diagnostics]))
     return document

@@ -34,6 +34,7 @@ class Carrier:
         self._ignored = ignored | dropped
         self._dropped = set(dropped)
         self._unknown_keywords = 0
+        self._block_ahead: tuple[list[Directive], int | None] = ([], None)
 
     @property
     def dropped(self) -> frozenset[PartKey]:
@@ -73,13 +74,13 @@ class Carrier:
         else:
             self.carry(model, directive, inside=inside)
 
-    def unknown(self, model: ModelBlock, directives: list[Directive]) -> int:
-        """A keyword that keepalived does not know; returns how many of the following directives are carried with it.
+    def unknown(self, model: ModelBlock, directives: list[Directive], at: int) -> int:
+        """`directives[at]` has a keyword that keepalived does not know; how many behind it are carried with it.
 
         keepalived passes over its `{` alone, so that within a block the first `}` ends that block, and what follows
         there is read one level up (seen with 2.2.7).
         """
-        directive = directives[0]
+        directive = directives[at]
         word = directive.keyword
         inner = directive.children is not None and model.table.struct is not Config
         legacy = model.table.legacy.get(word)
@@ -101,10 +102,8 @@ class Carrier:
             self.carry(model, directive)
             return 0
         self.displaced = True
-        self.carry(model, directive, text=render_together(directives))
-        for following in directives[1:]:
-            self._findings.account.mark_all(following, Outcome.CARRIED)
-        return len(directives) - 1
+        self._carry_together(model, directives[at:])
+        return len(directives) - at - 1
 
     def follow_displaced(self, model: ModelBlock, following: list[Directive]) -> int:
         """Carry what follows a block that was ended too early, up to the root; returns how many directives that are.
@@ -115,9 +114,7 @@ class Carrier:
             self.displaced = False
             return 0
         if following:
-            self.carry(model, following[0], text=render_together(following))
-            for directive in following[1:]:
-                self._findings.account.mark_all(directive, Outcome.CARRIED)
+            self._carry_together(model, following)
         texts: list[str] = model.values.get("x_keepalived", [])
         if len(texts) > 1:
             origin = model.origin.child(CARRIED)
@@ -127,25 +124,37 @@ class Carrier:
             origin.children = {0: items[0]}
         return len(following)
 
-    def swallow(self, model: ModelBlock, directives: list[Directive]) -> int:
-        """A value block without its `{`: keepalived takes what follows for its entries, up to the next `}`.
+    def swallow(self, model: ModelBlock, directives: list[Directive], at: int) -> int:
+        """`directives[at]` lacks its `{`: keepalived takes what follows for its entries, up to the next `}`.
 
         Where that ends the block of a later statement, all of it is carried; otherwise it would end the block that this
         one stands in, and is refused. Returns how many of the following directives were taken.
         """
-        first = directives[0]
+        first = directives[at]
         text = f"`{first.keyword}` has no `{{`"
-        last = next((n for n, d in enumerate(directives) if d.children is not None), 0)
-        if not last or any(child.children is not None for child in directives[last].children or ()):
+        last = self._next_block(directives, at)
+        if last is None or any(child.children is not None for child in directives[last].children or ()):
             self._findings.error("missing-brace", text, first, 0, BRACE_HINT)
             self._findings.account.mark_all(first, Outcome.REFUSED)
             return 0
         text += f": keepalived takes the lines up to the }} of `{directives[last].keyword}` for its entries"
         self._findings.add("missing-brace", text, first, 0, Effect.CARRIED, BRACE_HINT)
-        self.carry(model, first, text=render_together(directives[: last + 1]))
-        for directive in directives[1 : last + 1]:
-            self._findings.account.mark_all(directive, Outcome.CARRIED)
+        self._carry_together(model, directives[at : last + 1])
+        return last - at
+
+    def _next_block(self, directives: list[Directive], at: int) -> int | None:
+        """Index of the next directive with a block; kept, as many in a row may lack their `{`."""
+        known, last = self._block_ahead
+        if known is not directives or (last is not None and last < at):
+            last = next((n for n in range(at, len(directives)) if directives[n].children is not None), None)
+            self._block_ahead = (directives, last)
         return last
+
+    def _carry_together(self, model: ModelBlock, directives: list[Directive]) -> None:
+        """Keep statements as one text."""
+        self.carry(model, directives[0], text=render_together(directives))
+        for directive in directives[1:]:
+            self._findings.account.mark_all(directive, Outcome.CARRIED)
 
 
 def stands_alone(model: ModelBlock, block: Directive) -> bool:

@@ -86,7 +86,8 @@ def _read(directives: list[Directive], at_end: list[str], sources: dict[str, str
         said += list(left_out.items())
     findings = [_left_out(problem, dropped=key in reading.dropped) for key, problem in said]
     # A misspelt keyword may be the very reason that its block cannot be used: carried, it is still worth saying.
-    findings += [d for d in unknown if d not in reading.document.diagnostics]
+    said_again = set(reading.document.diagnostics)
+    findings += [d for d in unknown if d not in said_again]
     return reading, findings + [problem.diagnostic for problem in problems]
 
 

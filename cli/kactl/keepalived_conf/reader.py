@@ -95,11 +95,11 @@ class _Reader:
                 continue
             found = by_word.get(directive.words[0].text)
             if found is None or found.keyword.extension or found.keyword.position is not None or found.keyword.header:
-                swallowed = self.carrier.unknown(model, directives[index:])
+                swallowed = self.carrier.unknown(model, directives, index)
             elif self.carrier.is_ignored((id(directive), None)):
                 self.carrier.leave_out(model, directive, (id(directive), None))
             elif directive.children is None and isinstance(found.keyword.shape, Entries):
-                swallowed = self.carrier.swallow(model, directives[index:])
+                swallowed = self.carrier.swallow(model, directives, index)
             elif self._takes_block(found, directive):
                 self.findings.spelling(found, directive)
                 self._by_shape.get(type(found.keyword.shape), self._line)(model, found, directive)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from msgspec import UNSET
 
@@ -222,3 +224,13 @@ def test_a_misspelt_keyword_is_said_even_when_its_block_is_carried() -> None:
     found = {(d.code, d.place.line): d.hint for d in load(text, "keepalived.conf").document.diagnostics}
     assert found["unknown-keyword", 2] == "did you mean `interface`?"
     assert ("missing-interface", 1) in found
+
+
+@pytest.mark.parametrize("line", ["interfaec eth0", "virtual_ipaddress"])
+def test_many_faults_take_time_in_proportion(line: str):
+    def seconds(count: int) -> float:
+        begin = time.process_time()
+        load(b"vrrp_instance V {\n" + f"{line}\n".encode() * count + b"}\n", "a.conf")
+        return time.process_time() - begin
+
+    assert seconds(24_000) < 8 * seconds(6_000)
