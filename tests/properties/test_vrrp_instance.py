@@ -13,8 +13,16 @@ from kactl_agent.vrrp.actions import (
     ActionFailed,
     AddAddresses,
     AddressLost,
+    AddRoutes,
+    AddRules,
     PriorityContribution,
     RemoveAddresses,
+    RemoveRoutes,
+    RemoveRules,
+    ReplaceRoutes,
+    ReplaceRules,
+    RouteLost,
+    RuleLost,
     Shutdown,
     Startup,
     State,
@@ -23,8 +31,11 @@ from kactl_agent.vrrp.actions import (
 )
 from kactl_agent.vrrp.recording import Recorder, replay
 from kactl_agent.vrrp.settings import SECOND, Family, GratuitousSettings, VirtualAddress, VrrpSettings
+from support.routing import hop, route, rule
 from support.vrrp import LOCAL, PEER, PEER_LOW, VIP, advert, interface, make_settings, packed
 
+ROUTES = [route(f"203.0.113.{16 * n}/28", hop("192.0.2.254", "eth0")) for n in range(3)]
+RULES = [rule(n, "198.51.100.0/25") for n in range(2)]
 SETTINGS = st.builds(
     make_settings,
     version=st.sampled_from([2, 3]),
@@ -42,6 +53,8 @@ SETTINGS = st.builds(
     timer_expired_priority=st.sampled_from([0, 254]),
     unicast_peers=st.sampled_from([(), (PEER, PEER_LOW)]),
     addresses=st.sampled_from([(VIP,), (VIP, VirtualAddress(packed("2001:db8::1"), 128, "eth1", advertised=False))]),
+    routes=st.lists(st.sampled_from(ROUTES), unique=True).map(tuple),
+    rules=st.lists(st.sampled_from(RULES), unique=True).map(tuple),
     gratuitous=st.sampled_from([GratuitousSettings(), GratuitousSettings(refresh=4 * SECOND)]),
 )
 EVENTS = st.sampled_from(
@@ -56,6 +69,8 @@ EVENTS = st.sampled_from(
         interface(None, up=False, exists=False),
         interface(PEER_LOW),
         AddressLost(VIP),
+        RouteLost(ROUTES[0]),
+        RuleLost(RULES[0]),
         PriorityContribution("a", -50),
         PriorityContribution("a", 0),
         PriorityContribution("b", 200),
@@ -69,6 +84,8 @@ PACKETS = st.tuples(
 )
 CHANGES = st.sampled_from(
     [
+        {"routes": (ROUTES[2], ROUTES[0])},
+        {"routes": (), "rules": (RULES[1],)},
         {"priority": 50},
         {"priority": 255},
         {"preempt": False},
@@ -93,6 +110,7 @@ def test_invariants_and_replay(configured: VrrpSettings, stimuli: list[tuple[int
     engine = Recorder(configured, lines.append)
     engine.handle_event(interface(), 0)
     held, state, now = False, State.INIT, 0
+    routing: set[object] = set()
 
     def check(actions: list[Action]) -> None:
         nonlocal held, state
@@ -102,6 +120,18 @@ def test_invariants_and_replay(configured: VrrpSettings, stimuli: list[tuple[int
                     held = True
                 case RemoveAddresses():
                     held = False
+                case AddRoutes():
+                    routing.update(action.routes)
+                case AddRules():
+                    routing.update(action.rules)
+                case RemoveRoutes():
+                    routing.difference_update(action.routes)
+                case RemoveRules():
+                    routing.difference_update(action.rules)
+                case ReplaceRoutes() | ReplaceRules():
+                    assert routing >= set(action.old)
+                    routing.difference_update(action.old)
+                    routing.update(action.new)
                 case Transition():
                     assert action.old is state
                     assert action.new is not state
@@ -110,6 +140,8 @@ def test_invariants_and_replay(configured: VrrpSettings, stimuli: list[tuple[int
                     state = action.new
         assert state is engine.instance.state
         assert held is (state is State.MASTER)
+        wanted = (*engine.instance.settings.routes, *engine.instance.settings.rules)
+        assert routing == (set(wanted) if state is State.MASTER else set())
         snapshot = engine.instance.snapshot()
         assert bool(snapshot.faults) is (state is State.FAULT) or state is State.INIT
         deadline = engine.deadline()
