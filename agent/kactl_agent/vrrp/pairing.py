@@ -25,18 +25,21 @@ def pair(old: Iterable[VrrpSettings], new: Iterable[VrrpSettings]) -> dict[str, 
 
     Several unicast instances may share an identity: the one of the same name comes first, then one with a common peer.
     """
-    rest = list(old)
+    rest: dict[Identity, list[VrrpSettings]] = {}
+    names = set()
+    for other in old:
+        rest.setdefault(identity(other), []).append(other)
+        names.add(other.name)
     pairs: dict[str, str] = {}
     # names first: an instance that keeps its name must not lose its state to one that only shares a peer
-    candidates = sorted(new, key=lambda settings: settings.name not in {other.name for other in rest})
-    for settings in candidates:
-        alike = [other for other in rest if identity(other) == identity(settings)]
+    for settings in sorted(new, key=lambda settings: settings.name not in names):
+        alike = rest.get(identity(settings), [])
         named = [other for other in alike if other.name == settings.name]
         peers = set(settings.unicast_peers)
         found = named or [other for other in alike if not peers or peers & set(other.unicast_peers)]
         if found:
             pairs[settings.name] = found[0].name
-            rest.remove(found[0])
+            alike.remove(found[0])
     return pairs
 
 

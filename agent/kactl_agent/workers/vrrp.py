@@ -222,7 +222,8 @@ class VrrpWorker:
         self._trackers.apply(new.tracking, new.track_scripts)
         for name in names.values():
             self._trackers.switch(name, new.tracking.uses.get(name, ()))
-        fresh = [settings for settings in new.vrrp if settings.name not in set(names.values())]
+        kept = set(names.values())
+        fresh = [settings for settings in new.vrrp if settings.name not in kept]
         self._machine.start(self._engines(fresh), self._tracked, new.sync_groups)
         self._note_groups()
         self._dirty.update(dict.fromkeys(self._instances))

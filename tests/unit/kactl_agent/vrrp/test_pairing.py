@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
 from typing import Any
 
 import msgspec
@@ -52,6 +54,22 @@ def test_unicast_instances_of_one_vrid_are_told_apart_by_name_and_peers() -> Non
 
 def test_no_old_instance_is_given_twice() -> None:
     assert pair([make_settings()], [make_settings(name="A"), make_settings(name="B")]) == {"A": "VI"}
+
+
+def test_the_work_grows_with_the_instances_and_no_faster() -> None:
+    """The timers of thousands that go on wait for it."""
+    calls = 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    instances = [make_settings(name=f"VI_{n}", interface=f"eth{n}") for n in range(500)]
+    sys.setprofile(count)
+    pairs = pair(instances, instances)
+    sys.setprofile(None)
+    assert len(pairs) == 500
+    assert calls < 10 * 500
 
 
 def test_address_changes() -> None:
