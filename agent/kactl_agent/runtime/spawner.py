@@ -93,8 +93,9 @@ class _Process:
 class Spawner:
     """The process's loop. `control` brings one descriptor a message: the socket of another worker."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, runs_at_once: int = RUNS_AT_ONCE) -> None:
         self._control = control
+        self._runs_at_once = runs_at_once
         self._clients: dict[int, _Client] = {}
         self._processes: dict[int, _Process] = {}  # by pidfd
         self._stopping = False
@@ -197,8 +198,8 @@ class Spawner:
     # -- runs ----------------------------------------------------------------------------------------------------------
 
     def _start(self, client: _Client, frame: Run) -> None:
-        if len(self._processes) >= RUNS_AT_ONCE:
-            client.send(Ended(frame.run, _NOT_EXECUTED, f"{RUNS_AT_ONCE} scripts run already"))
+        if len(self._processes) >= self._runs_at_once:
+            client.send(Ended(frame.run, _NOT_EXECUTED, f"{self._runs_at_once} scripts run already"))
             return
         try:
             ours, theirs = os.pipe()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from kactl_agent.runtime import spawner
+from kactl_agent.runtime import spawn_frames, spawner
 from kactl_agent.runtime.scripts import ScriptRunner
 from kactl_agent.tracking.settings import Executable
 from support.agents import alive
@@ -42,8 +43,8 @@ class Listener:
 
 
 class Bench:
-    def __init__(self) -> None:
-        self.pid, self.control = spawner.launch()
+    def __init__(self, launch: Callable[[], tuple[int, socket.socket]] = spawner.launch) -> None:
+        self.pid, self.control = launch()
         self.loop = asyncio.SelectorEventLoop()
         self.runner = ScriptRunner(self.loop)
         self.connect()
@@ -234,6 +235,64 @@ def test_many_at_once_all_answer(bench: Bench) -> None:
     bench.until(lambda: all(listener.heard for listener in listeners))
     assert {listener.begun for listener in listeners} == {1}
     assert [listener.heard for listener in listeners] == [[("ended", n % 100)] for n in range(120)]
+
+
+def small_spawner() -> tuple[int, socket.socket]:
+    """One that runs two commands at once."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return pid, ours
+    try:
+        ours.close()
+        theirs.setblocking(False)
+        spawner.Spawner(theirs, runs_at_once=2).run()
+    finally:
+        os._exit(0)
+
+
+def test_there_is_an_end_to_what_runs_at_once() -> None:
+    bench = Bench(small_spawner)
+    for _ in range(2):
+        bench.run("/bin/sh", "-c", "exec sleep 60")
+    assert bench.result(bench.run("/bin/true")) == ("not started", "2 scripts run already")
+    bench.runner.signal(1, signal.SIGTERM)
+    bench.until(lambda: bench.runner.running == 1)
+    assert bench.shell("exit 6") == ("ended", 6)
+    bench.close()
+
+
+def test_a_worker_that_does_not_read_is_not_listened_to_and_harms_nobody(bench: Bench) -> None:
+    deaf, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    socket.send_fds(bench.control, [b"worker"], [theirs.fileno()])
+    theirs.close()
+    deaf.setblocking(False)
+    asked = 0
+    with contextlib.suppress(BlockingIOError):
+        for number in range(5000):
+            deaf.send(spawn_frames.encode(spawn_frames.Run(number, ("/bin/true",), os.geteuid(), os.getegid())))
+            asked += 1
+            if not number % 20:
+                assert bench.shell("exit 0") == ("ended", 0)
+    assert asked < 5000, "its requests pile up at its own end"
+    assert bench.shell("exit 4") == ("ended", 4)
+    deaf.close()
+
+
+@pytest.mark.parametrize("nonsense", [b"\xff\xff", b"hello", spawn_frames.encode(spawn_frames.Ended(1, 0))])
+def test_who_speaks_nonsense_is_dropped_with_its_runs(bench: Bench, tmp_path: Path, nonsense: bytes) -> None:
+    pid = tmp_path / "pid"
+    stranger, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    socket.send_fds(bench.control, [b"worker"], [theirs.fileno()])
+    theirs.close()
+    command = ("/bin/sh", "-c", f"echo $$ > {pid}; exec sleep 60")
+    stranger.send(spawn_frames.encode(spawn_frames.Run(1, command, os.geteuid(), os.getegid())))
+    bench.until(pid_in(pid))
+    stranger.send(nonsense)
+    bench.until(lambda: not alive(pid_in(pid)()))
+    assert bench.shell("exit 4") == ("ended", 4)
+    stranger.close()
 
 
 def test_a_command_line_that_no_frame_holds_is_refused(bench: Bench) -> None:
