@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -28,13 +28,14 @@ from kactl_agent.supervisor.options import (
     Options,
 )
 from kactl_agent.supervisor.poller import Poller, TimerHandle
+from kactl_agent.supervisor.recordings import Recordings
 from kactl_agent.supervisor.reload import Reload
 from kactl_agent.supervisor.run_dir import RunDirectory
 from kactl_agent.supervisor.spawning import SpawnerProcess, Spawning
+from kactl_agent.supervisor.state_dump import StateDump
 from kactl_agent.supervisor.tracked_files import initialise
 from kactl_agent.tracking.settings import FileSettings
 from kactl_agent.vrrp.pairing import pair
-from kactl_agent.vrrp.settings import VrrpSettings
 from kactl_agent.workers import observer as observer_worker
 from kactl_agent.workers import vrrp as vrrp_worker
 
@@ -107,8 +108,8 @@ class Supervisor:
         self._exit_code = EXIT_FINE
         self._stopping = False
         self._ready = False
-        self._recordings = 0
-        self._dumping = self._dump_again = False
+        self._recordings = Recordings(options.record, log)
+        self._state_dump = StateDump(run_dir, log)
         self._unclean: list[AgentConfiguration] = []  # whose addresses a VRRP worker that died may have left
 
     def run(self) -> int:
@@ -176,7 +177,7 @@ class Supervisor:
         observer = self._children.get("observer")
         if observer is not None:
             observer.edge.post(frames.ObserverEdge("vrrp"), [to_observer.detach()])
-            self._open_recordings(observer.edge, self.configuration.vrrp)
+            self._recordings.open(observer.edge, self.configuration.vrrp)
         else:
             to_observer.close()
 
@@ -235,7 +236,7 @@ class Supervisor:
                 case frames.ReloadRequest():
                     self._reload_requested(frame.serial)
                 case frames.StateDumped():
-                    self._dumped(frame.error)
+                    self._state_dump.done(frame.error, self._observer_edge())
                 case _:
                     pass
 
@@ -255,7 +256,7 @@ class Supervisor:
         if child.name == "vrrp" and code != 0 and code not in _PERMANENT:
             self._unclean = self._reload.configurations()
         if child.name == "observer":
-            self._dumping = self._dump_again = False
+            self._state_dump.observer_lost()
         if self._stopping:
             self._stop_next()
             return
@@ -317,7 +318,7 @@ class Supervisor:
         observer = self._children.get("observer")
         if observer is not None:
             kept = pair(self.configuration.vrrp, configuration.vrrp)
-            self._open_recordings(observer.edge, [each for each in configuration.vrrp if each.name not in kept])
+            self._recordings.open(observer.edge, [each for each in configuration.vrrp if each.name not in kept])
         vrrp.edge.post(frames.Settings(serial), [dump_sealed(msgspec.structs.replace(configuration, sources={}))])
         return True
 
@@ -344,72 +345,18 @@ class Supervisor:
         if observer is not None:
             observer.edge.post(outcome)
 
+    def _dump(self) -> None:
+        if not self._stopping:
+            self._state_dump.request(self._observer_edge())
+
+    def _observer_edge(self) -> Edge | None:
+        observer = self._children.get("observer")
+        return None if observer is None else observer.edge
+
     def _reload_requested(self, serial: int) -> None:
         if self._stopping:
             return
         self._reload.request(serial)
-
-    # -- files ---------------------------------------------------------------------------------------------------------
-
-    def _dump(self) -> None:
-        """State into the run directory: this process opens the files, the observer, who may not, fills them."""
-        observer = self._children.get("observer")
-        if observer is None or self._stopping:
-            self._log("warning", "no state was written: the observer is not running")
-            return
-        if self._dumping:  # the files that are being filled are not pulled away
-            self._dump_again = True
-            return
-        descriptors: list[int] = []
-        try:
-            for name in ("state.json.new", "state.txt.new"):
-                descriptors.append(self._run_dir.create(name))  # noqa: PERF401 - those opened before a failure are closed
-        except OSError as error:
-            for descriptor in descriptors:
-                os.close(descriptor)
-            self._log("error", f"no state was written to {self._options.run_dir}: {error.strerror or error}")
-            return
-        self._dumping = True
-        observer.edge.post(frames.DumpState(), descriptors)
-
-    def _dumped(self, error: str) -> None:
-        self._dumping = False
-        self._take_dump(error)
-        if self._dump_again:
-            self._dump_again = False
-            self._dump()
-
-    def _take_dump(self, error: str) -> None:
-        if error:
-            self._log("error", f"no state was written to {self._options.run_dir}: {error}")
-            return
-        try:
-            for name in ("state.json", "state.txt"):
-                self._run_dir.replace(f"{name}.new", name)
-        except OSError as error_:
-            self._log("error", f"no state was written to {self._options.run_dir}: {error_.strerror or error_}")
-            return
-        self._log("info", f"state written to {self._options.run_dir}/state.json and state.txt")
-
-    def _open_recordings(self, observer: Edge, instances: Sequence[VrrpSettings]) -> None:
-        """A file for each instance that begins. Those that go on after a reload go on in theirs."""
-        directory = self._options.record
-        if directory is None:
-            return
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        for settings in instances:
-            safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in settings.name).lstrip(".")
-            self._recordings += 1
-            path = directory / f"{safe or 'instance'}-{stamp}-{self._recordings}.jsonl"
-            try:
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-                descriptor = os.open(path, flags, 0o600)
-            except OSError as error:
-                self._log("error", f"{settings.name} is not recorded: {path}: {error.strerror or error}")
-                continue
-            observer.post(frames.RecordingFile(settings.name), [descriptor])
-        observer.try_flush()  # the first lines come from the worker, by another way
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

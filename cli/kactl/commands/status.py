@@ -68,6 +68,9 @@ def render(document: dict[str, Any], now: datetime) -> list[str]:
             lines.append(f"{name}: {instance['state']} because {instance['detail']}")
         lines += [f"{name}: fault: {fault}" for fault in instance["faults"]]
         lines += [f"{name}: waits for {tracker}" for tracker in instance.get("waiting_for", ())]
+    for name, group in document["vrrp"]["sync_groups"].items():
+        reason = f" because {group['detail']}" if group.get("detail") else ""
+        lines.append(f"sync group {name} ({', '.join(group['members'])}): {group['state']}{reason}")
     return lines
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kactl.app import run
+from kactl.commands.events import render as render_event
 from kactl.commands.status import render
 from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
@@ -88,6 +89,26 @@ def test_status_names_what_an_instance_waits_for() -> None:
 def test_status_names_faults() -> None:
     lines = render(document(state="FAULT", faults=["interface eth0 is down"]), NOW)
     assert lines[-1] == "VI_1: fault: interface eth0 is down"
+
+
+def test_status_shows_sync_groups_and_why_they_are_what_they_are() -> None:
+    told = document()
+    told["vrrp"]["sync_groups"] = {
+        "VG": {"state": "FAULT", "members": ["VI_1", "VI_2"], "detail": "interface eth1 is down"},
+        "OLD": {"state": "BACKUP", "members": ["VI_3"]},
+    }
+    assert render(told, NOW)[-2:] == [
+        "sync group VG (VI_1, VI_2): FAULT because interface eth1 is down",
+        "sync group OLD (VI_3): BACKUP",
+    ]
+
+
+def test_an_event_of_a_sync_group_is_one_line_with_its_cause() -> None:
+    event = {
+        "time": "T", "type": "group_transition", "group": "VG", "old": "MASTER", "new": "FAULT",
+        "detail": "interface eth1 is down",
+    }  # fmt: skip
+    assert render_event(event) == "T  sync group VG: MASTER -> FAULT: interface eth1 is down"
 
 
 def test_status_that_is_old_says_so() -> None:
