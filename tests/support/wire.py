@@ -18,6 +18,9 @@ _ETH_P_IP = 0x0800
 _ETH_P_ARP = 0x0806
 _SO_TIMESTAMPNS = 35
 _BUFFER = 64 << 20
+_SOL_PACKET = 263
+_PACKET_STATISTICS = 6
+_STATISTICS = struct.Struct("=II")
 _TIMESPEC = struct.Struct("=qq")
 _VRRP = 112
 _NAP = 0.05  # seconds
@@ -75,6 +78,8 @@ class Witness:
             sighting = parse(frame, seconds * 1_000_000_000 + fraction)
             if sighting is not None:
                 new.append(sighting)
+        _packets, dropped = _STATISTICS.unpack(self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+        assert not dropped, f"{dropped} frames were not seen: the buffer was full"
         self.seen += new
         return new
 
