@@ -44,13 +44,14 @@ def is_pending(use: TrackerUse, verdict: Verdict) -> bool:
 
 
 def inputs(use: TrackerUse, verdict: Verdict) -> list[Input]:
-    """All that an instance has to be told about the tracker, whatever it was told before."""
+    """All that an instance has to be told about the tracker, whatever it was told before. It goes into FAULT with the
+    priority it had, and comes out of it with the new one, as in keepalived."""
     if is_pending(use, verdict):
         return [TrackerPending(use.name, True)]
     weight, fault = contribution(use, verdict)
-    told: list[Input] = [PriorityContribution(use.name, weight, verdict.detail)]
-    told.append(TrackerFault(use.name, fault, verdict.detail if fault else ""))
-    return [*told, TrackerPending(use.name, False)]
+    added = PriorityContribution(use.name, weight, verdict.detail)
+    faulted = TrackerFault(use.name, fault, verdict.detail if fault else "")
+    return [*((faulted, added) if fault else (added, faulted)), TrackerPending(use.name, False)]
 
 
 def withdrawal(use: TrackerUse) -> list[Input]:

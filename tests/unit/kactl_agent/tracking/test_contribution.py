@@ -80,10 +80,20 @@ def test_only_what_could_be_a_fault_is_waited_for() -> None:
 def test_the_fault_is_told_before_the_wait_ends() -> None:
     told = inputs(TrackerUse(SCRIPT, "chk"), Verdict(False, 0, "exited with status 3"))
     assert told == [
-        PriorityContribution("track_script chk", 0, "exited with status 3"),
         TrackerFault("track_script chk", True, "exited with status 3"),
+        PriorityContribution("track_script chk", 0, "exited with status 3"),
         TrackerPending("track_script chk", False),
     ]
+
+
+def test_an_instance_goes_into_fault_with_the_priority_it_had() -> None:
+    """behaviour seen: after 110, the FIFO says `INSTANCE "V1" FAULT 110`, and after the recovery `BACKUP 100`."""
+    use = TrackerUse(FILE, "prio", 2)
+    kinds = [type(told) for told in inputs(use, Verdict(True, -200))]
+    assert kinds == [TrackerFault, PriorityContribution, TrackerPending]
+    assert [type(told) for told in inputs(use, Verdict(True, 0))] == [
+        PriorityContribution, TrackerFault, TrackerPending,
+    ]  # fmt: skip
 
 
 def test_lists_that_change() -> None:
