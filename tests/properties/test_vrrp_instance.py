@@ -69,6 +69,7 @@ EVENTS = st.sampled_from(
         interface(None, up=False, exists=False),
         interface(PEER_LOW),
         AddressLost(VIP),
+        msgspec.structs.replace(interface(), source_present=False),
         RouteLost(ROUTES[0]),
         RuleLost(RULES[0]),
         PriorityContribution("a", -50),
@@ -86,6 +87,7 @@ CHANGES = st.sampled_from(
     [
         {"routes": (ROUTES[2], ROUTES[0])},
         {"routes": (), "rules": (RULES[1],)},
+        {"routes": (ROUTES[1],), "source_address": LOCAL, "track_source": True},
         {"priority": 50},
         {"priority": 255},
         {"preempt": False},
