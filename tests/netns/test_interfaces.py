@@ -165,3 +165,53 @@ def test_gratuitous_arps_of_two_instances_on_an_interface_keep_their_gap(net: Ne
         gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
         assert min(gaps) > 0.15
         assert sum(gaps) >= 9 * 0.2 - 0.05
+
+
+def test_unicast_instances_without_interface(net: Network, tmp_path: Path) -> None:
+    """They are where their source addresses are; each address says where it goes."""
+
+    def bare(priority: int, here: str, there: str) -> dict[str, Any]:
+        block = instance(
+            version=3, advert_int=0.1, priority=priority, unicast_src_ip=here, unicast_peer=[there],
+            virtual_ipaddress=[{"address": ADDRESS, "dev": "eth0"}],
+        )  # fmt: skip
+        del block["vrrp_instance"]["VI_1"]["interface"]
+        return block
+
+    one, two = net.nodes
+    first = Agent(one, tmp_path / "one", bare(200, one.ipv4, two.ipv4))
+    second = Agent(two, tmp_path / "two", bare(100, two.ipv4, one.ipv4))
+    with agents(first, second):
+        first.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        second.wait_state("BACKUP", SLACK)
+        assert first.node.has(ADDRESS)
+        assert first.stop() == 0
+        second.wait_state("MASTER", master_down(3, 100, 0.1) + SLACK)
+        wait_for(lambda: second.node.has(ADDRESS), SLACK, "the address on the new master")
+        ip("link", "set", "eth0", "down", namespace=two.namespace)
+        second.wait_state("FAULT", SLACK)
+        assert "track_interface eth0" in second.log, "the interface of its address"
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_source_address_that_the_machine_does_not_have_yet_can_be_sent_from(
+    net: Network, tmp_path: Path, family: int
+) -> None:
+    """IP_FREEBIND: a balancer of the provider may have it, or it may come later."""
+    one, two = net.nodes
+    if family == 4:
+        source, peer, address = "198.51.100.77", two.ipv4, ADDRESS
+    else:
+        source, peer, address = "fe80::77", two.link_local, "2001:db8::100/64"
+    agent = Agent(
+        one, tmp_path / "one",
+        instance(version=3, advert_int=0.1, unicast_src_ip=source, unicast_peer=[peer], virtual_ipaddress=[address]),
+    )  # fmt: skip
+    kind = socket.AF_INET if family == 4 else socket.AF_INET6
+    with inside(two.namespace):
+        witness = socket.socket(kind, socket.SOCK_RAW, 112)
+    witness.settimeout(10)
+    with witness, agents(agent):
+        agent.wait_state("MASTER", master_down(3, 100, 0.1) + SLACK)
+        _data, sender = witness.recvfrom(2048)
+        assert sender[0].partition("%")[0] == source

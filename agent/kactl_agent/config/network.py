@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.in_force import InstanceInForce
+from kactl_agent.config.schema.network import family_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import or_default, render_decimal
 from kactl_agent.config.schema.static import GarpGroup
@@ -18,8 +19,38 @@ from kactl_agent.vrrp.settings import MICROSECOND
 
 def resolve_network(config: Config, instances: dict[str, InstanceInForce]) -> NetworkSettings:
     return NetworkSettings(
-        delays=tuple(delays for delays, _longest, _name in _delays(config, instances)), pace=_pace(config)
+        delays=tuple(delays for delays, _longest, _name in _delays(config, instances)),
+        pace=_pace(config),
+        log_unknown_vrids=_log_unknown(config),
     )
+
+
+def _log_unknown(config: Config) -> bool:
+    return config.global_defs is not UNSET and or_default(config.global_defs.log_unknown_vrids, False)
+
+
+def receive_buffer(instance: InstanceInForce) -> tuple[int, int]:
+    """What it adds to the buffer of its socket: bytes, and multiples of the MTU. keepalived: the instances on a socket
+    add up; of a number the multiplier is left out."""
+    own = or_default(instance.said.kernel_rx_buf_size, 0)
+    if own:
+        return own, 0
+    policy = str(instance.global_value("vrrp_rx_bufs_policy", "").value)
+    times = int(instance.global_value("vrrp_rx_bufs_multiplier", 3).value)
+    if policy == "MTU":
+        return 0, times
+    return (_advert_size(instance) * times, 0) if policy == "ADVERT" else (int(policy or 0), 0)
+
+
+def _advert_size(instance: InstanceInForce) -> int:
+    """Bytes of an advert with its IP header."""
+    ipv4 = instance.family.value == 4
+    addresses = or_default(instance.said.virtual_ipaddress, ())
+    count = sum(family_of(or_default(a.address, "")) == instance.family.value for a in addresses)
+    size = (20 if ipv4 else 40) + 8 + (4 if ipv4 else 16) * min(count, instance.address_limit)
+    size += 8 if instance.version.value == 2 else 0
+    size += 24 if instance.authentication_header else 0
+    return size + (28 if instance.said.auth_hmac is not UNSET else 0)
 
 
 def _pace(config: Config) -> PaceSettings:

@@ -18,7 +18,7 @@ from kactl_agent.config.diagnostics import Diagnostic
 from kactl_agent.config.document import Document
 from kactl_agent.config.in_force import OWNER, InstanceInForce, Sourced, packed
 from kactl_agent.config.in_force import SECOND as US_SECOND
-from kactl_agent.config.network import resolve_network
+from kactl_agent.config.network import receive_buffer, resolve_network
 from kactl_agent.config.routing import RoutingResolver
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.network import family_of
@@ -95,6 +95,10 @@ SERVED: dict[str, frozenset[str]] = {
             "vrrp_owner_ignore_adverts",
             "vrrp_startup_delay",
             "vrrp_strict",
+            "vrrp_rx_bufs_policy",
+            "vrrp_rx_bufs_multiplier",
+            "log_unknown_vrids",
+            "dynamic_interfaces",
             "vrrp_delay_after_boot",
             "vrrp_check_unicast_src",
             "vrrp_skip_check_adv_addr",
@@ -137,6 +141,8 @@ SERVED: dict[str, frozenset[str]] = {
             "unicast_fault_no_peer",
             "check_unicast_src",
             "dont_track_primary",
+            "vrf",
+            "kernel_rx_buf_size",
             "promote_secondaries",
             "old_unicast_checksum",
             "skip_check_adv_addr",
@@ -250,6 +256,7 @@ class _InstanceResolver:
         group = self._take("mcast_dst_ip", it.pick("mcast_dst_ip", f"vrrp_mcast_group{family}", ""))
         source = self._source_address()
         password, header = self._password()
+        buffer, buffer_mtus = receive_buffer(it)
         addresses = tuple(self._addresses())  # some need interfaces of their own
         own_interface = self.interfaces.own
         checksum = self._take("v3_checksum_as_v2", it.pick("v3_checksum_as_v2", "v3_checksum_as_v2", False))
@@ -265,6 +272,9 @@ class _InstanceResolver:
             preempt=self._take("preempt", it.preempt),
             preempt_delay=self._take("preempt_delay", it.preempt_delay) * MICROSECOND,
             start_as_master=self._take("state", it.state) == "MASTER",
+            vrf="" if it.interface.value else self._take("vrf", it.pick("vrf", "", "")),
+            receive_buffer=buffer,
+            receive_buffer_mtus=buffer_mtus,
             track_primary=not self._take("dont_track_primary", it.pick("dont_track_primary", "", False)),
             addresses=addresses,
             virtual_interfaces=self.interfaces.all,

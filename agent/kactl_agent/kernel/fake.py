@@ -78,10 +78,17 @@ class FakeVrrpSocket:
     """A socket of a `FakeKernel`; `sent` keeps (payload, source, destination, ttl) of all that went out."""
 
     def __init__(
-        self, kernel: FakeKernel, interface: str, family: Family, groups: Collection[bytes], protocol: int = 112
+        self,
+        kernel: FakeKernel,
+        interface: str,
+        family: Family,
+        groups: Collection[bytes],
+        protocol: int = 112,
+        receive_buffer: int = 0,
     ) -> None:
         self.kernel = kernel
-        self.interface = interface
+        self.interface = interface  # "" is any
+        self.receive_buffer = receive_buffer
         self.family = family
         self.protocol = protocol
         self.groups = frozenset(groups)
@@ -103,10 +110,13 @@ class FakeVrrpSocket:
         return self.family, self.protocol
 
     def link_up(self) -> bool:
-        link = self.kernel.links.link(self.interface)
-        return link is not None and link.up
+        links = self.kernel.links
+        found = [links.link(self.interface)] if self.interface else list(links.table.values())
+        return any(link is not None and link.up for link in found)
 
     def has_address(self, address: bytes) -> bool:
+        if not self.interface:
+            return self.kernel.links.has_host(address)
         return any(entry.address == address for entry in self.kernel.links.addresses(self.interface))
 
     def send(self, payload: bytes, source: bytes, destination: bytes, ttl: int, identification: int = 0) -> None:
@@ -409,9 +419,18 @@ class FakeVrrpSockets:
         self._kernel = kernel
         self.opened: list[FakeVrrpSocket] = []
 
-    def open(self, link: Link, family: Family, groups: Collection[bytes], protocol: int = 112) -> FakeVrrpSocket:
+    def open(
+        self,
+        link: Link | None,
+        family: Family,
+        groups: Collection[bytes],
+        protocol: int = 112,
+        receive_buffer: int = 0,
+    ) -> FakeVrrpSocket:
         self._kernel.fail_if_told("open")
-        sock = FakeVrrpSocket(self._kernel, link.name, family, groups, protocol)
+        sock = FakeVrrpSocket(
+            self._kernel, link.name if link is not None else "", family, groups, protocol, receive_buffer
+        )
         self.opened.append(sock)
         if self._kernel.lan is not None:
             self._kernel.lan.connected.add(sock)

@@ -190,9 +190,12 @@ class VrrpSocket(Protocol):
 
 
 class VrrpSockets(Protocol):
-    def open(self, link: Link, family: Family, groups: Collection[bytes], protocol: int) -> VrrpSocket:
-        """A socket bound to the interface and a member of the multicast groups. Raises OSError.
+    def open(
+        self, link: Link | None, family: Family, groups: Collection[bytes], protocol: int, receive_buffer: int = 0
+    ) -> VrrpSocket:
+        """A socket bound to the interface, or to none, and a member of the multicast groups. Raises OSError.
 
+        `receive_buffer` is in bytes, 0 is the default.
         `protocol` is VRRP's, 112, or 51 for VRRP behind an authentication header (IPv4 only).
         """
 

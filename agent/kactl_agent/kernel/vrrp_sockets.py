@@ -19,7 +19,9 @@ from kactl_agent.vrrp.settings import Family
 
 IPPROTO_VRRP = 112
 _TRAFFIC_CLASS = 0xC0  # internetwork control, as RFC 791 precedence
+_IP_FREEBIND = 15
 _IP_MULTICAST_ALL = 49
+_IPV6_FREEBIND = 78
 _IPV6_MULTICAST_ALL = 29
 _IPV6_CHECKSUM = 7
 _CHECKSUM_OFFSET = 6
@@ -29,11 +31,12 @@ _IPV4_HEADER = struct.Struct("!BBHHHBBH4s4s")
 _PACKET_INFO = struct.Struct("=16si")
 
 
-def _raw_socket(family: int, link: Link, protocol: int) -> socket.socket:
+def _raw_socket(family: int, link: Link | None, protocol: int, receive_buffer: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, protocol)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.name.encode() + b"\0")
-        set_receive_buffer(sock, _RECEIVE_BUFFER)
+        if link is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.name.encode() + b"\0")
+        set_receive_buffer(sock, receive_buffer or _RECEIVE_BUFFER)
         sock.setsockopt(
             socket.SOL_SOCKET, socket.SO_PRIORITY, 6
         )  # above that needs CAP_NET_ADMIN of the first user namespace
@@ -44,10 +47,10 @@ def _raw_socket(family: int, link: Link, protocol: int) -> socket.socket:
 
 
 class _Ipv4Socket:
-    def __init__(self, link: Link, groups: Collection[bytes], protocol: int) -> None:
-        self._link = link
+    def __init__(self, link: Link | None, groups: Collection[bytes], protocol: int, receive_buffer: int) -> None:
+        self._interface, self._index = (link.name, link.index) if link is not None else ("", 0)
         self._protocol = protocol
-        self._socket = _raw_socket(socket.AF_INET, link, protocol)
+        self._socket = _raw_socket(socket.AF_INET, link, protocol, receive_buffer)
         try:
             self._configure(groups)
         except OSError:
@@ -57,11 +60,12 @@ class _Ipv4Socket:
     def _configure(self, groups: Collection[bytes]) -> None:
         sock, anywhere = self._socket, b"\0" * 4
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
+        sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)  # the source address may come later, or never
         sock.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, anywhere + anywhere + _int(self._link.index))
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, anywhere + anywhere + _int(self._index))
         for group in groups:
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + anywhere + _int(self._link.index))
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + anywhere + _int(self._index))
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -91,7 +95,7 @@ class _Ipv4Socket:
                 source=data[12:16],
                 destination=data[16:20],
                 ttl=data[8],
-                interface=self._link.name,
+                interface=self._interface,
                 protocol=self._protocol,
                 header=b"" if self._protocol == IPPROTO_VRRP else data[:header_size],  # an AH covers it
             )
@@ -99,9 +103,9 @@ class _Ipv4Socket:
 
 
 class _Ipv6Socket:
-    def __init__(self, link: Link, groups: Collection[bytes]) -> None:
-        self._link = link
-        self._socket = _raw_socket(socket.AF_INET6, link, IPPROTO_VRRP)
+    def __init__(self, link: Link | None, groups: Collection[bytes], receive_buffer: int) -> None:
+        self._interface, self._index = (link.name, link.index) if link is not None else ("", 0)
+        self._socket = _raw_socket(socket.AF_INET6, link, IPPROTO_VRRP, receive_buffer)
         try:
             self._configure(groups)
         except OSError:
@@ -111,14 +115,15 @@ class _Ipv6Socket:
     def _configure(self, groups: Collection[bytes]) -> None:
         sock, level = self._socket, socket.IPPROTO_IPV6
         sock.setsockopt(level, _IPV6_CHECKSUM, _CHECKSUM_OFFSET)
+        sock.setsockopt(level, _IPV6_FREEBIND, 1)  # the source address may come later, or never
         sock.setsockopt(level, _IPV6_MULTICAST_ALL, 0)
         sock.setsockopt(level, socket.IPV6_MULTICAST_LOOP, 0)
-        sock.setsockopt(level, socket.IPV6_MULTICAST_IF, self._link.index)
+        sock.setsockopt(level, socket.IPV6_MULTICAST_IF, self._index)
         sock.setsockopt(level, socket.IPV6_TCLASS, _TRAFFIC_CLASS)
         sock.setsockopt(level, socket.IPV6_RECVHOPLIMIT, 1)
         sock.setsockopt(level, socket.IPV6_RECVPKTINFO, 1)
         for group in groups:
-            sock.setsockopt(level, socket.IPV6_JOIN_GROUP, group + _int(self._link.index))
+            sock.setsockopt(level, socket.IPV6_JOIN_GROUP, group + _int(self._index))
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -129,10 +134,10 @@ class _Ipv6Socket:
     def send(self, payload: bytes, source: bytes, destination: bytes, ttl: int, identification: int = 0) -> None:
         del identification  # IPv6 has none
         control = [
-            (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _PACKET_INFO.pack(source, self._link.index)),
+            (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _PACKET_INFO.pack(source, self._index)),
             (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT, _int(ttl)),
         ]
-        address = (socket.inet_ntop(socket.AF_INET6, destination), 0, 0, self._link.index)
+        address = (socket.inet_ntop(socket.AF_INET6, destination), 0, 0, self._index)
         self._socket.sendmsg([payload], control, 0, address)
 
     def receive(self) -> tuple[bytes, PacketMeta] | None:
@@ -148,7 +153,7 @@ class _Ipv6Socket:
                 destination = value[:16]
         source = socket.inet_pton(socket.AF_INET6, sender[0].partition("%")[0])
         return data, PacketMeta(
-            source=source, destination=destination, ttl=ttl, interface=self._link.name, checksum_verified=True
+            source=source, destination=destination, ttl=ttl, interface=self._interface, checksum_verified=True
         )
 
 
@@ -159,5 +164,9 @@ def _int(value: int) -> bytes:
 class RawVrrpSockets:
     """`kactl_agent.kernel.ports.VrrpSockets` on Linux."""
 
-    def open(self, link: Link, family: Family, groups: Collection[bytes], protocol: int) -> VrrpSocket:
-        return _Ipv4Socket(link, groups, protocol) if family is Family.IPV4 else _Ipv6Socket(link, groups)
+    def open(
+        self, link: Link | None, family: Family, groups: Collection[bytes], protocol: int, receive_buffer: int = 0
+    ) -> VrrpSocket:
+        if family is Family.IPV4:
+            return _Ipv4Socket(link, groups, protocol, receive_buffer)
+        return _Ipv6Socket(link, groups, receive_buffer)

@@ -8,13 +8,14 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from kactl_agent.kernel.addresses import plan
-from kactl_agent.kernel.ports import InterfaceAddress, Kernel, Link, VrrpSocket
+from kactl_agent.kernel.ports import InterfaceAddress, Kernel, VrrpSocket
 from kactl_agent.kernel.rtnetlink import IFA_F_DADFAILED, IFA_F_SECONDARY, IFA_F_TENTATIVE, RTPROT_KEEPALIVED
 from kactl_agent.runtime.driver import Driver, Engine
 from kactl_agent.runtime.link_states import LinkStates
 from kactl_agent.runtime.promotion import SecondaryPromotion
 from kactl_agent.runtime.virtual_interfaces import VirtualInterfaces, interfaces_of
 from kactl_agent.runtime.vrrp_actions import Listener, VrrpActions
+from kactl_agent.runtime.vrrp_places import Places, Watcher
 from kactl_agent.runtime.vrrp_routing import reclaim as reclaim_routing
 from kactl_agent.runtime.vrrp_routing import routing_of, same
 from kactl_agent.vrrp.actions import (
@@ -28,43 +29,18 @@ from kactl_agent.vrrp.actions import (
     Shutdown,
     Startup,
 )
-from kactl_agent.vrrp.auth_header import PROTOCOL_AH, virtual_router_id
 from kactl_agent.vrrp.network_settings import PaceSettings
-from kactl_agent.vrrp.packet import IPV4_GROUP, IPV6_GROUP, PROTOCOL
 from kactl_agent.vrrp.routing import VirtualRoute
 from kactl_agent.vrrp.settings import Family, SyncGroupSettings, VirtualAddress, VrrpSettings
 from kactl_agent.vrrp.sync_group import Member, SyncGroup
 
-PlaceKey = tuple[str, Family, int]
 _CLOCK_TOLERANCE = 5_000_000  # ns the wall clock may drift before instances are told
-_PACKETS_A_WAKEUP = 64  # then the timers have their turn: a flood cannot starve them
 _LATE = 10_000_000  # ns a timer may be late before what has come in meanwhile is read first
-_PACKETS_WHEN_LATE = 4096  # of all sockets
 _NOT_THERE = InterfaceState(up=False, exists=False, primary_address=b"", hardware_address=b"", mtu=0)
-
-
-class Watcher(Protocol):
-    """Calls back when a socket has something to read."""
-
-    def watch(self, sock: VrrpSocket, readable: Callable[[], None]) -> None: ...
-
-    def unwatch(self, sock: VrrpSocket) -> None: ...
 
 
 class VrrpEngine(Member, Engine, Protocol):
     """`kactl_agent.vrrp.instance.VrrpInstance`, or a recorder around one."""
-
-
-class _Place:
-    """One family and IP protocol on one interface, and the instances there."""
-
-    def __init__(self, key: PlaceKey) -> None:
-        self.key = key
-        self.names: dict[int, list[str]] = {}  # by virtual_router_id
-        self.groups: frozenset[bytes] = frozenset()
-        self.socket: VrrpSocket | None = None
-        self.link: Link | None = None  # what the socket was opened for
-        self.error = ""
 
 
 class VrrpMachine:
@@ -89,13 +65,12 @@ class VrrpMachine:
         self._clock = clock
         self._link_states = link_states or LinkStates(kernel.links, clock)
         self._promotion = SecondaryPromotion(kernel, lambda report: listener.report("", report))
-        self._watcher = watcher
         self._listener = listener
         self.interfaces = VirtualInterfaces(kernel, partial(listener.report, ""))
         self.actions = VrrpActions(kernel, self._socket_of, listener, arm_announcements)
         self.driver = Driver(clock, self.actions.perform, arm, changed)
         self._settings: dict[str, VrrpSettings] = {}
-        self._places: dict[PlaceKey, _Place] = {}
+        self._places = Places(kernel, watcher, self.driver.receive, partial(listener.report, ""))
         self._engines: dict[str, VrrpEngine] = {}
         self._groups: dict[str, SyncGroup] = {}
         self._interface_states: dict[str, InterfaceState] = {}
@@ -129,12 +104,12 @@ class VrrpMachine:
         self._kernel.addresses.prepare(addresses_of(settings for settings, _engine in new), self._kernel.links)
         self._kernel.routing.prepare(routing_of(settings for settings, _engine in new), self._kernel.links)
         for settings, engine in new:
-            self._place(settings)
+            self._places.add(settings)
             self._engines[settings.name] = engine
             self.driver.add(settings.name, engine)
         joined = self._join(groups)
         self._promotion.settle(self._settings.values())
-        self._open_sockets()
+        self._places.open()
         for settings, _engine in new:
             self._tell_interface_state(settings)
             if settings.auth_hmac is not None and self._clock_offset is not None:
@@ -156,10 +131,10 @@ class VrrpMachine:
             del self._engines[name]
             settings = self._settings.pop(name)
             self._interface_states.pop(name, None)
-            self._displace(settings)
+            self._places.remove(settings)
         self._promotion.settle(self._settings.values())
         self._forget_places()
-        self._open_sockets()
+        self._places.open()
         if self.actions.keep_addresses:
             self.interfaces.leave()
         else:
@@ -172,12 +147,12 @@ class VrrpMachine:
         new = list(changes.values())
         old = [self._settings[name] for name in changes]
         for settings in old:
-            self._displace(settings)
+            self._places.remove(settings)
         renamed = {name: settings.name for name, settings in changes.items() if settings.name != name}
         self._rename(renamed)
         for settings in new:
             self._settings[settings.name] = settings
-            self._place(settings)
+            self._places.add(settings)
         before = self._virtual
         self._forget_places()
         # addresses that are on their way out are none to send adverts from
@@ -186,7 +161,7 @@ class VrrpMachine:
         self._want_interfaces(old)
         self._kernel.addresses.prepare(addresses_of(new), self._kernel.links)
         self._kernel.routing.prepare(routing_of(new), self._kernel.links)
-        self._open_sockets()
+        self._places.open()
         for settings in new:
             if settings.auth_hmac is not None and self._clock_offset is not None:
                 self.driver.tell(settings.name, ClockOffset(self._clock_offset))
@@ -230,21 +205,10 @@ class VrrpMachine:
             self._settings = {names.get(name, name): settings for name, settings in self._settings.items()}
             self._interface_states = {names.get(name, name): it for name, it in self._interface_states.items()}
 
-    def _place(self, settings: VrrpSettings) -> None:
-        place = self._places.setdefault(_key(settings), _Place(_key(settings)))
-        place.names.setdefault(settings.virtual_router_id, []).append(settings.name)
-
-    def _displace(self, settings: VrrpSettings) -> None:
-        place = self._places[_key(settings)]
-        place.names[settings.virtual_router_id].remove(settings.name)
-        if not place.names[settings.virtual_router_id]:
-            del place.names[settings.virtual_router_id]
-
     def _forget_places(self) -> None:
         """Those that nobody is at any more."""
         self._virtual = frozenset(a.address for settings in self._settings.values() for a in settings.addresses)
-        for key in [key for key, place in self._places.items() if not place.names]:
-            self._close(self._places.pop(key))
+        self._places.forget_empty()
 
     @property
     def names(self) -> list[str]:
@@ -257,15 +221,17 @@ class VrrpMachine:
     def run_due(self) -> None:
         """The armed time has come. A process that was held up must not judge others by its own silence: what they have
         sent meanwhile is heard before a timer says that they have sent nothing."""
-        if self.driver.overdue() > _LATE and self._places:
-            share = max(_PACKETS_A_WAKEUP, _PACKETS_WHEN_LATE // len(self._places))
-            for place in list(self._places.values()):
-                self._read(place, share)
+        if self.driver.overdue() > _LATE:
+            self._places.read_all()
         self.driver.run_due()
 
     def pace(self, settings: PaceSettings) -> None:
         """Keep these gaps between announcements from now on."""
         self.actions.pace(settings, self._clock())
+
+    def log_unknown_vrids(self, wanted: bool) -> None:
+        """Whether adverts of virtual routers that nobody is on their interface are worth a line, one for each."""
+        self._places.log_unknown = wanted
 
     def announce_due(self) -> None:
         """The time that `arm_announcements` was told has come."""
@@ -284,7 +250,7 @@ class VrrpMachine:
             self._link_states.refresh()
             self.interfaces.settle(self._virtual)
             self._promotion.settle(self._settings.values())
-            self._open_sockets()
+            self._places.open()
             for settings in list(self._settings.values()):
                 self._tell_interface_state(settings)
             self._tell_lost_addresses()
@@ -307,7 +273,7 @@ class VrrpMachine:
 
     def retry(self) -> None:
         """Try again to open sockets that could not be opened."""
-        if any(place.socket is None and place.error for place in self._places.values()):
+        if self._places.failing:
             self.settle()
 
     def _tell_lost_addresses(self) -> None:
@@ -333,20 +299,31 @@ class VrrpMachine:
             self.driver.tell(settings.name, state)
 
     def _interface_state(self, settings: VrrpSettings) -> InterfaceState:
-        link = self._kernel.links.link(settings.interface)
+        name = settings.interface or settings.vrf
+        if not name:
+            return self._without_interface(settings)
+        link = self._kernel.links.link(name)
         if link is None:
             return _NOT_THERE
         # an interface nothing can be heard on counts as down: an instance that is deaf must not become MASTER
-        listening = self._places[_key(settings)].socket is not None
+        listening = self._places.socket_of(settings) is not None
         obstacle = self.interfaces.obstacle(settings.own_interface)
         return InterfaceState(
-            up=listening and not obstacle and (self._link_states.up(settings.interface) or not settings.track_primary),
+            up=listening and not obstacle and (self._link_states.up(name) or not settings.track_primary),
             exists=True,
             primary_address=self._primary_address(settings),
             hardware_address=link.hardware_address,
             mtu=link.mtu,
             source_present=not settings.track_source or self._kernel.links.has_host(settings.source_address),
             obstacle=obstacle,
+        )
+
+    def _without_interface(self, settings: VrrpSettings) -> InterfaceState:
+        """A unicast instance that needs its source address alone."""
+        listening = self._places.socket_of(settings) is not None
+        present = not settings.track_source or self._kernel.links.has_host(settings.source_address)
+        return InterfaceState(
+            up=listening, exists=True, primary_address=b"", hardware_address=b"", mtu=0, source_present=present
         )
 
     def _primary_address(self, settings: VrrpSettings) -> bytes:
@@ -359,71 +336,11 @@ class VrrpMachine:
                 return entry.address
         return b""
 
-    # -- sockets -------------------------------------------------------------------------------------------------------
-
     def _socket_of(self, name: str) -> VrrpSocket | None:
-        return self._places[_key(self._settings[name])].socket
-
-    def _open_sockets(self) -> None:
-        for place in self._places.values():
-            interface, family, protocol = place.key
-            link = self._kernel.links.link(interface)
-            groups = self._multicast_groups(place)
-            same = place.link is not None and link is not None and (place.link.index, place.link.name) == (
-                link.index, link.name,
-            )  # fmt: skip
-            if place.socket is not None and same and groups == place.groups:
-                continue
-            self._close(place)
-            if link is None:
-                continue
-            try:
-                place.socket = self._kernel.vrrp_sockets.open(link, family, groups, protocol)
-            except OSError as error:
-                self._complain(place, error.strerror or str(error))
-                continue
-            place.link, place.groups, place.error = link, groups, ""
-            self._watcher.watch(place.socket, partial(self._readable, place))
-
-    def _multicast_groups(self, place: _Place) -> frozenset[bytes]:
-        default = IPV4_GROUP if place.key[1] is Family.IPV4 else IPV6_GROUP
-        members = (self._settings[name] for names in place.names.values() for name in names)
-        return frozenset(settings.multicast_group or default for settings in members if not settings.unicast_peers)
-
-    def _complain(self, place: _Place, error: str) -> None:
-        if error != place.error:
-            place.error = error
-            text = f"no VRRP over {place.key[1].value} on {place.key[0]}: {error}"
-            self._listener.report("", Report("socket_failed", text, "error"))
-
-    def _close(self, place: _Place) -> None:
-        if place.socket is not None:
-            self._watcher.unwatch(place.socket)
-            place.socket.close()
-            place.socket = place.link = None
-
-    def _readable(self, place: _Place) -> None:
-        self._read(place, _PACKETS_A_WAKEUP)
-
-    def _read(self, place: _Place, limit: int) -> None:
-        for _ in range(limit):
-            if place.socket is None:  # a packet may end what it came through
-                return
-            try:
-                packet = place.socket.receive()
-            except OSError as error:
-                self._complain(place, error.strerror or str(error))
-                return
-            if packet is None:
-                return
-            data, meta = packet
-            wanted = virtual_router_id(data, meta.protocol)
-            for name in tuple(place.names.get(wanted, ())) if wanted is not None else ():
-                self.driver.receive(name, data, meta)
+        return self._places.socket_of(self._settings[name])
 
     def close(self) -> None:
-        for place in self._places.values():
-            self._close(place)
+        self._places.close()
 
 
 def addresses_of(instances: Iterable[VrrpSettings]) -> list[VirtualAddress]:
@@ -436,10 +353,6 @@ def reclaim(kernel: Kernel, addresses: Iterable[VirtualAddress]) -> list[str]:
     work = plan((), tuple(addresses), kernel.links.has)
     failures = kernel.addresses.apply(work.remove, work.add, kernel.links)
     return [f"{ip_address(f.address.address)} on {f.address.interface}: {f.reason}" for f in failures]
-
-
-def _key(settings: VrrpSettings) -> PlaceKey:
-    return settings.advert_interface, settings.family, PROTOCOL_AH if settings.authentication_header else PROTOCOL
 
 
 def _is_primary(entry: InterfaceAddress) -> bool:

@@ -27,13 +27,14 @@ OWN_FAULTS = frozenset(
 def own_faults(settings: VrrpSettings, interface: InterfaceState | None, *, clock_known: bool) -> dict[str, str]:
     """Name -> sentence for an operator. `interface` is None while nothing is known of it."""
     faults = {}
+    name = settings.interface or settings.vrf
     if interface is None or not interface.exists:
-        faults[INTERFACE_MISSING] = f"interface {settings.interface} does not exist"
+        faults[INTERFACE_MISSING] = f"interface {name} does not exist"
     elif not interface.up:
-        faults[INTERFACE_DOWN] = interface.obstacle or f"interface {settings.interface} is down"
+        faults[INTERFACE_DOWN] = interface.obstacle or f"interface {name} is down"
     if interface is not None:
         if not settings.source_address and not interface.primary_address:
-            faults[NO_SOURCE_ADDRESS] = f"interface {settings.interface} has no address to send adverts from"
+            faults[NO_SOURCE_ADDRESS] = f"interface {name} has no address to send adverts from"
         elif settings.track_source and settings.source_address and not interface.source_present:
             detail = f"the source address, {text_of(settings.source_address)}, is not on this machine"
             faults[SOURCE_ADDRESS_MISSING] = detail

@@ -254,9 +254,10 @@ class StateMachine:
 
     def _announce_source(self, _: Occasion) -> list[Action]:
         """keepalived: the peers of a unicast instance may have lost its address with the interface."""
-        if not self._settings.unicast_peers or self._settings.family is not Family.IPV4:
+        settings = self._settings
+        if not settings.unicast_peers or settings.family is not Family.IPV4 or not settings.interface:
             return []
-        return [Announce((VirtualAddress(self._source, 32, self._settings.interface),), 1)]
+        return [Announce((VirtualAddress(self._source, 32, settings.interface),), 1)]
 
     def _cancel_announcements(self, _: Occasion) -> None:
         self._gratuitous.stop()

@@ -34,3 +34,4 @@ class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     delays: tuple[LinkDelays, ...] = ()
     pace: PaceSettings = PaceSettings()
+    log_unknown_vrids: bool = False

@@ -123,6 +123,9 @@ class VrrpSettings(msgspec.Struct, frozen=True, kw_only=True):
     startup_delay: int = 0
     delay_after_boot: int = 0  # as startup_delay, counted from when the machine was booted; what ends later counts
     timer_expired_priority: int = 0  # timer_expired_backup: of the router that takes over meanwhile; 0 is off
+    vrf: str = ""  # VRF device of a unicast instance without an interface
+    receive_buffer: int = 0  # bytes that it adds to the buffer of its socket; 0 with the next: the default
+    receive_buffer_mtus: int = 0  # so many times the MTU of its interface (vrrp_rx_bufs_policy MTU)
     track_primary: bool = True  # FAULT while the interface is down (False: dont_track_primary)
     promote_secondaries: bool = False  # the kernel parameter of the interface is set while the instance exists
     track_source: bool = False  # FAULT while `source_address` is not on the machine (track_src_ip)

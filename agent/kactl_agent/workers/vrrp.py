@@ -135,6 +135,7 @@ class VrrpWorker:
         self._loop.add_reader(self._kernel.routing.fileno(), self._links_changed)
         self._link_states.apply(self._configuration.network.delays)
         self._machine.pace(self._configuration.network.pace)
+        self._machine.log_unknown_vrids(self._configuration.network.log_unknown_vrids)
         self._static.apply(self._configuration.static)
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         self._trackers.apply(self._configuration.tracking, self._configuration.track_scripts)
@@ -217,6 +218,7 @@ class VrrpWorker:
         self._static.apply(new.static)
         self._link_states.apply(new.network.delays)
         self._machine.pace(new.network.pace)
+        self._machine.log_unknown_vrids(new.network.log_unknown_vrids)
         self._machine.reconfigure(changed)
         changes, self._configuration = compare(self._configuration.vrrp, new.vrrp), new
         self._trackers.apply(new.tracking, new.track_scripts)

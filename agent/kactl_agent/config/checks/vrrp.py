@@ -44,6 +44,10 @@ def _identity(sheet: Sheet, instance: InstanceInForce) -> None:
             f"vrrp_instance `{instance.name}` has no " + (f"usable interface (`{line}`)" if line else "interface"),
             "or set default_interface in global_defs",
         )
+    elif not instance.interface.value:
+        _without_interface(sheet, instance)
+    elif said.vrf is not UNSET:
+        sheet.warning((*path, "vrf"), "vrf", "vrf is for an instance without interface: it is cleared", "leave it out")
     if instance.interface.value == "lo":
         sheet.error(
             instance.interface.path,
@@ -59,6 +63,19 @@ def _identity(sheet: Sheet, instance: InstanceInForce) -> None:
             "VRRPv2 has no IPv6: version 3 is used",
             "RFC 3768 is IPv4 only; say version 3",
         )
+
+
+def _without_interface(sheet: Sheet, instance: InstanceInForce) -> None:
+    """Its source address says where it is, and each of its addresses where that goes."""
+    said, path = instance.said, instance.path
+    if not instance.is_unicast or said.unicast_src_ip is UNSET:
+        text = f"`{instance.name}` has no interface, and cannot do without one"
+        sheet.error(path, "missing-interface", text, "only with unicast_peer and unicast_src_ip it can")
+    for keyword in ("virtual_ipaddress", "virtual_ipaddress_excluded"):
+        for index, entry in enumerate(or_default(getattr(said, keyword), ())):
+            if entry.dev is UNSET:
+                text = f"`{or_default(entry.address, '')}` has no dev, and `{instance.name}` no interface"
+                sheet.error((*path, keyword, index), "missing-dev", text, "say dev")
 
 
 def _timers(sheet: Sheet, instance: InstanceInForce) -> None:

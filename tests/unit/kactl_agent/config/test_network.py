@@ -77,3 +77,28 @@ def test_groups_that_say_too_little_or_too_much(groups: str, message: str) -> No
     assert all(
         group.interfaces and (group.arp_interval or group.advertisement_interval) for group in network.pace.groups
     )
+
+
+@pytest.mark.parametrize(
+    ("of_all", "instance", "expected"),
+    [
+        ("", "", (0, 0)),
+        ("vrrp_rx_bufs_policy: MTU", "", (0, 3)),
+        ("vrrp_rx_bufs_policy: ADVERT, vrrp_rx_bufs_multiplier: 2", "", (64, 0)),
+        ("vrrp_rx_bufs_policy: 7000", "", (7000, 0)),
+        ("vrrp_rx_bufs_policy: MTU", "kernel_rx_buf_size: 5000", (5000, 0)),
+        ("vrrp_rx_bufs_multiplier: 4", "kernel_rx_buf_size: 5000", (5000, 0)),
+    ],
+)
+def test_receive_buffers_are_keepaliveds(of_all: str, instance: str, expected: tuple[int, int]) -> None:
+    """`Rx buf size` of 2.2.7's dump: 4500 of MTU 1500, 64 of an advert of 32 bytes, 7000, 5000."""
+    text = f"global_defs: {{{of_all}}}\nvrrp_instance:\n  VI: {{{INSTANCE}, {instance}}}\n"
+    resolution = resolve(bind(text, "agent.yaml"))
+    assert resolution.diagnostics == []
+    (settings,) = resolution.settings.vrrp
+    assert (settings.receive_buffer, settings.receive_buffer_mtus) == expected
+
+
+def test_unknown_virtual_routers_are_said_on_request() -> None:
+    assert not made("")[0].log_unknown_vrids
+    assert made("global_defs: {log_unknown_vrids: true}")[0].log_unknown_vrids

@@ -226,7 +226,7 @@ def test_authentication_it_cannot_do_is_refused() -> None:
 def test_every_keyword_that_is_not_acted_on_is_said() -> None:
     found = resolution(
         "virtual_server:\n  - {fwmark: 1, real_server: [{address: 192.0.2.1}]}\n"
-        f"vrrp_instance:\n  VI_1: {{{HEAD}, linkbeat_use_polling: true, {V4}}}\n"
+        f"vrrp_instance:\n  VI_1: {{{HEAD}, smtp_alert: true, {V4}}}\n"
     )
     assert {(d.code, d.place.line) for d in found.diagnostics} == {("not-served", 1), ("not-served", 4)}
     assert all(d.severity.value == "warning" for d in found.diagnostics)

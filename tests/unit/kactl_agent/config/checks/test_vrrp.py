@@ -53,3 +53,37 @@ def test_a_label_must_fit_a_name_of_the_kernel(label: str, fine: bool) -> None:
     else:
         assert [label in d.message for d in found] == [True]
         assert found[0].severity is Severity.ERROR
+
+
+BARE = "virtual_router_id: 5, unicast_peer: [10.0.0.2]"
+
+
+@pytest.mark.parametrize(
+    ("body", "codes"),
+    [
+        (f"{BARE}, unicast_src_ip: 10.0.0.1, virtual_ipaddress: [{{address: 192.0.2.1, dev: eth1}}]", []),
+        (f"{BARE}, unicast_src_ip: 10.0.0.1, vrf: red, virtual_ipaddress: [{{address: 192.0.2.1, dev: eth1}}]", []),
+        (f"{BARE}, unicast_src_ip: 10.0.0.1, virtual_ipaddress: [192.0.2.1]", ["missing-dev"]),
+        (f"{BARE}, vrf: red, virtual_ipaddress: [{{address: 192.0.2.1, dev: eth1}}]", ["missing-interface"]),
+        (
+            "virtual_router_id: 5, unicast_src_ip: 10.0.0.1, virtual_ipaddress: [{address: 192.0.2.1, dev: eth1}]",
+            ["missing-interface"],
+        ),
+        (f"{HEAD}, vrf: red, virtual_ipaddress: [192.0.2.1]", ["vrf"]),
+    ],
+)
+def test_an_instance_without_interface_needs_what_stands_for_it(body: str, codes: list[str]) -> None:
+    """`vrf can only be specified without interface - clearing` (2.2.7)."""
+    document = bind(f"vrrp_instance: {{A: {{{body}}}}}\n", "agent.yaml")
+    assert document.diagnostics == []
+    assert [d.code for d in check(document)] == codes
+
+
+def test_a_vrf_counts_without_an_interface_alone() -> None:
+    address = "virtual_ipaddress: [{address: 192.0.2.1, dev: eth1}]"
+    for body, vrf in (
+        (f"{BARE}, unicast_src_ip: 10.0.0.1, vrf: red, {address}", "red"),
+        (f"{HEAD}, vrf: red, {address}", ""),
+    ):
+        (settings,) = resolve(bind(f"vrrp_instance: {{A: {{{body}}}}}\n", "agent.yaml")).settings.vrrp
+        assert settings.vrf == vrf
