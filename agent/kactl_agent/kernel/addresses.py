@@ -8,12 +8,10 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 
 from kactl_agent.kernel import rtnetlink as nl
-from kactl_agent.kernel.links import open_netlink
 from kactl_agent.kernel.ports import AddressFailure, Links
+from kactl_agent.kernel.requests import RequestSocket
 from kactl_agent.vrrp.settings import VirtualAddress
 
-_REPLY_TIMEOUT = 2.0
-_LARGEST_BUFFER = 1 << 16  # bytes a send carries: some 1,000 addresses, far below any socket's send buffer
 _MOST_ENCODED = 1 << 16
 _SATISFIED = {
     nl.RTM_NEWADDR: frozenset({errno.EEXIST}),
@@ -52,12 +50,11 @@ class NetlinkAddresses:
     """
 
     def __init__(self) -> None:
-        self._socket = open_netlink(_REPLY_TIMEOUT)
+        self._requests = RequestSocket()
         self._encoded: dict[tuple[VirtualAddress, int, int], bytes] = {}
-        self._sequence = 0
 
     def close(self) -> None:
-        self._socket.close()
+        self._requests.close()
 
     def apply(
         self, remove: Collection[VirtualAddress], add: Collection[VirtualAddress], links: Links
@@ -71,15 +68,8 @@ class NetlinkAddresses:
                     requests.append((address, self._request(kind, address, link.index)))
                 elif kind == nl.RTM_NEWADDR:
                     failures.append(AddressFailure(address, f"there is no interface {address.interface}"))
-        while requests:
-            size = 0
-            count = 0
-            while count < len(requests) and (count == 0 or size + len(requests[count][1]) <= _LARGEST_BUFFER):
-                size += len(requests[count][1])
-                count += 1
-            failures += self._send(requests[:count])
-            requests = requests[count:]
-        return failures
+        refused = (r for r in self._requests.send(requests) if r.error not in _SATISFIED[r.type])
+        return [*failures, *(AddressFailure(refusal.item, refusal.reason) for refusal in refused)]
 
     def prepare(self, addresses: Collection[VirtualAddress], links: Links) -> None:
         if len(self._encoded) > _MOST_ENCODED:  # reloads and recreated interfaces leave some behind
@@ -97,21 +87,3 @@ class NetlinkAddresses:
             encode = nl.encode_new_address if kind == nl.RTM_NEWADDR else nl.encode_delete_address
             encoded = self._encoded[key] = nl.align_message(encode(address, index, 0))
         return encoded
-
-    def _send(self, requests: Sequence[tuple[VirtualAddress, bytes]]) -> list[AddressFailure]:
-        """One buffer. An error is answered with the request it belongs to; the end with an acknowledgement."""
-        self._sequence += 1
-        last = requests[-1]
-        buffer = b"".join([encoded for _address, encoded in requests[:-1]])
-        self._socket.send(buffer + nl.acknowledged(last[1], self._sequence))
-        by_request = {encoded[16:]: address for address, encoded in requests}
-        failures: list[AddressFailure] = []
-        while True:
-            for message in nl.messages(self._socket.recv(1 << 16)):
-                if message.type != nl.NLMSG_ERROR:
-                    continue
-                error, request = nl.decode_failure(message.body)
-                if error and error not in _SATISFIED.get(request.type, ()):
-                    failures.append(AddressFailure(by_request.get(request.body, last[0]), nl.reason(error)))
-                if request.sequence == self._sequence:
-                    return failures

@@ -31,7 +31,10 @@ class Refusal(NamedTuple, Generic[T]):
 
 
 class RequestSocket:
-    """Sends requests that were encoded before (sequence number 0) and collects the refusals. Raises OSError."""
+    """Sends requests that were encoded before (sequence number 0, length a multiple of four) and collects the refusals.
+
+    Methods raise OSError when the kernel cannot be asked.
+    """
 
     def __init__(self) -> None:
         self._socket = open_netlink(_REPLY_TIMEOUT)
@@ -58,9 +61,9 @@ class RequestSocket:
     def _send(self, requests: Sequence[tuple[T, bytes]]) -> list[Refusal[T]]:
         """One buffer. An error is answered with the request it belongs to; the end with an acknowledgement."""
         self._sequence += 1
-        buffer = b"".join([nl.align_message(encoded) for _item, encoded in requests[:-1]])
+        buffer = b"".join([encoded for _item, encoded in requests[:-1]])
         self._socket.send(buffer + nl.acknowledged(requests[-1][1], self._sequence))
-        by_request = {(_HEADER.unpack_from(encoded)[1], encoded[_HEADER.size :]): item for item, encoded in requests}
+        by_request: dict[tuple[int, bytes], T] = {}
         refusals: list[Refusal[T]] = []
         while True:
             for message in nl.messages(self._socket.recv(1 << 16)):
@@ -68,6 +71,9 @@ class RequestSocket:
                     continue
                 error, request, sentence = _answer(message.body)
                 if error:
+                    by_request = by_request or {
+                        (_HEADER.unpack_from(encoded)[1], encoded[_HEADER.size :]): item for item, encoded in requests
+                    }
                     item = by_request.get((request.type, request.body), requests[-1][0])
                     reason = f"{nl.reason(error)} ({sentence})" if sentence else nl.reason(error)
                     refusals.append(Refusal(item, request.type, error, reason))
