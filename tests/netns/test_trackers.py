@@ -52,7 +52,7 @@ def tracking(priority: int, check: Check, *, script: dict[str, Any] | None = Non
     """An instance of 0.1 s that tracks the script every 0.1 s; its user is said, whatever the machine has."""
     keywords.setdefault("track_script", ["chk"])
     made = instance(version=3, advert_int=0.1, priority=priority, virtual_ipaddress=[ADDRESS], **keywords)
-    block = {"script": str(check.path), "interval": 0.1, "user": "root"}
+    block = {"script": str(check.path), "interval": 0.1, "timeout": 5, "user": "root"}
     return made | {"vrrp_script": {"chk": block | (script or {})}}
 
 
