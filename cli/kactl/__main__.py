@@ -9,6 +9,16 @@ import sys
 
 def main() -> None:
     """Run kactl with the process's arguments, and exit with its code."""
+    try:
+        code = _run()
+    except KeyboardInterrupt:  # so early, or so late, that no command was there to say so
+        code = 130
+        _discard(sys.stdout)
+    sys.exit(code)
+
+
+def _run() -> int:
+    _replace_closed_streams()
     from kactl.app import run
 
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -18,12 +28,37 @@ def main() -> None:
     try:
         sys.stdout.flush()
     except OSError as fault:
-        if not isinstance(fault, BrokenPipeError):
-            sys.stderr.write(f"kactl: standard output: {fault.strerror}\n")
-        # Python flushes once more at exit; nothing takes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not (code or isinstance(fault, BrokenPipeError)):
+            from kactl.environment import Environment
+
+            Environment().say(f"kactl: standard output: {fault.strerror}")
+        _discard(sys.stdout)
         code = code or 1
-    sys.exit(code)
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+    return code
+
+
+def _discard(stream: io.TextIOBase | object) -> None:
+    """Python flushes once more at exit: let that lead nowhere."""
+    assert isinstance(stream, io.TextIOWrapper)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _replace_closed_streams() -> None:
+    """A standard stream may be closed from the beginning (`>&-`); Python has None for it then.
+
+    Reading and writing data fails then as it does for any command; talk is lost.
+    """
+    for descriptor, name, flags in ((0, "stdin", os.O_WRONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, flags)
+            if opened != descriptor:
+                os.dup2(opened, descriptor)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(descriptor, "w" if descriptor else "r"))
 
 
 if __name__ == "__main__":

@@ -56,12 +56,19 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Example: kactl convert /etc/keepalived/keepalived.conf -o agent.yaml",
+    epilog="\b\nExample: kactl convert /etc/keepalived/keepalived.conf -o agent.yaml",
 )
 @click.version_option(__version__, prog_name="kactl", message="%(prog)s %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> int | None:
     """Migrate keepalived.conf to YAML, check configurations, and operate kactl agents."""
+    if context.invoked_subcommand is not None:
+        return None
+    environment: Environment = context.obj
+    environment.say(context.get_help())
+    return ExitCode.USAGE
 
 
 def run(arguments: Sequence[str], environment: Environment | None = None) -> int:
@@ -83,7 +90,8 @@ def run(arguments: Sequence[str], environment: Environment | None = None) -> int
     except BrokenPipeError:
         return ExitCode.FAILED  # whoever read our output went away
     except OSError as fault:
-        environment.say(f"kactl: {fault.filename + ': ' if fault.filename else ''}{fault.strerror or fault}")
+        # Commands say what is wrong with their files; what is left is a stream without a name.
+        environment.say(f"kactl: {fault.filename or 'standard output'}: {fault.strerror or fault}")
         return ExitCode.FAILED
     return outcome if isinstance(outcome, int) else ExitCode.FINE
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
@@ -26,8 +27,16 @@ class Environment:
         self.stdout.write(f"{text}\n")
 
     def say(self, text: str) -> None:
-        """A line of talk."""
-        self.stderr.write(f"{text}\n")
+        """A line of talk. Where nobody can hear it, the work goes on."""
+        with suppress(OSError):
+            self.stderr.write(f"{text}\n")
+
+    def columns(self, stream: TextIO) -> int | None:
+        """The width of the terminal there, None without one."""
+        try:
+            return os.get_terminal_size(stream.fileno()).columns or None
+        except (OSError, ValueError):
+            return None
 
     def colour(self, stream: TextIO) -> bool:
         """Whether colours are wanted there: a terminal, and no NO_COLOR (whatever it holds, unless empty)."""

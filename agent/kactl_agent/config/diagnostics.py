@@ -53,6 +53,7 @@ Paint = Callable[[str, str], str]
 """(role, text) -> text with colour; roles are "error", "warning", "note", "place", "caret" and "hint"."""
 
 EXCERPT_WIDTH = 100
+_NARROWEST = 20
 
 
 def render_text(
@@ -60,10 +61,12 @@ def render_text(
     sources: Mapping[str, str] | None = None,
     *,
     paint: Paint = lambda _role, text: text,
+    width: int | None = None,
 ) -> str:
     """`FILE:LINE:COLUMN: error[code]: message`, the line with a caret below, and the hint; no newline at the end.
 
-    `sources` are the texts of the files, their secrets covered (`masking.mask_sources`).
+    `sources` are the texts of the files, their secrets covered (`masking.mask_sources`); `width` is how many
+    columns the terminal has, so that no excerpt is wrapped and every caret stands below its word.
     """
     place = diagnostic.place
     where = place.file
@@ -76,7 +79,7 @@ def render_text(
     ]
     source = (sources or {}).get(place.file)
     if source is not None and place.line:
-        lines += _excerpt(source, place, paint)
+        lines += _excerpt(source, place, paint, width)
     if diagnostic.hint:
         lines.append(f"  {paint('hint', 'hint:')} {printable(diagnostic.hint)}")
     return "\n".join(lines)
@@ -143,7 +146,7 @@ def columns(text: str) -> int:
     )
 
 
-def _excerpt(source: str, place: Place, paint: Paint) -> list[str]:
+def _excerpt(source: str, place: Place, paint: Paint, width: int | None) -> list[str]:
     line = line_of(source, place.line)
     if line is None:
         return []
@@ -151,17 +154,11 @@ def _excerpt(source: str, place: Place, paint: Paint) -> list[str]:
     at = max(place.column - 1, 0)
     head, marked, tail = line[:at], line[at : at + max(place.length, 1)], line[at + max(place.length, 1) :]
     head, marked, tail = (printable(part.replace("\t", "    ")) for part in (head, marked, tail))
-    if len(marked) > EXCERPT_WIDTH:
-        marked = f"{marked[: EXCERPT_WIDTH - 1]}…"
-        tail = ""
-    room = EXCERPT_WIDTH - len(marked)
-    if len(head) + len(tail) > room:
-        kept = max(room - min(len(tail), room // 3), 0)
-        if len(head) > kept:
-            head = f"…{head[len(head) - kept :]}"
-        if len(tail) > room - min(len(head), room):
-            tail = f"{tail[: max(room - len(head), 0)]}…"
     number = str(place.line)
+    room = EXCERPT_WIDTH
+    if width is not None:
+        room = max(min(room, width - len(number) - 5), _NARROWEST)
+    head, marked, tail = _fit(head, marked, tail, room)
     gutter = " " * len(number)
     excerpt = f"{head}{marked}{tail}".rstrip()
     lines = [f"  {number} | {excerpt}" if excerpt else f"  {number} |"]
@@ -169,6 +166,22 @@ def _excerpt(source: str, place: Place, paint: Paint) -> list[str]:
         caret = "^" * max(columns(marked), 1)
         lines.append(f"  {gutter} | {' ' * columns(head)}{paint('caret', caret)}")
     return lines
+
+
+def _fit(head: str, marked: str, tail: str, room: int) -> tuple[str, str, str]:
+    """The three in at most `room` characters: what is marked first, then what stands before it."""
+    if len(head) + len(marked) + len(tail) <= room:
+        return head, marked, tail
+    if len(marked) > room - 2:
+        marked, tail = f"{marked[: room - 3]}…", ""
+    room -= len(marked)
+    kept = room - min(len(tail), room // 3)
+    if len(head) > kept:
+        head = f"…{head[len(head) - kept + 1 :]}"
+    room -= len(head)
+    if len(tail) > room:
+        tail = f"{tail[: room - 1]}…" if room else ""
+    return head, marked, tail
 
 
 def line_of(source: str, number: int) -> str | None:

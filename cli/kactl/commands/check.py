@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kactl.keepalived_conf.preprocess import ExpandOptions
 
 
-@click.command(epilog="Example: kactl check /etc/kactl/agent.yaml /etc/keepalived/keepalived.conf")
+@click.command(epilog="\b\nExample: kactl check /etc/kactl/agent.yaml /etc/keepalived/keepalived.conf")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--output", type=click.Choice(["text", "json", "github"]), default="text", help="Form of the findings.")
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
@@ -67,7 +67,7 @@ def check(
         annotate(environment, diagnostics)
     else:
         for name, document in documents:
-            say_diagnostics(environment, document)
+            say_diagnostics(environment, document, "--output json has all of them")
             found = Counts.of(document.diagnostics)
             verdict = "invalid" if found.errors or (strict and found.warnings) else "valid"
             environment.say(f"{name}: {verdict}{f' ({found.text()})' if found.text() else ''}")

@@ -17,14 +17,12 @@ from kactl.keepalived_conf.command_line import define_option, expand_options, id
 from kactl.keepalived_conf.detect import looks_like_keepalived
 from kactl.keepalived_conf.report import report, summary
 from kactl.ui.diagnostics import as_json, say_diagnostics
-from kactl_agent.config.diagnostics import Diagnostic, Effect, Place, Severity
+from kactl_agent.config.diagnostics import Diagnostic, Effect, Place
 from kactl_agent.config.document import Document, Origin
 from kactl_agent.config.schema.root import Config
 
 MAX_BYTES = 32 * 1024 * 1024
 """Larger sources are refused."""
-_SHOWN = 300
-"""Findings shown on stderr at most; the report has all of them."""
 
 
 @dataclass
@@ -40,7 +38,7 @@ class _Conversion:
         return self.document.diagnostics
 
 
-@click.command(epilog="Example: kactl convert /etc/keepalived/keepalived.conf -o /etc/kactl/agent.yaml")
+@click.command(epilog="\b\nExample: kactl convert /etc/keepalived/keepalived.conf -o /etc/kactl/agent.yaml")
 @click.argument("source", metavar="SRC")
 @click.option("-o", "destination", metavar="DST", default="-", help="File to write; without it, or as -, stdout.")
 @click.option(
@@ -89,7 +87,7 @@ def convert(
         else:
             conversion = _to_keepalived(environment, data, shown)
     refused = conversion.text is None or (strict and bool(conversion.findings))
-    _say_findings(environment, conversion)
+    say_diagnostics(environment, conversion.document, "--report FILE writes all of them")
     made = report(shown, destination, target, conversion.findings, conversion.outcomes, refused=refused)
     code = ExitCode.INVALID
     if not refused:
@@ -145,17 +143,6 @@ def _read_secret(path: str) -> str:
 def _unusable(name: str, code: str, message: str) -> _Conversion:
     fault = Diagnostic(code, message, Place(name), effect=Effect.REFUSED)
     return _Conversion(Document(Config(), Origin(name), [fault]))
-
-
-def _say_findings(environment: Environment, conversion: _Conversion) -> None:
-    findings = conversion.findings
-    if len(findings) > _SHOWN:
-        errors = [d for d in findings if d.severity is Severity.ERROR][:_SHOWN]
-        say_diagnostics(environment, conversion.document, errors or findings[:_SHOWN])
-        left = len(findings) - len(errors or findings[:_SHOWN])
-        environment.say(f"kactl: {left} more findings are not shown; --report FILE writes all of them")
-    else:
-        say_diagnostics(environment, conversion.document)
 
 
 def _deliver(environment: Environment, destination: str, text: str) -> ExitCode:

@@ -13,7 +13,7 @@ from kactl.exit_codes import ExitCode
 from kactl_agent.control.client import ControlClient
 
 
-@click.command(epilog="Example: kactl events --follow")
+@click.command(epilog="\b\nExample: kactl events --follow")
 @run_dir_option
 @output_option
 @click.option("--follow", is_flag=True, help="Go on with new events as they happen, until interrupted.")

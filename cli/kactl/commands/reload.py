@@ -10,7 +10,7 @@ from kactl.exit_codes import ExitCode
 from kactl.ui.diagnostics import as_json
 
 
-@click.command(name="reload", epilog="Example: kactl reload --run-dir /run/kactl")
+@click.command(name="reload", epilog="\b\nExample: kactl reload --run-dir /run/kactl")
 @run_dir_option
 @output_option
 @click.pass_obj

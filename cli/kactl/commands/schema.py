@@ -10,7 +10,7 @@ from kactl.environment import Environment
 from kactl_agent.config.jsonschema import json_schema
 
 
-@click.command(epilog="Example: kactl schema > kactl.schema.json")
+@click.command(epilog="\b\nExample: kactl schema > kactl.schema.json")
 @click.pass_obj
 def schema(environment: Environment) -> None:
     """Print the JSON Schema (2020-12) of the YAML configuration, for editors and other validators."""

@@ -17,7 +17,7 @@ STALE_AFTER = 10.0
 """Seconds without word from the VRRP worker after which its state is not to be trusted."""
 
 
-@click.command(epilog="Example: kactl status --output json | jq .vrrp.instances.VI_1.state")
+@click.command(epilog="\b\nExample: kactl status --output json | jq .vrrp.instances.VI_1.state")
 @run_dir_option
 @output_option
 @click.pass_obj

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kactl.environment import Environment
@@ -33,17 +33,24 @@ class Counts:
         return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in named if count)
 
 
-def say_diagnostics(
-    environment: Environment, document: Document, diagnostics: Sequence[Diagnostic] | None = None
-) -> None:
-    """A document's diagnostics on stderr, each with its excerpt; secrets are covered."""
-    shown = document.diagnostics if diagnostics is None else diagnostics
-    if not shown:
-        return
-    sources = mask_sources(document.sources)
-    paint = environment.paint(environment.stderr)
+MOST_SHOWN = 300
+"""Diagnostics of a document that are shown as text at most."""
+
+
+def say_diagnostics(environment: Environment, document: Document, all_of_them: str) -> None:
+    """A document's diagnostics on stderr, each with its excerpt; secrets are covered.
+
+    Of too many only the first errors are shown, or the first of all; `all_of_them` then says what has the rest.
+    """
+    found = shown = document.diagnostics
+    if len(found) > MOST_SHOWN:
+        shown = ([d for d in found if d.severity is Severity.ERROR] or found)[:MOST_SHOWN]
+    sources = mask_sources(document.sources) if shown else {}
+    paint, width = environment.paint(environment.stderr), environment.columns(environment.stderr)
     for diagnostic in shown:
-        environment.say(render_text(diagnostic, sources, paint=paint))
+        environment.say(render_text(diagnostic, sources, paint=paint, width=width))
+    if len(found) > len(shown):
+        environment.say(f"kactl: {len(found) - len(shown)} more findings are not shown; {all_of_them}")
 
 
 def annotate(environment: Environment, diagnostics: Iterable[Diagnostic]) -> None:

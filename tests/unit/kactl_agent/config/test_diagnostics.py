@@ -77,6 +77,14 @@ def test_a_long_underlined_part_is_cut() -> None:
     assert all(len(shown) <= EXCERPT_WIDTH + 10 for shown in text.splitlines())
 
 
+@pytest.mark.parametrize("width", [1, 30, 60])
+def test_an_excerpt_fits_a_terminal_and_the_caret_stays(width: int) -> None:
+    source = "a" * 90 + "X" + "b" * 90
+    shown = render_text(diagnostic(1, 91, 1), {"a.yaml": source}, width=width).splitlines()[1:3]
+    assert max(map(len, shown)) <= max(width, 26)
+    assert shown[0][shown[1].index("^")] == "X"
+
+
 def test_control_characters_of_a_file_do_not_reach_the_terminal() -> None:
     found = Diagnostic("c", "`\x1b[2J` is bad", Place("a\x1b.yaml", 1, 1), hint="\x07")
     text = render_text(found, {"a\x1b.yaml": "\x1b[31mred \u202e\x00\x7f"})
