@@ -95,6 +95,7 @@ SERVED: dict[str, frozenset[str]] = {
             "vrrp_owner_ignore_adverts",
             "vrrp_startup_delay",
             "vrrp_strict",
+            "vrrp_notify_priority_changes",
             "vrrp_rx_bufs_policy",
             "vrrp_rx_bufs_multiplier",
             "log_unknown_vrids",
@@ -141,6 +142,7 @@ SERVED: dict[str, frozenset[str]] = {
             "unicast_fault_no_peer",
             "check_unicast_src",
             "dont_track_primary",
+            "notify_priority_changes",
             "vrf",
             "kernel_rx_buf_size",
             "promote_secondaries",
@@ -174,6 +176,7 @@ SERVED: dict[str, frozenset[str]] = {
             "track_file",
             "track_process",
             "sync_group_tracking_weight",
+            "notify_priority_changes",
             "global_tracking",
             "x-keepalived",
         }
@@ -275,6 +278,7 @@ class _InstanceResolver:
             vrf="" if it.interface.value else self._take("vrf", it.pick("vrf", "", "")),
             receive_buffer=buffer,
             receive_buffer_mtus=buffer_mtus,
+            notify_priority_changes=self._notifies_priority_changes(),
             track_primary=not self._take("dont_track_primary", it.pick("dont_track_primary", "", False)),
             addresses=addresses,
             virtual_interfaces=self.interfaces.all,
@@ -312,6 +316,15 @@ class _InstanceResolver:
         if strict is not None and it.strict_mode.value:
             return bool(self._take(keyword, Sourced(strict, it.strict_mode.path)))
         return bool(self._take(keyword, it.pick(keyword, f"vrrp_{keyword}", False)))
+
+    def _notifies_priority_changes(self) -> bool:
+        """As it says itself or the default says, and if its sync group says so."""
+        keyword = "notify_priority_changes"
+        said = self._flag(keyword)
+        for name, group in or_default(self.instance.config.vrrp_sync_group, {}).items():
+            if self.instance.name in or_default(group.group, ()) and or_default(group.notify_priority_changes, False):
+                return bool(self._take(keyword, Sourced(True, ("vrrp_sync_group", name, keyword))))
+        return said
 
     def _owner_ignores_adverts(self) -> bool:
         """In strict mode an owner does, unless it is told not to."""

@@ -47,6 +47,16 @@ class InstanceGone(Frame, frozen=True):
     instance: str
 
 
+class PriorityRecord(Frame, frozen=True):
+    """The effective priority of an instance changed: a line of the journal, where that is wanted."""
+
+    at: int
+    instance: str
+    state: str
+    priority: int
+    detail: str
+
+
 class GroupState(Frame, frozen=True):
     """State of a sync group; `at` is when it was entered, 0 when that was before the group was made."""
 
@@ -168,6 +178,7 @@ AnyFrame = (
     | TransitionRecord
     | Snapshot
     | InstanceGone
+    | PriorityRecord
     | GroupState
     | GroupRecord
     | Heartbeat

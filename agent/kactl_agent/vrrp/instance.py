@@ -44,6 +44,9 @@ from kactl_agent.vrrp.routing import same_route, same_rule
 from kactl_agent.vrrp.settings import OldUnicastChecksum, VrrpSettings
 from kactl_agent.vrrp.snapshot import InstanceSnapshot
 
+PRIORITY_CHANGED = "priority_changed"
+"""The code of the report that says so."""
+
 
 def _fault_text(event: TrackerFault) -> str:
     return f"{event.name}: {event.detail}" if event.detail else f"{event.name} has failed"
@@ -373,5 +376,5 @@ class VrrpInstance(Election):
             return []
         why = f", {event.detail}" if event.detail else ""
         detail = f"effective priority {before} -> {self._priority} ({event.name}: {event.weight:+d}{why})"
-        report = Report("priority_changed", detail)
+        report = Report(PRIORITY_CHANGED, detail)
         return [report, *self._advance(Event.PRIORITY_CHANGED, Occasion(now, old_priority=before))]

@@ -139,6 +139,15 @@ class Observer:
                     priority=frame.priority,
                     master=str(ip_address(frame.master)) if frame.master else None,
                 )
+            case frames.PriorityRecord():
+                self._journal.append(
+                    "priority",
+                    frame.at,
+                    instance=frame.instance,
+                    state=frame.state,
+                    priority=frame.priority,
+                    detail=frame.detail,
+                )
             case frames.Snapshot():
                 self._state.take_snapshot(frame)
             case frames.InstanceGone():

@@ -26,7 +26,7 @@ from kactl_agent.runtime.trackers import Trackers
 from kactl_agent.runtime.vrrp_machine import VrrpEngine, VrrpMachine, addresses_of
 from kactl_agent.runtime.vrrp_routing import routing_of
 from kactl_agent.vrrp.actions import GroupTransition, Input, Report, Transition
-from kactl_agent.vrrp.instance import VrrpInstance
+from kactl_agent.vrrp.instance import PRIORITY_CHANGED, VrrpInstance
 from kactl_agent.vrrp.pairing import pair
 from kactl_agent.vrrp.recording import Recorder
 from kactl_agent.vrrp.settings import VrrpSettings
@@ -272,6 +272,12 @@ class VrrpWorker:
     def report(self, name: str, report: Report) -> None:
         text = f"{name}: {report.detail}" if name else report.detail
         self._log(report.level, text, instance=name, code=report.code)
+        instance = self._instances.get(name)
+        if report.code == PRIORITY_CHANGED and instance is not None and instance.settings.notify_priority_changes:
+            now = instance.snapshot()
+            self._event(
+                frames.PriorityRecord(time.time_ns(), name, now.state.value, now.effective_priority, report.detail)
+            )
 
     def _log(self, level: str, message: str, **fields: str | int | bool) -> None:
         self._event(frames.LogRecord(time.time_ns(), level, PROCESS, message, fields))

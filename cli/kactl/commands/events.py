@@ -50,6 +50,8 @@ def render(event: dict[str, Any]) -> str:
         return f"{event['time']}  {event['instance']}: {event['old']} -> {event['new']}: {event['detail']}"
     if event["type"] == "group_transition":
         return f"{event['time']}  sync group {event['group']}: {event['old']} -> {event['new']}: {event['detail']}"
+    if event["type"] == "priority":
+        return f"{event['time']}  {event['instance']} ({event['state']}): {event['detail']}"
     known = {"cursor", "time", "type"}
     facts = ", ".join(f"{key} {value}" for key, value in event.items() if key not in known and value not in ("", None))
     return f"{event['time']}  {event['type']}: {facts}"

@@ -178,3 +178,11 @@ def test_a_refused_reload_says_why_and_fails(tmp_path: Path) -> None:
         code, out, err = call("reload", "--run-dir", str(tmp_path))
     assert (code, out) == (ExitCode.FAILED, "")
     assert "agent.yaml:3:5" in err
+
+
+def test_an_event_of_a_priority_says_what_moved_it() -> None:
+    event = {
+        "time": "T", "type": "priority", "instance": "VI_1", "state": "MASTER", "priority": 80,
+        "detail": "effective priority 100 -> 80 (track_script chk: -20)",
+    }  # fmt: skip
+    assert render_event(event) == "T  VI_1 (MASTER): effective priority 100 -> 80 (track_script chk: -20)"

@@ -334,3 +334,24 @@ def test_dont_track_primary_is_taken() -> None:
 def test_promote_secondaries_is_taken() -> None:
     assert not instance(V4).promote_secondaries
     assert instance(f"promote_secondaries: true, {V4}").promote_secondaries
+
+
+@pytest.mark.parametrize(
+    ("own", "of_all", "of_group", "wanted"),
+    [
+        ("", "", "", False),
+        ("notify_priority_changes: true,", "", "", True),
+        ("", "vrrp_notify_priority_changes: true", "", True),
+        ("notify_priority_changes: false,", "vrrp_notify_priority_changes: true", "", False),
+        ("", "", ", notify_priority_changes: true", True),
+    ],
+)
+def test_notify_priority_changes(own: str, of_all: str, of_group: str, wanted: bool) -> None:
+    text = (
+        f"global_defs: {{{of_all}}}\nvrrp_sync_group: {{G: {{group: [VI]{of_group}}}}}\n"
+        f"vrrp_instance: {{VI: {{{HEAD}, {own} {V4}}}}}\n"
+    )
+    found = resolution(text)
+    assert found.diagnostics == []
+    (settings,) = found.settings.vrrp
+    assert settings.notify_priority_changes is wanted

@@ -190,3 +190,11 @@ def test_an_unexpected_error_is_said_on_one_line_and_ends_nothing(bench: Bench) 
     bench.until(lambda: bench.state() == "BACKUP")
     assert "ZeroDivisionError" in bench.log.getvalue()
     assert bench.log.getvalue().count("\n") == 1
+
+
+def test_changes_of_priority_are_in_the_journal(bench: Bench) -> None:
+    bench.worker.post_event(frames.PriorityRecord(0, "VI", "MASTER", 80, "effective priority 100 -> 80"))
+    bench.until(lambda: events(bench))
+    (event,) = events(bench)
+    assert (event["type"], event["instance"], event["state"], event["priority"]) == ("priority", "VI", "MASTER", 80)
+    assert event["detail"] == "effective priority 100 -> 80"

@@ -17,6 +17,7 @@ from kactl_agent.runtime import frames, spawn_frames
 from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed
 from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
 from kactl_agent.tracking.settings import Command, Executable, ScriptSettings, TrackerKind, TrackerUse, TrackingSettings
+from kactl_agent.vrrp.actions import PriorityContribution
 from kactl_agent.vrrp.recording import replay
 from kactl_agent.vrrp.settings import (
     CENTISECOND,
@@ -358,3 +359,14 @@ def test_scripts_go_through_the_spawner(bench: Bench) -> None:
     spawner.send(spawn_frames.encode(spawn_frames.Ended(1, 0)))
     bench.until(lambda: any(f.snapshot.effective_priority == 120 for f in bench.of(frames.Snapshot)))
     spawner.close()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_changes_of_priority_are_events_where_that_is_wanted(bench: Bench, wanted: bool) -> None:
+    """keepalived's notify_priority_changes: MASTER_PRIORITY and BACKUP_PRIORITY."""
+    worker = bench.start(settings(notify_priority_changes=wanted, priority=100))
+    bench.until(lambda: bench.state_of("VI") == "BACKUP")
+    worker._tell("VI", PriorityContribution("track_script chk", -20))
+    bench.until(lambda: any("effective priority" in frame.message for frame in bench.of(frames.LogRecord)))
+    told = [(frame.instance, frame.state, frame.priority) for frame in bench.of(frames.PriorityRecord)]
+    assert told == ([("VI", "BACKUP", 80)] if wanted else [])
