@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.agents import SLACK, Agent, agents, instance, master_down
+from support.agents import SLACK, START, Agent, agents, instance, master_down
 from support.netns import Network, Node, ip, network, wait_for
 
 pytestmark = pytest.mark.root
@@ -136,3 +138,30 @@ def test_reload_changes_what_differs_alone(net: Network, tmp_path: Path) -> None
             "10.1.0.0/16 via 203.0.113.253",
             "Deleted 10.1.0.0/16 via 203.0.113.254",
         ], "nothing else was touched, and there was a route all the time"
+
+
+def test_a_killed_worker_that_is_not_restarted_leaves_nothing(net: Network, tmp_path: Path) -> None:
+    one = Agent(net.nodes[0], tmp_path / "one", configuration(), "--no-respawn")
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        all_there(one)
+        os.kill(one.pid_of("vrrp"), signal.SIGKILL)
+        assert one.process.wait(15) == 1
+    assert there(net.nodes[0]) == NOTHING
+
+
+def test_a_killed_worker_that_is_restarted_takes_them_over(net: Network, tmp_path: Path) -> None:
+    one = Agent(net.nodes[0], tmp_path / "one", configuration())
+    node = net.nodes[0]
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        all_there(one)
+        monitor = node.run("ip", "monitor", "route", "rule", stdout=subprocess.PIPE)
+        os.kill(one.pid_of("vrrp"), signal.SIGKILL)
+        wait_for(lambda: "restarted" in one.log, SLACK, "the worker is restarted")
+        one.wait_state("MASTER", START + SLACK)
+        monitor.terminate()
+        said = monitor.communicate(timeout=10)[0]
+        assert "10.1.0.0" not in said, "not touched"
+        assert one.stop() == 0
+    assert there(node) == NOTHING

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from kactl_agent.kernel.addresses import plan
 from kactl_agent.kernel.ports import AddressFailure, Kernel
 from kactl_agent.runtime.vrrp_routing import HeldRouting, Item, same
+from kactl_agent.runtime.vrrp_routing import reclaim as reclaim_routing
 from kactl_agent.vrrp.actions import Input, Report, TrackerFault
 from kactl_agent.vrrp.routing import VirtualRoute
 from kactl_agent.vrrp.settings import VirtualAddress
@@ -139,6 +140,17 @@ class StaticKeeper:
             self._complaints[what] = failure
         else:
             self._complaints.pop(what, None)
+
+
+def reclaim(kernel: Kernel, items: StaticItems) -> list[str]:
+    """Take the items of a keeper that was killed off the machine. Returns what failed."""
+    links = kernel.links
+    links.drain()
+    routing = [*(static.item for static in items.routes), *(static.item for static in items.rules)]
+    failures = reclaim_routing(kernel, routing)
+    work = plan((), [static.item for static in items.addresses], links.has)
+    refused = kernel.addresses.apply(work.remove, (), links)
+    return [*failures, *(f"{_text(failure.address)}: {failure.reason}" for failure in refused)]
 
 
 def _text(address: VirtualAddress) -> str:

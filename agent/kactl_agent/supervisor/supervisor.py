@@ -36,6 +36,7 @@ from kactl_agent.supervisor.state_dump import StateDump
 from kactl_agent.supervisor.tracked_files import initialise
 from kactl_agent.tracking.settings import FileSettings
 from kactl_agent.vrrp.pairing import pair
+from kactl_agent.vrrp.static_items import StaticItems
 from kactl_agent.workers import observer as observer_worker
 from kactl_agent.workers import vrrp as vrrp_worker
 
@@ -111,6 +112,7 @@ class Supervisor:
         self._recordings = Recordings(options.record, log)
         self._state_dump = StateDump(run_dir, log)
         self._unclean: list[AgentConfiguration] = []  # whose addresses a VRRP worker that died may have left
+        self._static_left: list[AgentConfiguration] = []  # whose static items are there, and no worker
 
     def run(self) -> int:
         ignored = (signal.SIGPIPE,)
@@ -180,6 +182,7 @@ class Supervisor:
             self._recordings.open(observer.edge, self.configuration.vrrp)
         else:
             to_observer.close()
+        self._static_left = []
 
     def _spawn(self, name: str, target: partial[int], ours: Edge, theirs: Edge, keep: list[int]) -> None:
         complain = partial(_complain, name, self._options)
@@ -254,7 +257,7 @@ class Supervisor:
         child.edge.close()
         del self._children[child.name]
         if child.name == "vrrp" and code != 0 and code not in _PERMANENT:
-            self._unclean = self._reload.configurations()
+            self._unclean = self._static_left = self._reload.configurations()
         if child.name == "observer":
             self._state_dump.observer_lost()
         if self._stopping:
@@ -292,15 +295,23 @@ class Supervisor:
         """Addresses of a worker that was killed must not stay while another router has taken them over."""
         if not self._unclean:
             return
-        target = partial(vrrp_worker.reclaim, self._unclean)
+        self._clean_up(partial(vrrp_worker.reclaim, self._unclean), "addresses")
+        self._unclean = []
+
+    def _reclaim_static(self) -> None:
+        """A worker that follows takes static items over as they are; they go when there is none."""
+        if any(each.static != StaticItems() for each in self._static_left):
+            self._clean_up(partial(vrrp_worker.reclaim_static, self._static_left), "static items")
+        self._static_left = []
+
+    def _clean_up(self, target: Callable[[], int], what: str) -> None:
         try:
             code = Child("reclaim", fork_child("reclaim", target, [], self._poller.after_fork)).reap()
             failure = exit_text(code) if code else ""
         except OSError as error:
             failure = error.strerror or str(error)
         if failure:
-            self._log("error", f"addresses of the worker that died may still be here: {failure}")
-        self._unclean = []
+            self._log("error", f"{what} of the worker that died may still be here: {failure}")
 
     # -- kactl_agent.supervisor.reload.Host ----------------------------------------------------------------------------
 
@@ -381,6 +392,7 @@ class Supervisor:
             return
         if not self._options.keep_vips:
             self._reclaim()
+        self._reclaim_static()
         if self._spawning.process is not None:
             self._spawning.stop()
             return

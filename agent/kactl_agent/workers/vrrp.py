@@ -15,7 +15,7 @@ from kactl_agent.kernel.inotify import Inotify
 from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.ports import Kernel
 from kactl_agent.kernel.proc_events import ProcEvents
-from kactl_agent.runtime import frames, privileges, virtual_interfaces, vrrp_machine, vrrp_routing
+from kactl_agent.runtime import frames, privileges, static_items, virtual_interfaces, vrrp_machine, vrrp_routing
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare, load_sealed
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.link_states import LinkStates
@@ -82,6 +82,15 @@ def reclaim(configurations: Iterable[AgentConfiguration]) -> int:
     failures += vrrp_machine.reclaim(kernel, [a for each in configurations for a in addresses_of(each.vrrp)])
     for alias in {virtual_interfaces.alias_of(each.file) for each in configurations}:
         failures += virtual_interfaces.reclaim(kernel, alias)
+    kernel.close()
+    return 1 if failures else 0
+
+
+def reclaim_static(configurations: Iterable[AgentConfiguration]) -> int:
+    """Take the static items off the machine when no worker is left that will. Returns an exit code."""
+    privileges.keep_only(_CAPABILITIES)
+    kernel = LinuxKernel()
+    failures = [failure for each in configurations for failure in static_items.reclaim(kernel, each.static)]
     kernel.close()
     return 1 if failures else 0
 
