@@ -100,6 +100,7 @@ class RecordingLine(Frame, frozen=True):
 
     instance: str
     line: bytes
+    first: bool = False  # of a new recording
 
 
 class Settings(Frame, frozen=True):

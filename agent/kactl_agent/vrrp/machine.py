@@ -33,6 +33,7 @@ from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
 from kactl_agent.vrrp.timers import master_down_interval, skew_time
 from kactl_agent.vrrp.transmission import Transmission
 
+_MOST_MASTERS = 16  # whose first advert in a state lets everything be reported again
 _COUNTERS = (
     "adverts_received",
     "adverts_sent",
@@ -91,6 +92,7 @@ class StateMachine:
         self._wish: tuple[str, str] | None = None  # why it wants MASTER, while its sync group does not: cause, detail
         self._rival: Rival | None = None  # another owner that has to yield, or that we have yielded to
         self._reported: set[str] = set()
+        self._masters: set[bytes] = set()  # accepted in this state
         self._statistics = _NOTHING_COUNTED.copy()
 
     def _set_up_authentication(self, settings: VrrpSettings) -> None:
@@ -141,6 +143,7 @@ class StateMachine:
             self._state = row.next
             self._since, self._cause, self._detail = occasion.now, cause, detail
             self._reported.clear()
+            self._masters.clear()
             self._statistics["became_master"] += row.next is State.MASTER
             self._statistics["released_master"] += old is State.MASTER
         actions: list[Action] = []
@@ -181,7 +184,7 @@ class StateMachine:
         return "master_down_timer", f"{heard} for {waited}"
 
     def _report(self, code: str, detail: str, level: str = "warning") -> list[Action]:
-        """A report, once for each code until the state or the accepted master changes."""
+        """A report, once for each code until the state changes or another master is accepted."""
         if code in self._reported:
             return []
         self._reported.add(code)
@@ -330,7 +333,13 @@ class StateMachine:
             self._master_adver_interval = occasion.advert.advert_interval
 
     def _record_master(self, occasion: Occasion) -> None:
-        if occasion.source != self._master:
+        if (
+            occasion.source != self._master
+            and occasion.source not in self._masters
+            and len(self._masters) < _MOST_MASTERS
+        ):
+            # two that take turns are two masters, not a new one with each advert
+            self._masters.add(occasion.source)
             self._reported.clear()
         self._master = occasion.source
         self._master_priority = occasion.advert.priority if occasion.advert else RESIGNING

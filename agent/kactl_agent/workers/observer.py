@@ -28,6 +28,7 @@ from kactl_agent.runtime.loop import LoopEdge, worker_loop
 PROCESS = "observer"
 _LAST_WORDS_SECONDS = 6.0  # for the other workers to end after the supervisor did
 _MOST_RELOADS = 64
+_MOST_EARLY_LINES = 1000
 ReloadAnswer = Callable[[dict[str, Any] | ControlError], None]
 
 
@@ -77,6 +78,8 @@ class Observer:
         self._reloads: dict[int, ReloadAnswer] = {}
         self._reload_serial = 0
         self._recordings: dict[str, int] = {}
+        self._recordings_to_begin: dict[str, int] = {}  # files of recordings whose first line has not come yet
+        self._early: dict[str, list[bytes]] = {}  # lines of recordings whose file has not come yet
 
     def announce(self) -> None:
         if self._supervisor is not None:
@@ -194,10 +197,7 @@ class Observer:
                     self._loop, Edge.from_descriptor(descriptors.pop()), self._from_vrrp, self._vrrp_lost
                 )
             case frames.RecordingFile() if descriptors:
-                old = self._recordings.pop(frame.instance, None)
-                if old is not None:
-                    os.close(old)
-                self._recordings[frame.instance] = descriptors.pop()
+                self._recording_file(frame.instance, descriptors.pop())
             case frames.DumpState() if len(descriptors) == 2 and self._supervisor is not None:
                 self._supervisor.edge.post(frames.StateDumped(self._dump(descriptors)))
                 descriptors = []
@@ -233,13 +233,44 @@ class Observer:
                 errors.append(error.strerror or str(error))
         return "; ".join(errors)
 
+    def _recording_file(self, instance: str, descriptor: int) -> None:
+        """For a recording that begins. Files and lines come from two processes: either may be first."""
+        early = self._early.pop(instance, None)
+        if early is None:
+            self._take_file(self._recordings_to_begin, instance, descriptor)
+            return
+        self._take_file(self._recordings, instance, descriptor)
+        for line in early:
+            self._write_recording(instance, line)
+
     def _record(self, frame: frames.RecordingLine) -> None:
-        descriptor = self._recordings.get(frame.instance)
+        instance = frame.instance
+        if frame.first:
+            self._take_file(self._recordings, instance, self._recordings_to_begin.pop(instance, None))
+            self._early.pop(instance, None)
+            if instance not in self._recordings:
+                self._early[instance] = []
+        if instance in self._recordings:
+            self._write_recording(instance, frame.line)
+        elif (waiting := self._early.get(instance)) is not None:
+            waiting.append(frame.line)
+            if len(waiting) > _MOST_EARLY_LINES:  # its file could not be opened
+                del self._early[instance]
+
+    def _take_file(self, files: dict[str, int], instance: str, descriptor: int | None) -> None:
+        old = files.pop(instance, None)
+        if old is not None:
+            os.close(old)
+        if descriptor is not None:
+            files[instance] = descriptor
+
+    def _write_recording(self, instance: str, line: bytes) -> None:
+        descriptor = self._recordings.get(instance)
         if descriptor is None:
             return
         try:
-            os.write(descriptor, frame.line)
+            os.write(descriptor, line)
         except OSError as error:
-            os.close(self._recordings.pop(frame.instance))
-            text = f"{frame.instance}: the recording ends here: {error.strerror or error}"
+            os.close(self._recordings.pop(instance))
+            text = f"{instance}: the recording ends here: {error.strerror or error}"
             self._log.write(frames.LogRecord(time.time_ns(), "warning", PROCESS, text))

@@ -133,6 +133,7 @@ class VrrpWorker:
         self._report_scheduled: asyncio.TimerHandle | None = None
         self._stopping = False
         self._unrecorded: set[str] = set()
+        self._recordings_to_begin: set[str] = set()
         self._observers = 0
         self._supervisor = LoopEdge(loop, supervisor, self._from_supervisor, self.stop)
         self._observer: LoopEdge | None = None
@@ -198,6 +199,8 @@ class VrrpWorker:
         engines: list[tuple[VrrpSettings, VrrpEngine]] = []
         for settings in instances:
             if self._recording:
+                self._unrecorded.discard(settings.name)
+                self._recordings_to_begin.add(settings.name)
                 recorder = Recorder(settings, partial(self._record, settings.name))
                 self._instances[settings.name] = recorder.instance
                 engines.append((settings, recorder))
@@ -298,7 +301,9 @@ class VrrpWorker:
     def _record(self, name: str, line: bytes) -> None:
         if self._observer is None or name in self._unrecorded:
             return
-        if not self._observer.edge.post_event(frames.RecordingLine(name, line)):
+        first = name in self._recordings_to_begin
+        self._recordings_to_begin.discard(name)
+        if not self._observer.edge.post_event(frames.RecordingLine(name, line, first)):
             self._unrecorded.add(name)
             self._log("warning", f"{name}: the recording ends here: it could not be written fast enough")
 

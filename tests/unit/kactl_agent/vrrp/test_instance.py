@@ -525,6 +525,21 @@ def test_a_failed_action_is_reported_once_and_counted() -> None:
     assert instance.state is State.MASTER
 
 
+def test_masters_that_take_turns_are_reported_once_each_and_never_without_end() -> None:
+    instance = started()
+    odd = (packed("192.0.2.77"),)
+
+    def reports(sources: range) -> int:
+        received = (instance.receive(*advert(200, packed(f"192.0.2.{n}"), addresses=odd), 1) for n in sources)
+        return sum(len(of(Report, actions)) for actions in received)
+
+    assert [reports(range(10, 12)) for _ in range(4)] == [2, 0, 0, 0]
+    assert reports(range(100, 200)) < 20, "nor does a stranger with many addresses fill the log"
+    instance.handle_timer(due(instance))
+    assert instance.state is State.MASTER
+    assert reports(range(10, 11)) == 1, "another state, another report"
+
+
 def test_an_input_of_another_engine_is_a_programming_error() -> None:
     class Foreign(Input, frozen=True):
         pass

@@ -163,12 +163,40 @@ def test_recording_lines_go_to_their_file(bench: Bench, tmp_path: Path) -> None:
     path = tmp_path / "VI.jsonl"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     bench.supervisor.post(frames.RecordingFile("VI"), [descriptor])
-    bench.until(lambda: "VI" in bench.observer._recordings)
+    bench.until(lambda: "VI" in bench.observer._recordings_to_begin)
     for text in (b"one\n", b"two\n"):
-        bench.worker.post_event(frames.RecordingLine("VI", text))
+        bench.worker.post_event(frames.RecordingLine("VI", text, first=text == b"one\n"))
     bench.worker.post_event(frames.RecordingLine("other", b"x"))
     bench.until(lambda: path.read_bytes() == b"one\ntwo\n")
     os.close(bench.observer._recordings.pop("VI"))
+
+
+def test_recordings_and_their_files_may_come_in_any_order(bench: Bench, tmp_path: Path) -> None:
+    """A file comes from the supervisor, before it hands a reload over; lines come from the worker: the last ones of the
+    old recording and the first ones of the new."""
+
+    def file(name: str) -> int:
+        return os.open(tmp_path / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def line(text: bytes, *, first: bool = False) -> None:
+        bench.worker.post_event(frames.RecordingLine("VI", text, first))
+
+    line(b"1", first=True)
+    line(b"2")
+    bench.until(lambda: len(bench.observer._early.get("VI", ())) == 2)
+    bench.supervisor.post(frames.RecordingFile("VI"), [file("a")])
+    bench.until(lambda: "VI" in bench.observer._recordings)
+    bench.supervisor.post(frames.RecordingFile("VI"), [file("b")])
+    bench.until(lambda: "VI" in bench.observer._recordings_to_begin)
+    line(b"3")
+    line(b"4", first=True)
+    bench.until(lambda: (tmp_path / "b").read_bytes() == b"4")
+    assert (tmp_path / "a").read_bytes() == b"123"
+    line(b"5", first=True)  # without a file so far
+    for _ in range(2000):
+        line(b"x")
+    bench.until(lambda: not bench.observer._early and not bench.observer._recordings)
+    assert (tmp_path / "b").read_bytes() == b"4"
 
 
 def test_it_stays_for_the_last_words_of_the_worker(bench: Bench) -> None:

@@ -292,6 +292,20 @@ def test_recordings_replay(bench: Bench) -> None:
     assert replay(lines) is None
 
 
+def test_a_recording_goes_on_over_a_reload_and_replays(bench: Bench) -> None:
+    bench.start(settings("VI", 1), settings("W", 2), recording=True)
+    bench.until(lambda: bench.state_of("VI") == bench.state_of("W") == "MASTER")
+    bench.reload(settings("VI", 1, lower_prio_no_advert=True), settings("W", 3))
+    count = len(bench.of(frames.RecordingLine))
+    bench.until(lambda: len(bench.of(frames.RecordingLine)) > count + 6)
+    for name, recordings in (("VI", 1), ("W", 2)):
+        told = [frame for frame in bench.of(frames.RecordingLine) if frame.instance == name]
+        begins = [number for number, frame in enumerate(told) if frame.first]
+        assert len(begins) == recordings, "another virtual router is another recording"
+        for begin, end in zip(begins, [*begins[1:], len(told)], strict=True):
+            assert replay([frame.line for frame in told[begin:end]]) is None
+
+
 def test_a_recording_that_lost_a_line_ends_there(bench: Bench) -> None:
     worker = bench.start(settings(), recording=True)
     bench.until(lambda: bench.state_of("VI") == "MASTER")
