@@ -12,7 +12,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -76,16 +76,13 @@ def running(tmp_path: Path) -> Iterator[None]:
 class Turns:
     """The loop of `Processes`, one turn after the other."""
 
-    def __init__(self) -> None:
-        self.told: list[Input] = []
-
-    def add_reader(self, descriptor: int, callback: object) -> None:
+    def add_reader(self, descriptor: int, callback: Callable[[], None]) -> None:
         raise AssertionError("there are no events")
 
-    remove_reader = add_reader
+    def remove_reader(self, descriptor: int) -> None:
+        raise AssertionError("there are no events")
 
-    def call_soon(self, callback: object) -> None:
-        assert callable(callback)
+    def call_soon(self, callback: Callable[[], None]) -> None:
         callback()
 
 
@@ -116,8 +113,8 @@ def our_counts() -> list[int]:
 
 def their_counts(directory: Path) -> list[int]:
     blocks = ["global_defs {\n dynamic_interfaces\n}"]
-    for number, (process, more) in enumerate(WANTED):
-        body = "\n ".join((f"process {' '.join(process)}", *more))
+    for number, (words, more) in enumerate(WANTED):
+        body = "\n ".join((f"process {' '.join(words)}", *more))
         blocks.append(f"vrrp_track_process p{number} {{\n {body}\n}}")
     tracked = "\n ".join(f"p{number}" for number in range(len(WANTED)))
     head = "interface kactl-none0\n virtual_router_id 5\n virtual_ipaddress {\n 192.0.2.1\n }"

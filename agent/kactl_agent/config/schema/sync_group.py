@@ -127,7 +127,7 @@ class SyncGroup(Notified, frozen=True, kw_only=True):
         Keyword(
             FLAG,
             "Let trackers move the priorities of the members; all of them should have the same base priority",
-            default="off: trackers of members and group have weight 0",
+            default="off: weighted trackers of members are left out, those of interfaces have weight 0; the group's own count",
             process="vrrp",
         ),
     ] = UNSET
