@@ -23,6 +23,7 @@ from kactl_agent.config.routing import RoutingResolver
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.network import family_of
 from kactl_agent.config.schema.shapes import or_default
+from kactl_agent.config.schema.vrrp import GarpExtraIf
 from kactl_agent.config.static_items import resolve_static_items
 from kactl_agent.config.trackers import ScriptPolicy, resolve_script_policy, resolve_trackers
 from kactl_agent.config.virtual_interfaces import InstanceInterfaces, InterfaceNames
@@ -42,6 +43,7 @@ from kactl_agent.vrrp.settings import (
     VrrpSettings,
 )
 from kactl_agent.vrrp.static_items import StaticItems
+from kactl_agent.vrrp.virtual_interface import InterfaceKind
 
 _OLD_CHECKSUM = {
     False: OldUnicastChecksum.AUTO,
@@ -96,6 +98,7 @@ SERVED: dict[str, frozenset[str]] = {
             "vrrp_startup_delay",
             "vrrp_strict",
             "vrrp_notify_priority_changes",
+            "vrrp_garp_extra_if",
             "vrrp_rx_bufs_policy",
             "vrrp_rx_bufs_multiplier",
             "log_unknown_vrids",
@@ -142,6 +145,7 @@ SERVED: dict[str, frozenset[str]] = {
             "unicast_fault_no_peer",
             "check_unicast_src",
             "dont_track_primary",
+            "garp_extra_if",
             "notify_priority_changes",
             "vrf",
             "kernel_rx_buf_size",
@@ -292,7 +296,7 @@ class _InstanceResolver:
             **self._unicast(),
             ttl=self._take("unicast_ttl", it.pick("unicast_ttl", "", 255)) if it.is_unicast else 255,
             checksum_form=ChecksumForm.MESSAGE_ONLY if checksum else ChecksumForm.PSEUDO_HEADER,
-            gratuitous=self._gratuitous(),
+            gratuitous=self._gratuitous(addresses),
             lower_prio_no_advert=self._flag("lower_prio_no_advert", strict=True),
             higher_prio_send_advert=self._flag("higher_prio_send_advert", strict=False),
             owner_ignore_adverts=self._owner_ignores_adverts(),
@@ -357,7 +361,22 @@ class _InstanceResolver:
             "old_unicast_checksum": _OLD_CHECKSUM[old],
         }
 
-    def _gratuitous(self) -> GratuitousSettings:
+    def _extra(self, addresses: tuple[VirtualAddress, ...]) -> dict[str, Any]:
+        """garp_extra_if: where addresses are, but no adverts go; without `all` macvlans alone."""
+        said = self._take("garp_extra_if", self.instance.pick("garp_extra_if", "vrrp_garp_extra_if", None))
+        if said is None or not or_default(said.interval, 0):
+            return {}
+        own, interfaces = self.interfaces.own, self.interfaces
+        sends = own.name if own is not None and not interfaces.transmit_on_parent else self.instance.interface.value
+        virtual = {each.name for each in interfaces.all if each.kind is InterfaceKind.MACVLAN}
+        used = dict.fromkeys(address.interface for address in addresses)
+        everywhere = or_default(said.all if isinstance(said, GarpExtraIf) else said.all_, False)
+        return {
+            "extra_interval": said.interval * MICROSECOND,
+            "extra_interfaces": tuple(name for name in used if name != sends and (everywhere or name in virtual)),
+        }
+
+    def _gratuitous(self, addresses: tuple[VirtualAddress, ...]) -> GratuitousSettings:
         """garp_*: vrrp_min_garp means one copy, no second burst and no refresh where nothing is said explicitly."""
         it = self.instance
         least = bool(it.global_value("vrrp_min_garp", False).value)
@@ -374,6 +393,7 @@ class _InstanceResolver:
             refresh_repeat=max(1, value("garp_master_refresh_repeat", 1)),
             lower_priority_repeat=0 if it.strict_mode.value else value("garp_lower_prio_repeat", repeat),
             lower_priority_delay=value("garp_lower_prio_delay", delay) * MICROSECOND,
+            **self._extra(addresses),
         )
 
     def _addresses(self) -> Iterator[VirtualAddress]:

@@ -73,6 +73,7 @@ class GratuitousSchedule:
         self._started = False
         self._second: int | None = None
         self._refresh: int | None = None
+        self._extra: int | None = None
         self._second_after_lower: int | None = None
         self._second_of_added: tuple[int, tuple[VirtualAddress, ...]] | None = None
 
@@ -84,6 +85,11 @@ class GratuitousSchedule:
         """Other settings and addresses from now on. What is scheduled stays, but for a refresh of another period."""
         if settings.refresh != self._settings.refresh and self._started:
             self._refresh = now + settings.refresh if settings.refresh else None
+        extra = settings.extra_interval if settings.extra_interfaces else 0
+        if (
+            settings.extra_interval != self._settings.extra_interval or not extra or self._extra is None
+        ) and self._started:
+            self._extra = now + extra if extra else None
         self._configure(settings, addresses)
 
     def added(self, addresses: tuple[VirtualAddress, ...], now: int) -> list[Announce]:
@@ -98,6 +104,7 @@ class GratuitousSchedule:
         self._started = True
         self._second = now + settings.delay if settings.delay else None
         self._refresh = now + settings.delay + settings.refresh if settings.refresh else None
+        self._extra = now + settings.extra_interval if settings.extra_interval and settings.extra_interfaces else None
         return self._burst(settings.repeat)
 
     def lower_priority(self, now: int) -> list[Announce]:
@@ -112,11 +119,11 @@ class GratuitousSchedule:
     def stop(self) -> None:
         """The instance is no longer MASTER."""
         self._started = False
-        self._second = self._refresh = self._second_after_lower = self._second_of_added = None
+        self._second = self._refresh = self._second_after_lower = self._second_of_added = self._extra = None
 
     def deadline(self) -> int | None:
         """When `due` has something to say next, None when nothing is scheduled."""
-        times = [t for t in (self._second, self._refresh, self._second_after_lower) if t is not None]
+        times = [t for t in (self._second, self._refresh, self._second_after_lower, self._extra) if t is not None]
         if self._second_of_added is not None:
             times.append(self._second_of_added[0])
         return min(times, default=None)
@@ -137,7 +144,19 @@ class GratuitousSchedule:
         if self._refresh is not None and self._refresh <= now:
             self._refresh = max(self._refresh, now - settings.refresh + 1) + settings.refresh
             actions += self._burst(settings.refresh_repeat)
-        return actions
+        return actions + self._extra_due(now)
+
+    def _extra_due(self, now: int) -> list[Announce]:
+        """One address on each extra interface: switches shall not forget who is there, and one frame is enough."""
+        settings = self._settings
+        if self._extra is None or now < self._extra:
+            return []
+        self._extra = max(self._extra, now - settings.extra_interval + 1) + settings.extra_interval
+        firsts: dict[str, VirtualAddress] = {}
+        for address in self._addresses:
+            firsts.setdefault(address.interface, address)
+        chosen = tuple(firsts[name] for name in settings.extra_interfaces if name in firsts)
+        return [Announce(chosen, 1)] if chosen else []
 
     def _burst(self, repeat: int, only: tuple[VirtualAddress, ...] = ()) -> list[Announce]:
         """A burst for all addresses, or for some."""

@@ -87,6 +87,8 @@ class GratuitousSettings(msgspec.Struct, frozen=True):
     refresh_repeat: int = 1
     lower_priority_repeat: int = 5
     lower_priority_delay: int = 5 * SECOND
+    extra_interval: int = 0  # period of an announcement on each of the interfaces that follow (garp_extra_if)
+    extra_interfaces: tuple[str, ...] = ()  # where addresses are, but no adverts go
 
 
 class VrrpSettings(msgspec.Struct, frozen=True, kw_only=True):

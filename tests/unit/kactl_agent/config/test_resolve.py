@@ -355,3 +355,29 @@ def test_notify_priority_changes(own: str, of_all: str, of_group: str, wanted: b
     assert found.diagnostics == []
     (settings,) = found.settings.vrrp
     assert settings.notify_priority_changes is wanted
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("", (0, ())),
+        ("garp_extra_if: {interval: 5, all: true},", (5 * SECOND, ("eth1",))),
+        ("garp_extra_if: 5,", (5 * SECOND, ())),
+        ("garp_extra_if: 5, use_vmac_addr: true,", (5 * SECOND, ("vrrp.51",))),
+        ("garp_extra_if: 5, use_vmac: true,", (5 * SECOND, ())),
+        ("garp_extra_if: 5, use_vmac: true, vmac_xmit_base: true,", (5 * SECOND, ("vrrp.51",))),
+        ("garp_extra_if: 0,", (0, ())),
+    ],
+)
+def test_extra_announcements_go_where_no_adverts_go(said: str, expected: tuple[int, tuple[str, ...]]) -> None:
+    """Without `all` on VMACs alone: switches are to know their MAC addresses."""
+    addresses = "virtual_ipaddress: [192.0.2.10/24, {address: 192.0.2.11/24, dev: eth1}]"
+    made = instance(f"{said} {addresses}").gratuitous
+    assert (made.extra_interval, made.extra_interfaces) == expected
+
+
+def test_extra_announcements_for_all_instances() -> None:
+    addresses = "virtual_ipaddress: [192.0.2.10/24, {address: 192.0.2.11/24, dev: eth1}]"
+    made = instance(addresses, "vrrp_garp_extra_if: {interval: 7, all: true}").gratuitous
+    assert (made.extra_interval, made.extra_interfaces) == (7 * SECOND, ("eth1",))
+    assert instance(f"garp_extra_if: 0, {addresses}", "vrrp_garp_extra_if: 7").gratuitous.extra_interval == 0

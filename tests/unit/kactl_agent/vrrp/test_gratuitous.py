@@ -118,3 +118,41 @@ def test_stop_forgets_everything() -> None:
 
 def test_without_addresses_there_is_nothing_to_say() -> None:
     assert GratuitousSchedule(GratuitousSettings(), ()).start(0) == []
+
+
+ON_ETH1 = VirtualAddress(packed("192.0.2.101"), 24, "eth1")
+ALSO_ON_ETH1 = VirtualAddress(packed("192.0.2.102"), 24, "eth1")
+EXTRA = GratuitousSettings(repeat=1, delay=0, extra_interval=SECOND, extra_interfaces=("eth1", "eth2"))
+
+
+def test_one_address_on_each_extra_interface_is_announced_again_and_again() -> None:
+    """garp_extra_if, as 2.2.7 sends it: the first one an interval after the start, one frame on each interface."""
+    schedule = GratuitousSchedule(EXTRA, (VIP, ON_ETH1, ALSO_ON_ETH1))
+    assert schedule.start(0) == [Announce((VIP, ON_ETH1, ALSO_ON_ETH1), 1)]
+    assert schedule.due(SECOND - 1) == []
+    for second in (1, 2, 3):
+        assert schedule.deadline() == second * SECOND
+        assert schedule.due(second * SECOND) == [Announce((ON_ETH1,), 1)]
+    schedule.stop()
+    assert schedule.deadline() is None
+
+
+def test_extra_announcements_are_not_made_up_for() -> None:
+    schedule = GratuitousSchedule(EXTRA, (ON_ETH1,))
+    schedule.start(0)
+    assert len(schedule.due(10 * SECOND)) == 1
+    assert (schedule.deadline() or 0) > 10 * SECOND
+
+
+def test_extra_announcements_change_with_a_reload() -> None:
+    schedule = GratuitousSchedule(GratuitousSettings(delay=0), (VIP, ON_ETH1))
+    schedule.reconfigure(EXTRA, (VIP, ON_ETH1), 0)
+    assert schedule.deadline() is None, "a backup announces nothing"
+    schedule.start(0)
+    assert schedule.deadline() == SECOND
+    schedule.reconfigure(EXTRA, (VIP, ON_ETH1), SECOND // 2)
+    assert schedule.deadline() == SECOND, "the same interval goes on"
+    schedule.reconfigure(GratuitousSettings(delay=0), (VIP, ON_ETH1), SECOND)
+    assert schedule.deadline() is None
+    schedule.reconfigure(EXTRA, (VIP, ON_ETH1), 5 * SECOND)
+    assert schedule.deadline() == 6 * SECOND
