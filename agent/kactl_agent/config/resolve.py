@@ -16,6 +16,7 @@ from kactl_agent.config.addresses import resolve_address
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.diagnostics import Diagnostic
 from kactl_agent.config.document import Document
+from kactl_agent.config.firewall import accepts, resolve_firewall
 from kactl_agent.config.in_force import OWNER, InstanceInForce, Sourced, packed
 from kactl_agent.config.in_force import SECOND as US_SECOND
 from kactl_agent.config.network import receive_buffer, resolve_network
@@ -28,6 +29,7 @@ from kactl_agent.config.static_items import resolve_static_items
 from kactl_agent.config.trackers import ScriptPolicy, resolve_script_policy, resolve_trackers
 from kactl_agent.config.virtual_interfaces import InstanceInterfaces, InterfaceNames
 from kactl_agent.tracking.settings import TrackingSettings
+from kactl_agent.vrrp.firewall import FirewallSettings
 from kactl_agent.vrrp.network_settings import NetworkSettings
 from kactl_agent.vrrp.settings import (
     MICROSECOND,
@@ -78,6 +80,11 @@ SERVED: dict[str, frozenset[str]] = {
             "iproute_usr_dir",
             "iproute_etc_dir",
             "vrrp_version",
+            "nftables",
+            "nftables_priority",
+            "nftables_counters",
+            "nftables_ifindex",
+            "disable_local_igmp",
             "vmac_prefix",
             "vmac_addr_prefix",
             "vrrp_mcast_group4",
@@ -119,6 +126,8 @@ SERVED: dict[str, frozenset[str]] = {
             "interface",
             "use_vmac",
             "use_vmac_addr",
+            "accept",
+            "no_accept",
             "vmac_xmit_base",
             "virtual_router_id",
             "priority",
@@ -192,6 +201,7 @@ class Settings(msgspec.Struct, frozen=True):
     """Everything the workers take, in one immutable value."""
 
     vrrp: tuple[VrrpSettings, ...] = ()
+    firewall: FirewallSettings = FirewallSettings()
     router_id: str = ""
     sync_groups: tuple[SyncGroupSettings, ...] = ()
     static: StaticItems = StaticItems()
@@ -229,6 +239,7 @@ def resolve(document: Document) -> Resolution:
     router_id = "" if global_defs is UNSET else or_default(global_defs.router_id, "")
     settings = Settings(
         vrrp=tuple(instances),
+        firewall=resolve_firewall(document.config, instances),
         router_id=router_id,
         sync_groups=sync_groups,
         static=static,
@@ -412,7 +423,9 @@ class _InstanceResolver:
 
     def _address(self, entry: Any, path: Path, *, advertised: bool) -> VirtualAddress:
         interface = self.interfaces.place(entry)
-        return resolve_address(entry, path, interface, self.routing, advertised=advertised, fixed=True)
+        address = resolve_address(entry, path, interface, self.routing, advertised=advertised, fixed=True)
+        accepted = self._take("accept", accepts(self.instance))
+        return address if accepted else msgspec.structs.replace(address, accepted=False)
 
     def _password(self) -> tuple[bytes, bool]:
         """VRRPv2's password, and whether it is the key of an authentication header. What drops it, a rule has said."""

@@ -26,6 +26,7 @@ from kactl_agent.kernel.rules import RuleOperation
 from kactl_agent.kernel.virtual_links import ChangeLink, CreateLink, DeleteLink, LinkOperation
 from kactl_agent.vrrp.actions import PacketMeta
 from kactl_agent.vrrp.auth_header import PROTOCOL_AH, ipv4_header
+from kactl_agent.vrrp.firewall import Blocked, FirewallEntry, FirewallSettings
 from kactl_agent.vrrp.routing import VirtualRoute, VirtualRule, same_route, same_rule
 from kactl_agent.vrrp.settings import Family, VirtualAddress
 
@@ -402,6 +403,40 @@ class FakeSysctls:
         self.values[key] = value
 
 
+class FakeFirewall:
+    """`settings` is None while there is no table; `flush` is what a restart of the machine's firewall does."""
+
+    def __init__(self, kernel: FakeKernel) -> None:
+        self._kernel = kernel
+        self.settings: FirewallSettings | None = None
+        self.entries: set[FirewallEntry] = set()
+
+    def close(self) -> None: ...
+
+    def flush(self) -> None:
+        self.settings, self.entries = None, set()
+
+    def install(self, settings: FirewallSettings, entries: Collection[FirewallEntry]) -> str:
+        self._kernel.fail_if_told("firewall")
+        self.settings, self.entries = settings, set(entries)
+        return ""
+
+    def apply(self, remove: Collection[FirewallEntry], add: Collection[FirewallEntry]) -> None:
+        self._kernel.fail_if_told("firewall")
+        if self.settings is None:
+            raise OSError(2, "No such file or directory")
+        self._kernel.log += [("unblock", "", entry.address) for entry in remove if isinstance(entry, Blocked)]
+        self._kernel.log += [("block", "", entry.address) for entry in add if isinstance(entry, Blocked)]
+        self.entries = (self.entries - set(remove)) | set(add)
+
+    def uninstall(self) -> None:
+        self.flush()
+
+    def discard(self, settings: FirewallSettings) -> None:
+        if settings.families:
+            self.flush()
+
+
 class FakeFrameSocket:
     def __init__(self, kernel: FakeKernel) -> None:
         self._kernel = kernel
@@ -439,7 +474,7 @@ class FakeVrrpSockets:
 
 class FakeKernel:
     """One machine. `log` has everything done to it, in order: (what, interface, bytes). `failing` names operations
-    (open, send, add, route, rule, frames, link, sysctl) that raise OSError until they are taken out again."""
+    (open, send, add, route, rule, frames, link, sysctl, firewall) that raise OSError until they are taken out again."""
 
     def __init__(self, lan: FakeLan | None = None) -> None:
         self.lan = lan
@@ -450,6 +485,7 @@ class FakeKernel:
         self.routing = FakeRouting(self)
         self.virtual_links = FakeVirtualLinks(self)
         self.sysctls = FakeSysctls(self)
+        self.firewall = FakeFirewall(self)
         self.vrrp_sockets = FakeVrrpSockets(self)
         self.frames = FakeFrameSocket(self)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kactl_agent.kernel.addresses import NetlinkAddresses
 from kactl_agent.kernel.frames import PacketFrameSocket
 from kactl_agent.kernel.links import NetlinkLinks
+from kactl_agent.kernel.nftables import NftablesFirewall
 from kactl_agent.kernel.routing import NetlinkRouting
 from kactl_agent.kernel.sysctl import ProcSysctls
 from kactl_agent.kernel.virtual_links import NetlinkVirtualLinks
@@ -20,6 +21,7 @@ class LinuxKernel:
         self.routing = NetlinkRouting()
         self.virtual_links = NetlinkVirtualLinks()
         self.sysctls = ProcSysctls()
+        self.firewall = NftablesFirewall()
         self.vrrp_sockets = RawVrrpSockets()
         self.frames = PacketFrameSocket()
 
@@ -28,4 +30,5 @@ class LinuxKernel:
         self.addresses.close()
         self.routing.close()
         self.virtual_links.close()
+        self.firewall.close()
         self.frames.close()

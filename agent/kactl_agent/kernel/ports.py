@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from kactl_agent.vrrp.actions import PacketMeta
+from kactl_agent.vrrp.firewall import FirewallEntry, FirewallSettings
 from kactl_agent.vrrp.routing import VirtualRoute, VirtualRule
 from kactl_agent.vrrp.settings import Family, VirtualAddress
 
@@ -172,6 +173,24 @@ class Sysctls(Protocol):
         """Raises OSError."""
 
 
+class FirewallPort(Protocol):
+    """The agent's table of rules. Every call is one transaction, and raises OSError with nothing changed."""
+
+    def install(self, settings: FirewallSettings, entries: Collection[FirewallEntry]) -> str:
+        """Make the table anew, with these entries. Returns what of it the machine cannot do, "" for all is well."""
+
+    def apply(self, remove: Collection[FirewallEntry], add: Collection[FirewallEntry]) -> None:
+        """Take entries out and put others in."""
+
+    def uninstall(self) -> None:
+        """Delete what `install` made."""
+
+    def discard(self, settings: FirewallSettings) -> None:
+        """Delete what somebody else, before, may have made with these settings."""
+
+    def close(self) -> None: ...
+
+
 class VrrpSocket(Protocol):
     """Sends and receives VRRP messages of one family on one interface."""
 
@@ -227,6 +246,9 @@ class Kernel(Protocol):
 
     @property
     def sysctls(self) -> Sysctls: ...
+
+    @property
+    def firewall(self) -> FirewallPort: ...
 
     @property
     def vrrp_sockets(self) -> VrrpSockets: ...

@@ -13,6 +13,7 @@ import msgspec
 
 from kactl_agent.tracking.settings import Executable, TrackingSettings
 from kactl_agent.vrrp import settings as vrrp_settings
+from kactl_agent.vrrp.firewall import FirewallSettings
 from kactl_agent.vrrp.network_settings import NetworkSettings
 from kactl_agent.vrrp.settings import SyncGroupSettings, VrrpSettings
 from kactl_agent.vrrp.static_items import StaticItems
@@ -29,6 +30,7 @@ class AgentConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     vrrp: tuple[VrrpSettings, ...] = ()
     sync_groups: tuple[SyncGroupSettings, ...] = ()
     static: StaticItems = StaticItems()
+    firewall: FirewallSettings = FirewallSettings()
     network: NetworkSettings = NetworkSettings()
     tracking: TrackingSettings = TrackingSettings()
     track_scripts: dict[str, Executable] = {}  # by the name of the vrrp_script

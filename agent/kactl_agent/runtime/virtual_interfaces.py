@@ -9,6 +9,7 @@ from kactl_agent.kernel.sysctl import BorrowedSysctls
 from kactl_agent.kernel.virtual_links import ChangeLink, CreateLink, LinkOperation, plan
 from kactl_agent.runtime.interface_sysctls import all_interfaces, of_parent, of_virtual
 from kactl_agent.vrrp.actions import Report
+from kactl_agent.vrrp.firewall import VmacTraffic
 from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
 from kactl_agent.vrrp.virtual_interface import InterfaceKind, VirtualInterface
 
@@ -43,6 +44,7 @@ class VirtualInterfaces:
         self._sysctls = BorrowedSysctls(kernel.sysctls, self._sysctl_refused)
         self._refusals: set[str] = set()
         self.alias = "kactl"  # of what this agent makes
+        self.follow: Callable[[tuple[VmacTraffic, ...]], None] = lambda _vmacs: None  # told which VMACs there are
 
     def want(self, interfaces: Iterable[VirtualInterface], virtual: frozenset[bytes] = frozenset()) -> None:
         """Exactly these from now on; `virtual` are addresses that no interface has for its own."""
@@ -79,6 +81,15 @@ class VirtualInterfaces:
             return b"", interface.name
         return b"", interface.parent if interface.family is Family.IPV4 else ""
 
+    def _traffic(self) -> tuple[VmacTraffic, ...]:
+        found = []
+        for interface, link in self._present():
+            if interface.kind is InterfaceKind.MACVLAN:
+                own = self._own.get(interface.name)
+                link_local = b"" if own is None else own.address
+                found.append(VmacTraffic(interface.family, link.index, link.parent, link_local))
+        return tuple(found)
+
     def leave(self) -> None:
         """Want nothing any more and leave all as it is."""
         self._desired = {}
@@ -99,8 +110,10 @@ class VirtualInterfaces:
         before, self._obstacles = self._obstacles, refused | work.obstacles
         self._notice_new()
         self._borrow_sysctls()
+        self.follow(self._traffic())  # before they are up: the kernel reports memberships at once
         self._raise()
         self._address(virtual)
+        self.follow(self._traffic())
         for name, why in self._obstacles.items():
             if before.get(name) != why and links.link(self._desired[name].parent) is not None:
                 self._report(Report("virtual_interface", f"{name}: {why}", "error"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -10,6 +11,7 @@ import msgspec
 
 from kactl_agent.kernel.addresses import plan
 from kactl_agent.kernel.ports import Kernel, VrrpSocket
+from kactl_agent.runtime.firewall import Firewall
 from kactl_agent.runtime.vrrp_routing import HeldRouting, Item
 from kactl_agent.vrrp.actions import (
     Action,
@@ -33,7 +35,7 @@ from kactl_agent.vrrp.gratuitous import gratuitous_arp, neighbour_advertisement
 from kactl_agent.vrrp.network_settings import PaceSettings
 from kactl_agent.vrrp.pacing import Pacing
 from kactl_agent.vrrp.pairing import Place, place_of
-from kactl_agent.vrrp.settings import VirtualAddress
+from kactl_agent.vrrp.settings import VirtualAddress, VrrpSettings
 
 _ETHERNET_ADDRESS = 6
 
@@ -73,6 +75,7 @@ class VrrpActions:
         self._indexes: dict[Place, int] = {}  # of the interfaces that the addresses were put on
         self.routes = HeldRouting(kernel)
         self.rules = HeldRouting(kernel)
+        self.firewall = Firewall(kernel, partial(listener.report, ""))
         self.keep_addresses = False  # leave all on the machine when an instance gives it up (--keep-vips)
 
     def rename(self, names: Mapping[str, str]) -> None:
@@ -81,6 +84,15 @@ class VrrpActions:
         self._pacing.rename(names)
         for routing in (self.routes, self.rules):
             routing.held = {names.get(name, name): held for name, held in routing.held.items()}
+
+    def refresh(self, instances: Iterable[VrrpSettings]) -> None:
+        """Addresses that are on the machine may have other settings than when they were put there."""
+        for settings in instances:
+            now = {place_of(address): address for address in settings.addresses}
+            if settings.name in self.held:
+                held = self.held[settings.name]
+                self.held[settings.name] = tuple(now.get(place_of(address), address) for address in held)
+        self.firewall.replace(self.held)
 
     def perform(self, name: str, action: Action, now: int) -> ActionFailed | None:
         try:
@@ -137,6 +149,7 @@ class VrrpActions:
     def _add(self, name: str, addresses: tuple[VirtualAddress, ...]) -> str:
         links = self._kernel.links
         links.drain()
+        self.firewall.block(name, addresses)
         work = plan(addresses, addresses, links.has)
         failures = self._kernel.addresses.apply(work.remove, work.add, links)
         failed = {failure.address for failure in failures}
@@ -162,6 +175,7 @@ class VrrpActions:
         unwanted = [self._as_found(address) for address in addresses if place_of(address) not in wanted_by_others]
         work = plan((), unwanted, links.has)
         failures = self._kernel.addresses.apply(work.remove, work.add, links)
+        self.firewall.unblock(name, addresses)
         return "; ".join(f"{_text(failure.address)}: {failure.reason}" for failure in failures)
 
     def _as_found(self, address: VirtualAddress) -> VirtualAddress:

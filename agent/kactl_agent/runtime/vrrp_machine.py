@@ -68,6 +68,7 @@ class VrrpMachine:
         self._listener = listener
         self.interfaces = VirtualInterfaces(kernel, partial(listener.report, ""))
         self.actions = VrrpActions(kernel, self._socket_of, listener, arm_announcements)
+        self.interfaces.follow = self.actions.firewall.follow
         self.driver = Driver(clock, self.actions.perform, arm, changed)
         self._settings: dict[str, VrrpSettings] = {}
         self._places = Places(kernel, watcher, self.driver.receive, partial(listener.report, ""))
@@ -166,6 +167,7 @@ class VrrpMachine:
             if settings.auth_hmac is not None and self._clock_offset is not None:
                 self.driver.tell(settings.name, ClockOffset(self._clock_offset))
             self.driver.reconfigure(settings.name, settings)
+        self.actions.refresh(new)
         self._forget_places()
         self._kernel.links.drain()
         self._want_interfaces()

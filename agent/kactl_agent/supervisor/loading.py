@@ -20,6 +20,7 @@ from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.children import exit_text
 from kactl_agent.supervisor.options import EXIT_CONFIGURATION, EXIT_FINE, Options
 from kactl_agent.tracking.settings import Executable, TrackingSettings
+from kactl_agent.vrrp.firewall import FirewallSettings
 from kactl_agent.vrrp.static_items import StaticItems
 
 if TYPE_CHECKING:
@@ -79,9 +80,10 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> Ag
     else:
         vrrp, sync_groups, tracking = (), (), TrackingSettings()
     static = settings.static if "vrrp" in options.only else StaticItems()
+    firewall = settings.firewall if "vrrp" in options.only else FirewallSettings()
     # what the workers take decides, so that a changed comment is no change
     network = settings.network
-    taken = (settings.router_id, vrrp, sync_groups, static, network, tracking, sorted(executables.items()))
+    taken = (settings.router_id, vrrp, sync_groups, static, firewall, network, tracking, sorted(executables.items()))
     digest = hashlib.sha256(msgspec.msgpack.encode(taken, order="deterministic")).hexdigest()
     return AgentConfiguration(
         revision=digest[:12],
@@ -91,6 +93,7 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> Ag
         sync_groups=sync_groups,
         sources={instance.name: resolution.sources.get(instance.name, {}) for instance in vrrp},
         static=static,
+        firewall=firewall,
         network=network,
         tracking=tracking,
         track_scripts=executables,

@@ -76,6 +76,11 @@ class VirtualAddress(msgspec.Struct, frozen=True):
     preferred_lifetime: int | None = None  # seconds; None is forever
     advertised: bool = True  # False: virtual_ipaddress_excluded
     tracked: bool = True  # False: no_track
+    accepted: bool = True  # False: no_accept, packets for it are dropped
+
+    @property
+    def family(self) -> Family:
+        return Family.IPV4 if len(self.address) == 4 else Family.IPV6
 
 
 class GratuitousSettings(msgspec.Struct, frozen=True):

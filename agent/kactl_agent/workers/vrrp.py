@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import time
@@ -26,6 +27,7 @@ from kactl_agent.runtime.trackers import Trackers
 from kactl_agent.runtime.vrrp_machine import VrrpEngine, VrrpMachine, addresses_of
 from kactl_agent.runtime.vrrp_routing import routing_of
 from kactl_agent.vrrp.actions import GroupTransition, Input, Report, Transition
+from kactl_agent.vrrp.firewall import together
 from kactl_agent.vrrp.instance import PRIORITY_CHANGED, VrrpInstance
 from kactl_agent.vrrp.pairing import pair
 from kactl_agent.vrrp.recording import Recorder
@@ -80,6 +82,9 @@ def reclaim(configurations: Iterable[AgentConfiguration]) -> int:
     configurations = list(configurations)
     failures = vrrp_routing.reclaim(kernel, [item for each in configurations for item in routing_of(each.vrrp)])
     failures += vrrp_machine.reclaim(kernel, [a for each in configurations for a in addresses_of(each.vrrp)])
+    for settings in {each.firewall for each in configurations}:
+        with contextlib.suppress(OSError):  # without nftables there is nothing
+            kernel.firewall.discard(settings)
     for alias in {virtual_interfaces.alias_of(each.file) for each in configurations}:
         failures += virtual_interfaces.reclaim(kernel, alias)
     kernel.close()
@@ -124,7 +129,7 @@ class VrrpWorker:
         trackers_timer = Timer(loop, lambda: self._trackers.driver.run_due())
         self._trackers = Trackers(
             kernel.links, self._runner, time.monotonic_ns, trackers_timer.arm,
-            self._machine.driver.tell, partial(self.report, ""), Inotify(), loop, ProcEvents, self._link_states,
+            self._machine.driver.tell, partial(self.report, ""), Inotify, loop, ProcEvents, self._link_states,
         )  # fmt: skip
         self._static = StaticKeeper(kernel, self._tell, partial(self.report, ""))
         self._instances: dict[str, VrrpInstance] = {}
@@ -141,7 +146,6 @@ class VrrpWorker:
 
     def begin(self) -> None:
         self._loop.add_reader(self._kernel.links.fileno(), self._links_changed)
-        self._loop.add_reader(self._trackers.files.fileno(), self._trackers.files.drain)
         self._loop.add_reader(self._kernel.routing.fileno(), self._links_changed)
         self._link_states.apply(self._configuration.network.delays)
         self._machine.pace(self._configuration.network.pace)
@@ -149,6 +153,7 @@ class VrrpWorker:
         self._static.apply(self._configuration.static)
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         self._trackers.apply(self._configuration.tracking, self._configuration.track_scripts)
+        self._machine.actions.firewall.configure(self._configuration.firewall)
         self._machine.start(self._engines(self._configuration.vrrp), self._tracked, self._configuration.sync_groups)
         self._note_groups()
         self._supervisor.edge.post(frames.WorkerStarted(PROCESS))
@@ -177,11 +182,12 @@ class VrrpWorker:
         self._stopping = True
         self._loop.remove_reader(self._kernel.links.fileno())
         self._loop.remove_reader(self._kernel.routing.fileno())
-        self._loop.remove_reader(self._trackers.files.fileno())
         self._trackers.stop()
         self._runner.close()
         self._machine.stop(self._machine.names)
         self._static.stop()
+        if not self._machine.actions.keep_addresses:
+            self._machine.actions.firewall.close()
         self._machine.close()
         self._report()
         self._finish(time.monotonic() + _LAST_WORDS_SECONDS)
@@ -230,6 +236,7 @@ class VrrpWorker:
         self._static.apply(new.static)
         self._link_states.apply(new.network.delays)
         self._machine.pace(new.network.pace)
+        self._machine.actions.firewall.configure(together(self._configuration.firewall, new.firewall))
         self._machine.log_unknown_vrids(new.network.log_unknown_vrids)
         self._machine.reconfigure(changed)
         changes, self._configuration = compare(self._configuration.vrrp, new.vrrp), new
@@ -239,6 +246,7 @@ class VrrpWorker:
         kept = set(names.values())
         fresh = [settings for settings in new.vrrp if settings.name not in kept]
         self._machine.start(self._engines(fresh), self._tracked, new.sync_groups)
+        self._machine.actions.firewall.configure(new.firewall)
         self._note_groups()
         self._dirty.update(dict.fromkeys(self._instances))
         self._loop.call_soon(self._report)
