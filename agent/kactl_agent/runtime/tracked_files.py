@@ -8,30 +8,47 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 
 from kactl_agent.kernel.inotify import DIRECTORY_GONE, IN_Q_OVERFLOW, Inotify
 from kactl_agent.tracking.actions import FileContent
 from kactl_agent.tracking.file import LARGEST
+from kactl_agent.vrrp.actions import Report
+
+
+class ReaderLoop(Protocol):
+    """What is needed of an asyncio loop."""
+
+    def add_reader(self, descriptor: int, callback: Callable[[], None]) -> object: ...
+
+    def remove_reader(self, descriptor: int) -> object: ...
 
 
 class TrackedFiles:
     """`changed` is told the content of each file when it is first watched, and whenever it may have changed."""
 
-    def __init__(self, inotify: Inotify, changed: Callable[[str, FileContent], None]) -> None:
-        self._inotify = inotify
+    def __init__(
+        self,
+        loop: ReaderLoop,
+        open_inotify: Callable[[], Inotify],
+        changed: Callable[[str, FileContent], None],
+        report: Callable[[Report], None],
+    ) -> None:
+        self._loop = loop
+        self._open_inotify = open_inotify
+        self._inotify: Inotify | None = None
         self._changed = changed
+        self._report = report
         self._watched: dict[str, frozenset[str]] = {}  # file -> the directories that tell about it
         self._directories: dict[str, int] = {}  # directory -> watch
-
-    def fileno(self) -> int:
-        return self._inotify.fileno()
-
-    def close(self) -> None:
-        self._inotify.close()
 
     def track(self, files: Iterable[str]) -> None:
         """Track these files and no others."""
         wanted = set(files)
+        if wanted:
+            self._open()
+        else:
+            self._close()
         for path in [path for path in self._watched if path not in wanted]:
             del self._watched[path]
         for path in wanted - set(self._watched):
@@ -39,8 +56,27 @@ class TrackedFiles:
             self._look(path)
         self._forget_unneeded()
 
-    def drain(self) -> None:
-        """Read what has changed. To be called when the descriptor is readable."""
+    def _open(self) -> None:
+        if self._inotify is not None:
+            return
+        try:
+            self._inotify = self._open_inotify()
+        except OSError as error:  # a limit of the system: fs.inotify.max_user_instances
+            text = f"tracked files are read every second: inotify does not serve us ({error.strerror})"
+            self._report(Report("inotify", text, "warning"))
+        else:
+            self._loop.add_reader(self._inotify.fileno(), self._drain)
+
+    def _close(self) -> None:
+        if self._inotify is not None:
+            self._loop.remove_reader(self._inotify.fileno())
+            self._inotify.close()
+            self._inotify = None
+        self._directories.clear()
+
+    def _drain(self) -> None:
+        if self._inotify is None:
+            return
         names = {watch: directory for directory, watch in self._directories.items()}
         touched: set[str] = set()
         for event in self._inotify.events():
@@ -58,7 +94,7 @@ class TrackedFiles:
         self._forget_unneeded()
 
     def retry(self) -> None:
-        """Look again for directories that were not there. To be called now and then."""
+        """Look again for what no directory tells about. To be called every second."""
         for path, directories in list(self._watched.items()):
             if any(directory not in self._directories for directory in directories) or not directories:
                 self._look(path)
@@ -70,16 +106,17 @@ class TrackedFiles:
             directories.add(str(Path(path).resolve().parent))  # of what a link leads to
         self._watched[path] = frozenset(directories)
         for directory in directories - set(self._directories):
-            try:
-                self._directories[directory] = self._inotify.watch(directory)
-            except OSError:
-                continue  # `retry` comes back to it
+            if self._inotify is not None:
+                with contextlib.suppress(OSError):  # `retry` comes back to it
+                    self._directories[directory] = self._inotify.watch(directory)
         self._changed(path, read(path))
 
     def _forget_unneeded(self) -> None:
         needed = {directory for directories in self._watched.values() for directory in directories}
         for directory in [directory for directory in self._directories if directory not in needed]:
-            self._inotify.unwatch(self._directories.pop(directory))
+            watch = self._directories.pop(directory)
+            if self._inotify is not None:
+                self._inotify.unwatch(watch)
 
 
 def read(path: str) -> FileContent:

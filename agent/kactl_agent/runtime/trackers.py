@@ -78,7 +78,7 @@ class Trackers:
         arm: Callable[[int | None], None],
         tell: Callable[[str, Input], None],
         report: Callable[[Report], None],
-        inotify: Inotify,
+        open_inotify: Callable[[], Inotify],
         loop: Loop,
         open_process_events: Callable[[], EventSource],
         link_states: LinkStates | None = None,
@@ -92,7 +92,7 @@ class Trackers:
         self._scripts: dict[str, _Script] = {}
         self._process_trackers: dict[str, ProcessTracker] = {}
         self._processes = Processes(loop, open_process_events, self._process_changed, report)
-        self.files = TrackedFiles(inotify, self._file_changed)
+        self._tracked_files = TrackedFiles(loop, open_inotify, self._file_changed, report)
         self._files: dict[str, list[str]] = {}  # path -> the track_file blocks that name it
         self._verdicts: dict[TrackerKey, Verdict] = {}
         self._uses: dict[str, tuple[TrackerUse, ...]] = {}
@@ -137,7 +137,7 @@ class Trackers:
         for settings in tracking.files:
             self._files.setdefault(settings.path, []).append(settings.name)
             self._verdicts[TrackerKind.FILE, settings.name] = file_verdict(settings.path, read(settings.path))
-        self.files.track(self._files)
+        self._tracked_files.track(self._files)
 
     def _apply_sessions(self, tracking: TrackingSettings) -> None:
         names = {use.tracker for uses in tracking.uses.values() for use in uses if use.kind is TrackerKind.BFD}
@@ -176,7 +176,7 @@ class Trackers:
 
     def retry(self) -> None:
         """To be called every second: what nothing tells about is looked at again."""
-        self.files.retry()
+        self._tracked_files.retry()
         self._processes.retry()
 
     def _file_changed(self, path: str, content: FileContent) -> None:
@@ -221,7 +221,7 @@ class Trackers:
     def stop(self) -> None:
         """The worker ends: no run goes on."""
         self._uses.clear()
-        self.files.track(())
+        self._tracked_files.track(())
         self._processes.follow(wanted=False, with_commands=False)
         for name in list(self._scripts):
             self._remove(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +13,34 @@ from kactl_agent.runtime.tracked_files import TrackedFiles, read
 from kactl_agent.tracking.actions import FileContent
 
 
+def no_inotify() -> Inotify:
+    raise OSError(24, "Too many open files")
+
+
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, open_inotify: Callable[[], Inotify] = Inotify) -> None:
         self.heard: list[tuple[str, bytes | None]] = []
-        self.files = TrackedFiles(Inotify(), lambda path, content: self.heard.append((path, content.data)))
+        self.reports: list[str] = []
+        self.readers: dict[int, Callable[[], None]] = {}
+        self.files = TrackedFiles(
+            self, open_inotify,
+            lambda path, content: self.heard.append((path, content.data)),
+            lambda report: self.reports.append(report.detail),
+        )  # fmt: skip
+
+    def add_reader(self, descriptor: int, callback: Callable[[], None]) -> None:
+        self.readers[descriptor] = callback
+
+    def remove_reader(self, descriptor: int) -> None:
+        del self.readers[descriptor]
+
+    def drain(self) -> None:
+        for callback in list(self.readers.values()):
+            callback()
 
     def newest(self, path: Path) -> bytes | None:
         """What is known of the file after everything that was reported is read."""
-        self.files.drain()
+        self.drain()
         return [data for name, data in self.heard if name == str(path)][-1]
 
 
@@ -28,7 +48,8 @@ class Bench:
 def bench() -> Iterator[Bench]:
     made = Bench()
     yield made
-    made.files.close()
+    made.files.track([])
+    assert made.readers == {}
 
 
 def test_a_file_through_its_life(bench: Bench, tmp_path: Path) -> None:
@@ -99,7 +120,7 @@ def test_what_is_tracked_no_more_is_not_told(bench: Bench, tmp_path: Path) -> No
     bench.files.track([])
     bench.heard.clear()
     path.write_text("5")
-    bench.files.drain()
+    bench.drain()
     assert bench.heard == []
     bench.files.track([str(path)])
     assert bench.newest(path) == b"5"
@@ -124,3 +145,17 @@ def test_a_loop_of_links_is_a_missing_file(bench: Bench, tmp_path: Path) -> None
     path.unlink()
     path.write_text("4")
     assert bench.newest(path) == b"4"
+
+
+def test_without_inotify_files_are_read_every_second(tmp_path: Path) -> None:
+    bench = Bench(no_inotify)
+    path = tmp_path / "prio"
+    bench.files.track([str(path)])
+    assert bench.reports == ["tracked files are read every second: inotify does not serve us (Too many open files)"]
+    path.write_text("5")
+    bench.files.retry()
+    assert bench.newest(path) == b"5"
+    bench.files.track([])
+    bench.heard.clear()
+    bench.files.retry()
+    assert bench.heard == []

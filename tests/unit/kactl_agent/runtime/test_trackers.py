@@ -57,11 +57,11 @@ class Bench:
         self.told: list[tuple[str, Input]] = []
         self.reports: list[Report] = []
         self.armed: int | None = None
-        self.inotify = Inotify()
+        self.readers: dict[int, Callable[[], None]] = {}
         self.soon: list[Callable[[], None]] = []
         self.trackers = Trackers(
             self.kernel.links, self.runner, lambda: self.now, self._arm,
-            lambda name, told: self.told.append((name, told)), self.reports.append, self.inotify,
+            lambda name, told: self.told.append((name, told)), self.reports.append, Inotify,
             self, self._no_events,
         )  # fmt: skip
 
@@ -69,10 +69,14 @@ class Bench:
         raise ConnectionRefusedError(111, "Connection refused")
 
     def add_reader(self, descriptor: int, callback: Callable[[], None]) -> None:
-        raise AssertionError("there are no events")
+        self.readers[descriptor] = callback
 
     def remove_reader(self, descriptor: int) -> None:
-        raise AssertionError("there are no events")
+        del self.readers[descriptor]
+
+    def read_all(self) -> None:
+        for callback in list(self.readers.values()):
+            callback()
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         self.soon.append(callback)
@@ -235,13 +239,13 @@ def test_files(bench: Bench, tmp_path: Path) -> None:
     told = bench.trackers.start("VI", (use, double))
     assert [each.weight for each in told if isinstance(each, PriorityContribution)] == [5, 10]
     path.write_text("-200")
-    bench.trackers.files.drain()
+    bench.read_all()
     heard = bench.heard()
     assert PriorityContribution("track_file f", -200, f"{path} holds -200") in heard
     assert TrackerFault("track_file g", True, f"{path} holds -200") in heard
     bench.trackers.apply(TrackingSettings(), {})
     path.write_text("0")
-    bench.trackers.files.drain()
+    bench.read_all()
     assert bench.heard() == []
 
 
