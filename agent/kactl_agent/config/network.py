@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.in_force import InstanceInForce
+from kactl_agent.config.item_interfaces import item_interfaces
 from kactl_agent.config.schema.network import family_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import or_default, render_decimal
@@ -95,6 +96,22 @@ def _delays(config: Config, instances: dict[str, InstanceInForce]) -> Iterator[t
 def check(sheet: Sheet) -> None:
     _check_delays(sheet)
     _check_groups(sheet)
+    _check_tracked(sheet)
+
+
+def _check_tracked(sheet: Sheet) -> None:
+    """Entries of track_interface that count otherwise than they say, as 2.2.7 takes them."""
+    config = sheet.document.config
+    for name, instance in or_default(config.vrrp_instance, {}).items():
+        own, items = InstanceInForce(config, name).interface.value, item_interfaces(config, name)
+        for index, entry in enumerate(or_default(instance.track_interface, ())):
+            path: Path = ("vrrp_instance", name, "track_interface", index)
+            if entry.name == own:
+                text = f"`{own}` is the interface of `{name}` itself: this entry is left out"
+                sheet.warning(path, "own-interface", text, "dont_track_primary says whether it counts")
+            elif entry.name in items and or_default(entry.weight, 0):
+                text = f"`{entry.name}` has addresses, routes or rules of `{name}`: when it is down that is a fault"
+                sheet.warning(path, "implicit-tracking", text, "leave the weight out, or say no_track there")
 
 
 def _check_groups(sheet: Sheet) -> None:

@@ -14,6 +14,7 @@ from msgspec import UNSET
 
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.command_line import UnclosedQuote, split_command
+from kactl_agent.config.in_force import InstanceInForce
 from kactl_agent.config.item_interfaces import item_interfaces
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import or_default
@@ -97,10 +98,16 @@ def _uses(config: Config, instance: str) -> Iterator[TrackerUse]:
 
 
 def _with_items(config: Config, instance: str, uses: tuple[TrackerUse, ...]) -> tuple[TrackerUse, ...]:
-    """What an instance tracks, and the interfaces of its addresses, routes and rules that it does not track itself."""
-    said = {use.tracker for use in uses if use.kind is TrackerKind.INTERFACE}
-    names = [name for name in item_interfaces(config, instance) if name not in said]
-    return (*uses, *(TrackerUse(TrackerKind.INTERFACE, name) for name in names))
+    """What an instance tracks, and the interfaces of its addresses, routes and rules. Those are faults when they are
+    down, whatever weight an entry of its own gives them; its own interface is not tracked twice (both: keepalived
+    2.2.7)."""
+    own = InstanceInForce(config, instance).interface.value
+    items = item_interfaces(config, instance)
+
+    def counts(use: TrackerUse) -> bool:
+        return use.kind is not TrackerKind.INTERFACE or bool(use.group) or use.tracker not in (own, *items)
+
+    return (*(use for use in uses if counts(use)), *(TrackerUse(TrackerKind.INTERFACE, name) for name in items))
 
 
 def _group_of(config: Config, instance: str) -> tuple[str, Any]:

@@ -43,9 +43,10 @@ def test_virtual_items(body: str, expected: list[str]) -> None:
     assert interfaces(body) == expected
 
 
-def test_an_entry_of_its_own_decides() -> None:
+def test_what_it_depends_on_is_a_fault_whatever_weight_an_entry_gives_it() -> None:
+    """Seen with 2.2.7: the instance goes to FAULT when the interface of its address goes down."""
     body = "virtual_ipaddress: [{address: 192.0.2.10/24, dev: eth1}], track_interface: [{name: eth1, weight: 5}]"
-    assert uses(body) == (TrackerUse(TrackerKind.INTERFACE, "eth1", 5),)
+    assert uses(body) == (TrackerUse(TrackerKind.INTERFACE, "eth1"),)
 
 
 def test_static_items_of_its_track_group() -> None:

@@ -10,6 +10,7 @@ from kactl_agent.config.resolve import resolve
 from kactl_agent.vrrp.network_settings import LinkDelays, NetworkSettings, PaceGroup, PaceSettings
 from kactl_agent.vrrp.settings import SECOND
 
+ON_ETH1 = "virtual_ipaddress_excluded: [{address: 192.0.2.11/24, dev: eth1}]"
 INSTANCE = "interface: eth0, virtual_router_id: 51, version: 3, virtual_ipaddress: [192.0.2.10/24]"
 
 
@@ -102,3 +103,22 @@ def test_receive_buffers_are_keepaliveds(of_all: str, instance: str, expected: t
 def test_unknown_virtual_routers_are_said_on_request() -> None:
     assert not made("")[0].log_unknown_vrids
     assert made("global_defs: {log_unknown_vrids: true}")[0].log_unknown_vrids
+
+
+@pytest.mark.parametrize(
+    ("body", "codes", "uses"),
+    [
+        ("track_interface: [eth0]", ["own-interface"], ()),
+        ("dont_track_primary: true, track_interface: [{name: eth0, weight: 10}]", ["own-interface"], ()),
+        ("track_interface: [{name: eth1, weight: 10}]", [], (("eth1", 10),)),
+        (f"{ON_ETH1}, track_interface: [{{name: eth1, weight: 10}}]", ["implicit-tracking"], (("eth1", 0),)),
+        (f"{ON_ETH1}, track_interface: [eth1]", [], (("eth1", 0),)),
+    ],
+)
+def test_interfaces_that_are_tracked_anyway(body: str, codes: list[str], uses: tuple[tuple[str, int], ...]) -> None:
+    """2.2.7: `Ignoring track_interface n0 since own interface`; an address on a weighted interface that goes down is a
+    fault."""
+    document = bind(f"vrrp_instance:\n  VI: {{{INSTANCE}, {body}}}\n", "agent.yaml")
+    assert [d.code for d in check(document)] == codes
+    found = resolve(document).settings.tracking.uses.get("VI", ())
+    assert tuple((use.tracker, use.weight) for use in found) == uses
