@@ -12,14 +12,10 @@ from kactl_agent.config.schema.keyword import Field, table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import (
     Duration,
-    Entries,
     Integer,
     Json,
-    Optional,
-    Repeated,
     Shape,
-    Text,
-    WordList,
+    shape_of_one,
 )
 from kactl_agent.config.suggest import structs_of
 
@@ -120,18 +116,10 @@ def _description(field: Field) -> str:
 
 def unit_of(shape: Shape) -> str:
     """The unit of a bare number, in words; empty where there is none."""
-    while isinstance(shape, Optional | Repeated | Entries | WordList):
-        shape = shape.shape if isinstance(shape, Optional) else shape.item
+    shape = shape_of_one(shape)
     if isinstance(shape, Duration):
         return _UNIT_NAMES[shape.unit]
     return shape.unit if isinstance(shape, Integer) else ""
-
-
-def is_secret(shape: Shape) -> bool:
-    """Whether the value is a secret, which may come from a file or the environment."""
-    while isinstance(shape, Optional | Repeated | Entries | WordList):
-        shape = shape.shape if isinstance(shape, Optional) else shape.item
-    return isinstance(shape, Text) and shape.secret
 
 
 def _first_line(struct: type[Struct]) -> str:

@@ -43,8 +43,6 @@ def glob(pattern: str) -> list[str]:
 def load_file(
     path: str | os.PathLike[str],
     *,
-    read_file: ReadFile = read_file,
-    glob: Glob = glob,
     environ: Mapping[str, str] = os.environ,
     secrets: bool = True,
 ) -> Document:
@@ -66,7 +64,10 @@ def load_bytes(
     environ: Mapping[str, str] = os.environ,
     secrets: bool = True,
 ) -> Document:
-    """Like load_file, of a text that was read already; includes are relative to the directory of `name`."""
+    """Like load_file, of a text that was read already; includes are relative to the directory of `name`.
+
+    `read_file` and `glob` (paths that match a pattern, sorted) are how it reaches what is included.
+    """
     loader = _Loader(read_file, glob)
     return _finished(loader.data(data, name), environ, secrets)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from kactl_agent.config.jsonschema import INCLUDE_DOC, all_structs, is_secret, names_of, unit_of
+from kactl_agent.config.jsonschema import INCLUDE_DOC, all_structs, names_of, unit_of
 from kactl_agent.config.schema.keyword import BlockKeywords, Field, table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import (
@@ -27,6 +27,8 @@ from kactl_agent.config.schema.shapes import (
     Repeated,
     Shape,
     WordList,
+    is_secret,
+    shape_of_one,
 )
 from kactl_agent.config.suggest import structs_of
 
@@ -172,9 +174,7 @@ def yaml_form(shape: Shape) -> str:
 
 
 def _is_duration(shape: Shape) -> bool:
-    while isinstance(shape, Optional | Repeated | Entries | WordList):
-        shape = shape.shape if isinstance(shape, Optional) else shape.item
-    return isinstance(shape, Duration)
+    return isinstance(shape_of_one(shape), Duration)
 
 
 def _render_index(names: dict[type, str]) -> str:

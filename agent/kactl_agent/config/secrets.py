@@ -21,13 +21,11 @@ from kactl_agent.config.schema.shapes import (
     Line,
     Named,
     Optional,
-    Repeated,
     Scalar,
     SecretSource,
     Shape,
-    Text,
     ValueFault,
-    WordList,
+    is_secret,
 )
 from kactl_agent.config.schema.vrrp import HmacKey
 from kactl_agent.config.suggest import structs_of
@@ -51,7 +49,7 @@ def secret_keywords() -> frozenset[str]:
             shape = field.keyword.shape
             inner = list(structs_of(shape))
             waiting += inner
-            if _is_secret(shape) or any(_has_secret(s) for s in inner if not _is_block(shape)):
+            if is_secret(shape) or any(_has_secret(s) for s in inner if not _is_block(shape)):
                 found.update(field.spellings)
     return frozenset(found)
 
@@ -60,14 +58,8 @@ def _is_block(shape: Shape) -> bool:
     return isinstance(shape, Block | Named)
 
 
-def _is_secret(shape: Shape) -> bool:
-    while isinstance(shape, Optional | Repeated | WordList):
-        shape = shape.shape if isinstance(shape, Optional) else shape.item
-    return isinstance(shape, Text) and shape.secret
-
-
 def _has_secret(struct: type[Struct]) -> bool:
-    return any(_is_secret(field.keyword.shape) for field in table_of(struct).fields)
+    return any(is_secret(field.keyword.shape) for field in table_of(struct).fields)
 
 
 # -- resolving ---------------------------------------------------------------------------------------------------------

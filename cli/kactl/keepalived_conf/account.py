@@ -22,11 +22,11 @@ class Account:
     def __init__(self) -> None:
         self._outcomes: dict[int, Outcome] = {}
 
-    def mark(self, directive: Directive, outcome: Outcome = Outcome.CONVERTED) -> None:
-        """Say what became of a directive, for the first and only time."""
+    def mark(self, directive: Directive) -> None:
+        """A directive was converted; that is said once. Raises RuntimeError for what was accounted for already."""
         if id(directive) in self._outcomes:
             raise RuntimeError(f"{directive.file}:{directive.line}: `{directive.raw}` was accounted for twice")
-        self._outcomes[id(directive)] = outcome
+        self._outcomes[id(directive)] = Outcome.CONVERTED
 
     def repaired(self, directive: Directive) -> None:
         """A converted directive turned out to hold something keepalived repairs or ignores."""

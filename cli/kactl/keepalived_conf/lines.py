@@ -96,8 +96,8 @@ class _Line:
             self._report_unknown()
         return value
 
-    def _fault(self, code: str, fault: ValueFault, *, refused: bool = False) -> LineFault:
-        return LineFault(code, fault.message, fault.hint, word=self._at(fault.word), refused=refused)
+    def _fault(self, code: str, fault: ValueFault) -> LineFault:
+        return LineFault(code, fault.message, fault.hint, word=self._at(fault.word))
 
     def _missing(self, fault: MissingWord) -> LineFault:
         """A line that ends where a value must stand; keepalived stops at it."""

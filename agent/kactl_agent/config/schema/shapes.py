@@ -22,7 +22,18 @@ from kactl_agent.config.schema.scalars import (
     render_decimal,
 )
 from kactl_agent.config.schema.shape import Json, Maybe, MissingWord, Quoted, Scalar, Shape, T, ValueFault, or_default
-from kactl_agent.config.schema.structures import Block, Entries, Line, Named, NamedEntries, Optional, Repeated, WordList
+from kactl_agent.config.schema.structures import (
+    Block,
+    Entries,
+    Line,
+    Named,
+    NamedEntries,
+    Optional,
+    Repeated,
+    WordList,
+    is_secret,
+    shape_of_one,
+)
 
 __all__ = [
     "FALSE_WORDS",
@@ -52,7 +63,9 @@ __all__ = [
     "ValueFault",
     "WholeSeconds",
     "WordList",
+    "is_secret",
     "or_default",
     "parse_decimal",
     "render_decimal",
+    "shape_of_one",
 ]

@@ -190,3 +190,16 @@ class NamedEntries(Shape):
 
     def json_schema(self, refs: Mapping[type, str]) -> Json:
         return {"type": "object", "additionalProperties": {"type": "array", "items": self.item.json_schema(refs)}}
+
+
+def shape_of_one(shape: Shape) -> Shape:
+    """The shape of a single value, without what makes it optional, a list or a block of entries."""
+    while isinstance(shape, Optional | Repeated | Entries | WordList):
+        shape = shape.shape if isinstance(shape, Optional) else shape.item
+    return shape
+
+
+def is_secret(shape: Shape) -> bool:
+    """Whether values are secrets, which no message shows, and which may come from a file or the environment."""
+    one = shape_of_one(shape)
+    return isinstance(one, Text) and one.secret

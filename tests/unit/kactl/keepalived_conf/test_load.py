@@ -228,9 +228,12 @@ def test_a_misspelt_keyword_is_said_even_when_its_block_is_carried() -> None:
 
 @pytest.mark.parametrize("line", ["interfaec eth0", "virtual_ipaddress"])
 def test_many_faults_take_time_in_proportion(line: str):
+    text = f"{line}\n".encode()
+
     def seconds(count: int) -> float:
         begin = time.process_time()
-        load(b"vrrp_instance V {\n" + f"{line}\n".encode() * count + b"}\n", "a.conf")
+        load(b"vrrp_instance V {\n" + text * count + b"}\n", "a.conf")
         return time.process_time() - begin
 
-    assert seconds(24_000) < 8 * seconds(6_000)
+    # The best of three: garbage is collected now and then.
+    assert min(seconds(24_000) for _ in range(3)) < 10 * min(seconds(6_000) for _ in range(3))
