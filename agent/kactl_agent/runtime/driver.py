@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from kactl_agent.vrrp.actions import Action, ActionFailed, Input, PacketMeta
@@ -36,6 +36,9 @@ class Group(Protocol):
 
     @property
     def members(self) -> tuple[str, ...]: ...
+
+    @property
+    def touched(self) -> Collection[str]: ...
 
     def is_news(self, name: str, actions: Sequence[Action]) -> bool: ...
 
@@ -227,8 +230,8 @@ class Driver(TimedDriver[Engine]):
         if group is None or not group.is_news(name, actions):
             return super()._followed(name, actions, now)
         together = group.follow(name, actions, now)
-        for member in group.members:
-            if member != name and member in self._engines:
+        for member in group.touched:
+            if member in self._engines:
                 self._changed(member, now)
                 self._schedule(member)
         return together

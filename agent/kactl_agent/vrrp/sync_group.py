@@ -13,7 +13,7 @@ called with what a member's engine has returned, brings all of them in line. Pur
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -48,6 +48,14 @@ class Member(Protocol):
     def handle_event(self, event: Input, now: int) -> list[Action]: ...
 
 
+class _Aspect(NamedTuple):
+    """All of a member that a group looks at."""
+
+    state: State
+    wants_master: bool
+    faults: tuple[str, ...]
+
+
 class SyncGroup:
     """One group. `members` are the engines by the name of their instance; their settings name the group."""
 
@@ -55,8 +63,17 @@ class SyncGroup:
         self._settings = settings
         self._members = {name: members[name] for name in settings.members}
         self._fault = f"sync_group {settings.name}"
+        # Kept from one call to the next, so that hundreds of members cost no look at each of them for each other's news
+        self._aspects: dict[str, _Aspect] = {}
+        self._in_state: dict[State, set[str]] = {state: set() for state in State}
+        self._wishing: set[str] = set()
+        self._faulty: set[str] = set()  # for reasons of their own
+        self._held: set[str] = set()  # in FAULT because others are
+        for name in self._members:
+            self._note(name)
+        self._aligned = False
+        self.touched: set[str] = set()  # who was told something by the latest `follow`
         self._state = self._common_state() or State.INIT
-        self._settled: dict[str, tuple[object, ...]] = {}  # what each member was when all were in line
 
     @property
     def settings(self) -> SyncGroupSettings:
@@ -77,7 +94,7 @@ class SyncGroup:
 
     def is_news(self, name: str, actions: Sequence[Action]) -> bool:
         """Whether `follow` has anything to do: most adverts and timers of a member are nothing to the others."""
-        if self._settled.get(name) != _aspect(self._members[name]):
+        if not self._aligned or self._aspects[name] != _aspect(self._members[name]):
             return True
         return any(isinstance(action, LowerPriorityReceived | Transition) for action in actions)
 
@@ -88,6 +105,9 @@ class SyncGroup:
         its instance; behind them a GroupTransition with the name of the group, where its state has changed.
         """
         result = [(name, action) for action in actions]
+        self._aligned = True
+        self.touched = set()
+        self._note(name)
         if any(isinstance(action, LowerPriorityReceived) for action in actions):
             result += self._tell([(other, SyncAnnounce()) for other in self._members if other != name], now)
         # Faults first, then states: a round of each settles it, and a member may be the last to follow
@@ -97,7 +117,6 @@ class SyncGroup:
             if not commands:
                 break
             result += self._tell(commands, now)
-        self._settled = {name: _aspect(member) for name, member in self._members.items()}
         transition = self._transition(result)
         if transition is not None:
             result.append((self.name, transition))
@@ -111,54 +130,65 @@ class SyncGroup:
         return self._tell([(name, TrackerFault(self._fault, False)) for name in held], now)
 
     def _tell(self, commands: Sequence[tuple[str, Input]], now: int) -> list[tuple[str, Action]]:
-        return [
-            (name, action) for name, command in commands for action in self._members[name].handle_event(command, now)
-        ]
+        told = []
+        for name, command in commands:
+            told += [(name, action) for action in self._members[name].handle_event(command, now)]
+            self.touched.add(name)
+            self._note(name)
+        return told
+
+    def _note(self, name: str) -> None:
+        """Take down what a member is now."""
+        aspect = self._aspects[name] = _aspect(self._members[name])
+        for state, names in self._in_state.items():
+            (names.add if state is aspect.state else names.discard)(name)
+        faulty = aspect.state is not State.INIT and any(fault != self._fault for fault in aspect.faults)
+        for names, applies in (
+            (self._wishing, aspect.wants_master),
+            (self._faulty, faulty),
+            (self._held, self._fault in aspect.faults),
+        ):
+            (names.add if applies else names.discard)(name)
 
     # -- what the members are to become --------------------------------------------------------------------------------
 
     def _commands(self, first: str, resign: bool) -> list[tuple[str, Input]]:
         """What to tell the members next; nothing when all is in line. `first` goes MASTER before the others."""
-        stopping = self._state is not State.INIT and any(m.state is State.INIT for m in self._members.values())
-        if stopping:  # the others will be told as well
-            return []
-        commands = self._fault_commands()
-        if commands or any(self._at_fault(name) for name in self._members):
-            return commands
-        members = self._members
-        masters = [name for name, member in members.items() if member.state is State.MASTER]
-        wishing = [name for name, member in members.items() if member.wants_master]
-        if wishing and len(masters) + len(wishing) == len(members):
-            order = sorted(wishing, key=lambda name: name != first)
+        if self._state is not State.INIT and self._in_state[State.INIT]:
+            return []  # it is being stopped: the others will be told as well
+        if self._faulty or self._held:
+            commands = self._fault_commands()
+            if commands or self._faulty:
+                return commands
+        masters = self._in_state[State.MASTER]
+        if self._wishing and len(masters) + len(self._wishing) == len(self._members):
+            order = sorted(self._in_order(self._wishing), key=lambda name: name != first)
             return [(name, SyncTo(State.MASTER, self.name)) for name in order]
-        if masters and any(member.state is State.BACKUP for member in members.values()):
-            return [(name, SyncTo(State.BACKUP, self.name, resign)) for name in masters]
+        if masters and self._in_state[State.BACKUP]:
+            return [(name, SyncTo(State.BACKUP, self.name, resign)) for name in self._in_order(masters)]
         return []
+
+    def _in_order(self, names: Container[str]) -> list[str]:
+        return [name for name in self._members if name in names]
 
     def _fault_commands(self) -> list[tuple[str, Input]]:
         """A member is held in FAULT while another one is at fault. One that has not started yet remembers it."""
         commands: list[tuple[str, Input]] = []
-        at_fault = [name for name in self._members if self._at_fault(name)]
-        for name, member in self._members.items():
-            others = [other for other in at_fault if other != name]
-            held = self._fault in member.faults
-            if others and not held:
+        at_fault = self._in_order(self._faulty)
+        for name in self._members:
+            alone = at_fault == [name]
+            if at_fault and not alone and name not in self._held:
+                others = [other for other in at_fault if other != name]
                 detail = f"{', '.join(others)} of its members {'is' if len(others) == 1 else 'are'} at fault"
                 commands.append((name, TrackerFault(self._fault, True, detail)))
-            elif held and not at_fault:
+            elif name in self._held and not at_fault:
                 commands.append((name, TrackerFault(self._fault, False)))
         return commands
-
-    def _at_fault(self, name: str) -> bool:
-        """For reasons of its own. What is wrong before Startup may still come right."""
-        member = self._members[name]
-        return member.state is not State.INIT and any(fault != self._fault for fault in member.faults)
 
     # -- the state of the group ----------------------------------------------------------------------------------------
 
     def _common_state(self) -> State | None:
-        states = {member.state for member in self._members.values()}
-        return states.pop() if len(states) == 1 else None
+        return next((state for state, names in self._in_state.items() if len(names) == len(self._members)), None)
 
     def _transition(self, result: Sequence[tuple[str, Action]]) -> GroupTransition | None:
         old, new = self._state, self._common_state()
@@ -178,6 +208,5 @@ def joined(instances: Sequence[VrrpSettings], groups: Sequence[SyncGroupSettings
     )
 
 
-def _aspect(member: Member) -> tuple[object, ...]:
-    """All of a member that a group looks at."""
-    return member.state, member.wants_master, member.faults
+def _aspect(member: Member) -> _Aspect:
+    return _Aspect(member.state, member.wants_master, member.faults)

@@ -203,6 +203,7 @@ class ScriptedGroup:
         self.followed: list[tuple[str, tuple[Action, ...]]] = []
         self.then: list[tuple[str, Action]] = []
         self.staying: Container[str] = ()
+        self.touched: list[str] = []
 
     def is_news(self, _name: str, _actions: Sequence[Action]) -> bool:
         return self.news
@@ -210,6 +211,7 @@ class ScriptedGroup:
     def follow(self, name: str, actions: Sequence[Action], _now: int) -> Sequence[tuple[str, Action]]:
         self.followed.append((name, tuple(actions)))
         then, self.then = self.then, []
+        self.touched = [other for other in self.members if other != name]
         return [*((name, action) for action in actions), *then]
 
     def release(self, _now: int, staying: Container[str]) -> Sequence[tuple[str, Action]]:
