@@ -45,6 +45,7 @@ from kactl_agent.vrrp.settings import (
     VrrpSettings,
 )
 from kactl_agent.vrrp.static_items import StaticItems
+from kactl_agent.vrrp.sync_group import joined
 from kactl_agent.vrrp.virtual_interface import InterfaceKind
 
 _OLD_CHECKSUM = {
@@ -227,18 +228,17 @@ def resolve(document: Document) -> Resolution:
     routing = RoutingResolver(sheet)
     static = resolve_static_items(sheet, routing)
     sync_groups = tuple(_sync_groups(document))
-    group_of = {member: group.name for group in sync_groups for member in group.members}
     in_force = {name: InstanceInForce(document.config, name) for name in or_default(document.config.vrrp_instance, {})}
     names = InterfaceNames(sheet)
     for name, instance in in_force.items():
         interfaces = InstanceInterfaces(instance, sheet, names, routing)
         resolver = _InstanceResolver(instance, sheet, routing, interfaces)
-        instances.append(msgspec.structs.replace(resolver.settings(), sync_group=group_of.get(name, "")))
+        instances.append(resolver.settings())
         sources[name] = resolver.sources
     global_defs = document.config.global_defs
     router_id = "" if global_defs is UNSET else or_default(global_defs.router_id, "")
     settings = Settings(
-        vrrp=tuple(instances),
+        vrrp=joined(instances, sync_groups),
         firewall=resolve_firewall(document.config, instances),
         router_id=router_id,
         sync_groups=sync_groups,
