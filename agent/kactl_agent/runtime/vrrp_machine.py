@@ -63,6 +63,7 @@ class VrrpMachine:
         self._kernel = kernel
         self._uptime = uptime
         self._clock = clock
+        self._started: int | None = None  # when the first instances were taken in
         self._link_states = link_states or LinkStates(kernel.links, clock)
         self._promotion = SecondaryPromotion(kernel, lambda report: listener.report("", report))
         self._listener = listener
@@ -90,6 +91,7 @@ class VrrpMachine:
         what `told_first` has for it, and its Startup. `groups` are all there are to be; those that are new join their
         members, whether they run already or start now."""
         new = list(instances)
+        self._started = self._started if self._started is not None else self._clock()
         for settings, _engine in new:
             self._settings[settings.name] = settings
         self._virtual = frozenset(a.address for settings in self._settings.values() for a in settings.addresses)
@@ -117,7 +119,7 @@ class VrrpMachine:
                 self.driver.tell(settings.name, ClockOffset(self._clock_offset))
             for told in told_first(settings.name):
                 self.driver.tell(settings.name, told)
-            self.driver.tell(settings.name, Startup(self._uptime()))
+            self.driver.tell(settings.name, Startup(self._uptime(), self._clock() - self._started))
         for group in joined:
             self.driver.align(group)
         self.settle()

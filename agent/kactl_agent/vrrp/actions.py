@@ -46,6 +46,7 @@ class Startup(Input, frozen=True):
     """RFC 9568 6.4.1 Startup."""
 
     uptime: int | None = None  # ns since the machine was booted (CLOCK_BOOTTIME); None: long enough for any delay
+    running: int = 0  # ns since the agent was started: what a reload adds has no startup delay of its own
 
 
 class Shutdown(Input, frozen=True):

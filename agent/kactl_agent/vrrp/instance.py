@@ -273,7 +273,7 @@ class VrrpInstance(Election):
     def _startup(self, event: Startup, now: int) -> list[Action]:
         if self._state is not State.INIT:
             return self._advance(Event.STARTUP, Occasion(now))
-        delay = self._settings.startup_delay
+        delay = max(0, self._settings.startup_delay - event.running)
         if event.uptime is not None:
             delay = max(delay, self._settings.delay_after_boot - event.uptime)
         self._listening_from = now + delay if delay else 0

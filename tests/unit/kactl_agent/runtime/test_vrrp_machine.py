@@ -662,3 +662,21 @@ def test_an_interface_that_is_renamed_keeps_no_virtual_address() -> None:
     node.advance(4 * SECOND)
     assert node.state() is State.MASTER
     assert node.has()
+
+
+def test_the_startup_delay_is_the_agents_and_not_that_of_what_a_reload_adds() -> None:
+    """keepalived 2.3.2: a reload neither ends the delay nor starts another one."""
+    node = Machine()
+    node.start(settings("A", 1, startup_delay=10 * SECOND))
+    node.advance(6 * SECOND)
+    node.machine.reconfigure({"A": settings("A", 1, startup_delay=10 * SECOND, priority=101)})
+    node.start(settings("B", 2, addresses=(OTHER,), startup_delay=10 * SECOND))
+    node.advance(4 * SECOND - 1)
+    assert node.state("A") is node.state("B") is State.BACKUP
+    node.advance(3 * SECOND + 1)
+    assert node.state("A") is node.state("B") is State.BACKUP, "Master_Down_Interval begins when the delay ends"
+    node.advance(SECOND)
+    assert node.state("A") is node.state("B") is State.MASTER
+    node.start(settings("C", 3, addresses=(), startup_delay=10 * SECOND))
+    node.advance(4 * SECOND)
+    assert node.state("C") is State.MASTER
