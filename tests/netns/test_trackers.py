@@ -131,6 +131,21 @@ def test_a_script_that_hangs_is_ended_and_counts_as_failed(net: Network, tmp_pat
         wait_for(lambda: check.count > 1, SLACK, "the next run, which did not overlap")
 
 
+def test_a_stop_by_a_signal_to_every_process_is_orderly_too(net: Network, tmp_path: Path) -> None:
+    """As service managers stop a service."""
+    check = Check(tmp_path)
+    agent = Agent(net.nodes[0], tmp_path / "one", tracking(150, check))
+    with agents(agent):
+        agent.wait_state("MASTER", master_down(3, 150, 0.1) + SLACK)
+        pids = [agent.pid_of(name) for name in ("spawner", "vrrp", "observer")]
+        for pid in (*pids, agent.process.pid):
+            os.kill(pid, signal.SIGTERM)
+        assert agent.process.wait(15) == 0
+        assert not any(alive(pid) for pid in pids)
+        assert not agent.node.has(ADDRESS)
+        assert "the spawner, which runs scripts, ended" not in agent.log
+
+
 def test_a_stop_leaves_no_script_behind(net: Network, tmp_path: Path) -> None:
     check = Check(tmp_path)
     check.path.write_text(f"#!/bin/sh\necho $$ >> {check.runs}\nexec sleep 300\n")

@@ -101,13 +101,20 @@ class Spawner:
         self._stopping = False
         self._wakeup, self._woken = socket.socketpair()
 
-    def stop_on(self, number: int) -> None:
-        """Stop at a signal."""
-        self._woken.setblocking(False)
-        signal.set_wakeup_fd(self._woken.fileno(), warn_on_full_buffer=False)
-        signal.signal(number, self.stop)
+    def stop_without(self, supervisor: int) -> None:
+        """Stop at SIGTERM, if the supervisor has ended. Otherwise it is meant for the agent and was sent to all of it,
+        as service managers do: the supervisor stops us last, when nobody needs scripts any more."""
 
-    def stop(self, *_: object) -> None:
+        def terminated(*_: object) -> None:
+            if os.getppid() != supervisor:
+                self.stop()
+
+        self._woken.setblocking(False)
+        self._wakeup.setblocking(False)
+        signal.set_wakeup_fd(self._woken.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, terminated)
+
+    def stop(self) -> None:
         self._stopping = True
 
     def run(self) -> None:
@@ -134,7 +141,9 @@ class Spawner:
         for pidfd in self._processes:
             poll.register(pidfd, select.POLLIN)
         for descriptor, events in poll.poll(timeout):
-            if descriptor == self._control.fileno():
+            if descriptor == self._wakeup.fileno():
+                self._wakeup.recv(64)
+            elif descriptor == self._control.fileno():
                 self._new_client()
             elif (found := self._processes.get(descriptor)) is not None:
                 self._ended(found)
@@ -263,7 +272,7 @@ def _become(uid: int, gid: int) -> None:
     os.setresuid(uid, uid, uid)
 
 
-def serve(control: socket.socket, namespace: str = "") -> int:
+def serve(control: socket.socket, supervisor: int, namespace: str = "") -> int:
     """The life of the spawner's process. Returns its exit code."""
     privileges.set_process_name("kactl-spawner")
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE):
@@ -272,7 +281,7 @@ def serve(control: socket.socket, namespace: str = "") -> int:
         privileges.enter_network_namespace(namespace)
     control.setblocking(False)
     spawner = Spawner(control)
-    spawner.stop_on(signal.SIGTERM)
+    spawner.stop_without(supervisor)
     spawner.run()
     return 0
 
@@ -289,15 +298,16 @@ def launch(namespace: str = "") -> tuple[int, socket.socket]:
     try:
         ours.close()
         privileges.die_with_parent(parent)
-        code = serve(theirs, namespace)
+        code = serve(theirs, parent, namespace)
     finally:
         os._exit(code)
 
 
 def main() -> int:
     """`python -m kactl_agent.runtime.spawner FD PARENT`: one in place of a spawner that has ended."""
-    privileges.die_with_parent(int(sys.argv[2]))
-    return serve(socket.socket(fileno=int(sys.argv[1])))
+    supervisor = int(sys.argv[2])
+    privileges.die_with_parent(supervisor)
+    return serve(socket.socket(fileno=int(sys.argv[1])), supervisor)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -207,10 +208,32 @@ def test_the_end_of_the_supervisor_ends_spawner_and_runs(bench: Bench, tmp_path:
     assert not alive(pid_in(pid)())
 
 
-def test_sigterm_ends_it_orderly(bench: Bench) -> None:
+def test_sigterm_does_not_end_it_while_there_is_a_supervisor(bench: Bench) -> None:
+    """Service managers send it to every process of the agent; those who stop may still have scripts to run."""
     assert bench.shell("exit 0") == ("ended", 0)
     os.kill(bench.pid, signal.SIGTERM)
-    assert bench.wait_spawner() == 0
+    assert bench.shell("exit 3") == ("ended", 3)
+
+
+def test_without_a_supervisor_it_ends() -> None:
+    """Killed, a supervisor closes nothing in order; somebody else may still hold the control socket."""
+    ours, theirs = socket.socketpair()
+    supervisor = os.fork()
+    if supervisor == 0:
+        pid, control = spawner.launch()
+        socket.send_fds(theirs, [str(pid).encode()], [control.fileno()])
+        signal.pause()
+    with ours, theirs:
+        data, descriptors, _flags, _address = socket.recv_fds(ours, 64, 1)
+        pid = int(data)
+        assert alive(pid)
+        os.kill(supervisor, signal.SIGKILL)
+        os.waitpid(supervisor, 0)
+        deadline = time.monotonic() + 10
+        while alive(pid):
+            assert time.monotonic() < deadline, "it goes on without a supervisor"
+            time.sleep(0.005)
+        os.close(descriptors[0])
 
 
 def test_a_spawner_that_was_killed_loses_its_runs_and_a_new_one_serves_what_waited(
