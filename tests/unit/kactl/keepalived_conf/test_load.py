@@ -232,7 +232,7 @@ def test_many_faults_take_time_in_proportion(line: str):
 
     def seconds(count: int) -> float:
         begin = time.process_time()
-        load(b"vrrp_instance V {\n" + text * count + b"}\n", "a.conf")
+        load(b"vrrp_instance V {\n interface eth0\n virtual_router_id 1\n" + text * count + b"}\n", "a.conf")
         return time.process_time() - begin
 
     # The best of three: garbage is collected now and then.
