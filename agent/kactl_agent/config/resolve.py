@@ -127,6 +127,7 @@ SERVED: dict[str, frozenset[str]] = {
             "interface",
             "use_vmac",
             "use_vmac_addr",
+            "use_ipvlan",
             "accept",
             "no_accept",
             "vmac_xmit_base",

@@ -88,12 +88,14 @@ class InstanceInterfaces:
         return bool(or_default(it.said.vmac_xmit_base, False)) and not it.strict_mode.value
 
     def place(self, entry: Any) -> str:
-        """The interface of a virtual address."""
+        """The interface of a virtual address. An ipvlan is for adverts: keepalived leaves addresses on its parent."""
         family = Family.IPV6 if family_of(entry.address) == 6 else Family.IPV4
         own, parent = self.own, self._instance.interface.value
+        if own is not None and own.kind is InterfaceKind.IPVLAN:
+            own = None
         dev = or_default(entry.dev, "")
         foreign = own is not None and own.family is not family
-        if own is not None and dev in ("", own.name) and not (foreign and own.kind is InterfaceKind.MACVLAN):
+        if own is not None and dev in ("", own.name) and not foreign:
             return own.name
         device = parent if own is not None and dev == own.name else dev or parent
         everywhere = or_default(self._instance.said.use_vmac_addr, False) and (foreign or device != parent)

@@ -9,6 +9,7 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Protocol
 
 from kactl_agent.kernel import nfnetlink as nft
 from kactl_agent.kernel import rtnetlink as nl
@@ -189,11 +190,23 @@ def _host(index: int) -> bytes:
     return struct.pack("=I", index)
 
 
+class BatchSocket(Protocol):
+    """A netlink socket, or what a test has in its place."""
+
+    def send(self, data: bytes, /) -> int: ...
+
+    def recv(self, size: int, /) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
 class NftablesFirewall:
     """`kactl_agent.kernel.ports.FirewallPort` on Linux."""
 
-    def __init__(self) -> None:
-        self._socket: socket.socket | None = None
+    def __init__(self, connect: Callable[[], BatchSocket] | None = None) -> None:
+        """`connect` opens the socket when it is first needed: a kernel without nftables is no matter before."""
+        self._connect = connect or _open
+        self._socket: BatchSocket | None = None
         self._sequence = 0
         self._settings: FirewallSettings | None = None
 
@@ -247,7 +260,7 @@ class NftablesFirewall:
         if not messages:
             return
         if self._socket is None:
-            self._socket = _open()
+            self._socket = self._connect()
         self._sequence += 2
         self._socket.send(nft.batch(messages, self._sequence))
         first: nl.Failure | None = None

@@ -10,14 +10,16 @@ from collections.abc import Iterable, Mapping
 
 from kactl_agent.kernel.ports import Sysctls
 from kactl_agent.vrrp.settings import Family
-from kactl_agent.vrrp.virtual_interface import VirtualInterface
+from kactl_agent.vrrp.virtual_interface import InterfaceKind, VirtualInterface
 
 _ALL = "net/ipv4/conf/all/rp_filter"
 
 
 def of_virtual(interface: VirtualInterface) -> dict[str, int]:
-    """Of the macvlan; one for IPv4 has no IPv6 at all."""
+    """Of the interface itself; one for IPv4 has no IPv6 at all."""
     conf = f"net/ipv4/conf/{interface.name}"
+    if interface.kind is InterfaceKind.IPVLAN:
+        return {f"net/ipv6/conf/{interface.name}/disable_ipv6": 1} if interface.family is Family.IPV4 else {}
     if interface.family is Family.IPV6:
         return {f"{conf}/arp_ignore": 1}
     return {

@@ -193,10 +193,13 @@ class VirtualInterfaces:
     # -- kernel parameters ---------------------------------------------------------------------------------------------
 
     def _borrow_sysctls(self) -> None:
-        macvlans = [i for i, _link in self._present() if i.kind is InterfaceKind.MACVLAN]
+        present = [interface for interface, _link in self._present()]
+        macvlans = [interface for interface in present if interface.kind is InterfaceKind.MACVLAN]
         wanted: dict[str, int] = {}
         for interface in macvlans:
-            wanted |= of_parent(interface.parent) | of_virtual(interface)
+            wanted |= of_parent(interface.parent)
+        for interface in present:
+            wanted |= of_virtual(interface)
         if any(interface.family is Family.IPV4 for interface in macvlans):
             names = [link.name for link in self._kernel.links.all()]
             wanted = all_interfaces(names, self._kernel.sysctls, self._sysctls.values) | wanted

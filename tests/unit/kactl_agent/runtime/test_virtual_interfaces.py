@@ -6,7 +6,7 @@ from kactl_agent.kernel.fake import FakeKernel
 from kactl_agent.runtime.virtual_interfaces import VirtualInterfaces, alias_of, modified_eui64, reclaim
 from kactl_agent.vrrp.actions import Report
 from kactl_agent.vrrp.settings import Family
-from kactl_agent.vrrp.virtual_interface import VirtualInterface, virtual_router_mac
+from kactl_agent.vrrp.virtual_interface import InterfaceKind, VirtualInterface, virtual_router_mac
 from support.vrrp import make_settings, packed
 
 ALIAS = "kactl /etc/kactl/agent.yaml"
@@ -260,3 +260,28 @@ def test_one_that_is_set_down_stays_down() -> None:
     world.kernel.links.set_up("vrrp.51", False)
     world.settle()
     assert world.interfaces.obstacle("vrrp.51") == "vrrp.51 is down"
+
+
+def test_an_ipvlan_has_its_own_address_and_leaves_its_parent_alone() -> None:
+    world = World()
+    own = packed("192.0.2.5")
+    ipvlan = VirtualInterface(
+        name="vrrp.51", parent="eth0", family=Family.IPV4, kind=InterfaceKind.IPVLAN, address=own, prefix_length=24
+    )
+    before = dict(world.values)
+    world.interfaces.want([ipvlan])
+    assert world.link_locals("vrrp.51") == [own]
+    instance = make_settings(virtual_interfaces=(ipvlan,), own_interface="vrrp.51")
+    assert world.interfaces.source_of(instance) == (own, "")
+    assert world.values["net/ipv6/conf/vrrp.51/disable_ipv6"] == 1
+    assert {key: world.values[key] for key in before} == before
+    world.interfaces.want([])
+    assert "vrrp.51" not in world.kernel.links.table
+
+
+def test_an_ipv6_ipvlan_without_an_address_sends_from_what_the_kernel_gives_it() -> None:
+    world = World()
+    ipvlan = VirtualInterface(name="vrrp.51", parent="eth0", family=Family.IPV6, kind=InterfaceKind.IPVLAN)
+    world.interfaces.want([ipvlan])
+    instance = make_settings(family=Family.IPV6, virtual_interfaces=(ipvlan,), own_interface="vrrp.51")
+    assert world.interfaces.source_of(instance) == (b"", "vrrp.51")
