@@ -28,7 +28,11 @@ def main() -> int:
     from kactl_agent.supervisor.main import run
     from kactl_agent.supervisor.spawning import SpawnerProcess
 
-    return run(options, SpawnerProcess(pid, control))
+    process = SpawnerProcess(pid, control)
+    try:
+        return run(options, process)
+    finally:
+        process.end()
 
 
 if __name__ == "__main__":

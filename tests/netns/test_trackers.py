@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,18 @@ def test_a_stop_by_a_signal_to_every_process_is_orderly_too(net: Network, tmp_pa
         assert not any(alive(pid) for pid in pids)
         assert not agent.node.has(ADDRESS)
         assert "the spawner, which runs scripts, ended" not in agent.log
+
+
+def test_a_start_that_fails_leaves_no_spawner_behind(tmp_path: Path) -> None:
+    """Neither alive nor unreaped: its parent waits for it, whoever is in charge of orphans."""
+    path = tmp_path / "agent.yaml"
+    path.write_text("{}")
+    watched = "import os, subprocess, sys, ctypes; ctypes.CDLL(None).prctl(36, 1)\n"  # PR_SET_CHILD_SUBREAPER
+    watched += "code = subprocess.run(sys.argv[1:], stderr=subprocess.DEVNULL, timeout=60).returncode\n"
+    watched += "try:\n    os.waitpid(-1, os.WNOHANG)\nexcept ChildProcessError:\n    print(code)\n"
+    command = [*Agent.command_line(path, tmp_path / "run"), "--namespace", "kactl-no-such-namespace"]
+    done = subprocess.run([sys.executable, "-c", watched, *command], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "1", (done.stdout, done.stderr)
 
 
 def test_a_stop_leaves_no_script_behind(net: Network, tmp_path: Path) -> None:

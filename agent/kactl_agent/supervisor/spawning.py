@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -26,6 +27,12 @@ class SpawnerProcess(Child):
         super().__init__(PROCESS, pid)
         control.setblocking(False)
         self.control = control
+
+    def end(self) -> None:
+        """Wait for its end, for which nothing is left to do but to hang up. Harmless once it has been reaped."""
+        self.control.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
 
     def connect(self, worker: Worker) -> None:
         """Give the worker a socket to the spawner."""
