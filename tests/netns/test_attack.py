@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,11 @@ def descriptors(pid: int) -> list[str]:
     return sorted(os.readlink(f"/proc/{pid}/fd/{name}").split(":")[0] for name in os.listdir(f"/proc/{pid}/fd"))
 
 
+def more(after: list[str], before: list[str]) -> Counter[str]:
+    """What has come. (A connection of ours that was closed just now may go.)"""
+    return Counter(after) - Counter(before)
+
+
 def resident(pid: int) -> int:
     """KiB. (The proportional size depends on who else shares pages at the moment.)"""
     found = re.search(r"^Rss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
@@ -82,7 +88,9 @@ def test_reloads_leave_nothing_behind(net: Network, tmp_path: Path) -> None:
         after = measured()
         assert one.state() == "MASTER"
         for name in pids:
-            wait_for(lambda name=name: descriptors(pids[name]) == before[name][0], SLACK, f"descriptors of {name}")
+            wait_for(
+                lambda name=name: not more(descriptors(pids[name]), before[name][0]), SLACK, f"descriptors of {name}"
+            )
             assert after[name][1] < before[name][1] + 1024, (name, before[name][1], after[name][1])
 
 
@@ -96,7 +104,7 @@ def test_deaths_of_workers_leave_nothing_behind(net: Network, tmp_path: Path) ->
             os.kill(pid, signal.SIGKILL)
             wait_for(lambda name=name, pid=pid: one.pid_of(name) not in (0, pid), START, f"another {name}\n{one.log}")
         wait_master(one)
-        wait_for(lambda: descriptors(one.agent_pid) == before, SLACK, f"{before} != {descriptors(one.agent_pid)}")
+        wait_for(lambda: not more(descriptors(one.agent_pid), before), SLACK, "no descriptor is left behind")
         assert one.stop() == 0
 
 
@@ -308,15 +316,13 @@ def test_clients_that_misbehave(net: Network, tmp_path: Path) -> None:
         with contextlib.suppress(TimeoutError, BrokenPipeError, ConnectionResetError):  # let go, or not listened to
             while True:
                 deaf.sendall(b'{"id":1,"method":"status"}\n' * 100)
-        crowd = []
-        for _ in range(200):
-            sock = socket.socket(socket.AF_UNIX)
-            sock.settimeout(5)
-            sock.connect(path)
-            crowd.append(sock)
-        assert b"too-many-clients" in crowd[-1].recv(4096)
-        for sock in (*crowd, deaf):
-            sock.close()
+        with contextlib.ExitStack() as crowd:
+            for _ in range(200):
+                sock = crowd.enter_context(socket.socket(socket.AF_UNIX))
+                sock.connect(path)  # waits while the queue of the listener is full
+            sock.settimeout(SLACK)
+            assert b"too-many-clients" in sock.recv(4096)
+        deaf.close()
         wait_for(lambda: one.status(), SLACK, "others are served again")
         assert one.state() == "MASTER"
         assert one.stop() == 0
