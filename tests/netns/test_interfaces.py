@@ -215,3 +215,17 @@ def test_a_source_address_that_the_machine_does_not_have_yet_can_be_sent_from(
         agent.wait_state("MASTER", master_down(3, 100, 0.1) + SLACK)
         _data, sender = witness.recvfrom(2048)
         assert sender[0].partition("%")[0] == source
+
+
+def test_an_interface_that_is_asked_for_its_link(net: Network, tmp_path: Path) -> None:
+    block = instance(version=3, advert_int=0.1, virtual_ipaddress=[ADDRESS])
+    one = Agent(
+        net.nodes[0], tmp_path / "one", block | {"linkbeat_interfaces": [{"interface": "eth0", "method": "MII"}]}
+    )
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 100, 0.1) + SLACK)
+        cable(net, plugged=False)
+        one.wait_state("FAULT", 2 + SLACK)
+        cable(net, plugged=True)
+        one.wait_state("MASTER", 2 + master_down(3, 100, 0.1) + SLACK)
+        assert one.stop() == 0

@@ -23,7 +23,23 @@ def resolve_network(config: Config, instances: dict[str, InstanceInForce]) -> Ne
         delays=tuple(delays for delays, _longest, _name in _delays(config, instances)),
         pace=_pace(config),
         log_unknown_vrids=_log_unknown(config),
+        linkbeat=_linkbeat(config, instances),
     )
+
+
+def _linkbeat(config: Config, instances: dict[str, InstanceInForce]) -> dict[str, str]:
+    """linkbeat_interfaces; of instances with linkbeat_use_polling their own; with the general one all that matter."""
+    found: dict[str, str] = {}
+    everywhere = or_default(config.linkbeat_use_polling, False)
+    for name, it in instances.items():
+        own = [it.interface.value] if it.interface.value else []
+        if everywhere:
+            tracked = [or_default(entry.name, "") for entry in or_default(it.said.track_interface, ())]
+            found |= dict.fromkeys([*own, *item_interfaces(config, name), *tracked], "")
+        elif or_default(it.said.linkbeat_use_polling, False):
+            found |= dict.fromkeys(own, "")
+    said = or_default(config.linkbeat_interfaces, ())
+    return found | {or_default(entry.interface, ""): or_default(entry.method, "") for entry in said}
 
 
 def _log_unknown(config: Config) -> bool:

@@ -71,6 +71,8 @@ SERVED: dict[str, frozenset[str]] = {
             "track_file",
             "interface_up_down_delays",
             "garp_group",
+            "linkbeat_use_polling",
+            "linkbeat_interfaces",
             "x-keepalived",
         }
     ),
@@ -156,6 +158,7 @@ SERVED: dict[str, frozenset[str]] = {
             "unicast_fault_no_peer",
             "check_unicast_src",
             "dont_track_primary",
+            "linkbeat_use_polling",
             "garp_extra_if",
             "notify_priority_changes",
             "vrf",

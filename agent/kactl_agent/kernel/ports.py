@@ -39,6 +39,11 @@ class Link(msgspec.Struct, frozen=True):
     private: bool = False  # a macvlan of mode private
 
     @property
+    def enabled(self) -> bool:
+        """IFF_UP, whether there is a carrier or not."""
+        return self.flags & 0x1 == 0x1
+
+    @property
     def up(self) -> bool:
         """IFF_UP and IFF_RUNNING: enabled, and with a carrier."""
         return self.flags & 0x41 == 0x41

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from kactl_agent.kernel.ports import Links
+from kactl_agent.kernel.ports import Link, Links
 from kactl_agent.runtime.driver import TimedDriver
 from kactl_agent.tracking.actions import LinkState
 from kactl_agent.tracking.debounce import LinkDebounce
@@ -27,6 +27,7 @@ class LinkStates:
         self._changed = changed
         self._driver = TimedDriver[LinkDebounce](clock, _perform, arm, _nobody_asks)
         self._delayed: dict[str, LinkDebounce] = {}
+        self._beats: Mapping[str, bool] = {}
 
     def apply(self, delays: Iterable[LinkDelays]) -> None:
         """Wait like this from now on. An interface that has had a delay goes on from where it is."""
@@ -47,7 +48,7 @@ class LinkStates:
         """The kernel may have news of interfaces: take them in."""
         for name in self._delayed:
             link = self._links.link(name)
-            self._driver.tell(name, LinkState(up=link is not None and link.up, exists=link is not None))
+            self._driver.tell(name, LinkState(up=link is not None and self._answers(link), exists=link is not None))
 
     def up(self, name: str) -> bool:
         """Whether there is such an interface that counts as up."""
@@ -55,7 +56,18 @@ class LinkStates:
         if link is None:
             return False
         delayed = self._delayed.get(name)
-        return link.up if delayed is None else delayed.up
+        return self._answers(link) if delayed is None else delayed.up
+
+    def heard(self, beats: Mapping[str, bool]) -> None:
+        """What these interfaces answered when they were asked for their link; the kernel's word counts for others."""
+        if beats != self._beats:
+            self._beats = beats
+            self.refresh()
+            self._changed()
+
+    def _answers(self, link: Link) -> bool:
+        beat = self._beats.get(link.name)
+        return link.up if beat is None else link.enabled and beat
 
     def run_due(self) -> None:
         """The armed time has come."""

@@ -35,3 +35,4 @@ class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
     delays: tuple[LinkDelays, ...] = ()
     pace: PaceSettings = PaceSettings()
     log_unknown_vrids: bool = False
+    linkbeat: dict[str, str] = {}  # interfaces that are asked for their link -> MII, ETHTOOL, IOCTL, or empty

@@ -7,12 +7,13 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 import msgspec
 
 from kactl_agent.kernel.inotify import Inotify
+from kactl_agent.kernel.linkbeat import LinkProbe
 from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.ports import Kernel
 from kactl_agent.kernel.proc_events import ProcEvents
@@ -20,6 +21,7 @@ from kactl_agent.runtime import frames, privileges, static_items, virtual_interf
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare, load_sealed
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.link_states import LinkStates
+from kactl_agent.runtime.linkbeat import Linkbeat
 from kactl_agent.runtime.loop import LoopEdge, SocketWatcher, Timer, on_terminate, worker_loop
 from kactl_agent.runtime.scripts import ScriptRunner
 from kactl_agent.runtime.static_items import StaticKeeper
@@ -118,6 +120,7 @@ class VrrpWorker:
         timer = Timer(loop, lambda: self._machine.run_due())
         link_timer = Timer(loop, lambda: self._link_states.run_due())
         self._link_states = LinkStates(kernel.links, time.monotonic_ns, link_timer.arm, self._links_changed)
+        self._linkbeat = Linkbeat(loop, LinkProbe, self._linkbeat_heard)
         announcements = Timer(loop, lambda: self._machine.announce_due())
         self._machine = VrrpMachine(
             kernel, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, self._changed, _nanoseconds_since_boot,
@@ -148,6 +151,7 @@ class VrrpWorker:
         self._loop.add_reader(self._kernel.links.fileno(), self._links_changed)
         self._loop.add_reader(self._kernel.routing.fileno(), self._links_changed)
         self._link_states.apply(self._configuration.network.delays)
+        self._linkbeat.want(self._configuration.network.linkbeat)
         self._machine.pace(self._configuration.network.pace)
         self._machine.log_unknown_vrids(self._configuration.network.log_unknown_vrids)
         self._static.apply(self._configuration.static)
@@ -164,6 +168,9 @@ class VrrpWorker:
         self._machine.settle()
         self._static.settle()
         self._trackers.check_links()
+
+    def _linkbeat_heard(self, beats: Mapping[str, bool]) -> None:
+        self._loop.call_soon(partial(self._link_states.heard, beats))  # not in the middle of a reload
 
     def _tracked(self, name: str) -> list[Input]:
         """What an instance has to be told of its trackers before it starts."""
@@ -235,6 +242,7 @@ class VrrpWorker:
         changed = {name: settings_of[after] for name, after in names.items() if old[name] != settings_of[after]}
         self._static.apply(new.static)
         self._link_states.apply(new.network.delays)
+        self._linkbeat.want(new.network.linkbeat)
         self._machine.pace(new.network.pace)
         self._machine.actions.firewall.configure(together(self._configuration.firewall, new.firewall))
         self._machine.log_unknown_vrids(new.network.log_unknown_vrids)
@@ -349,6 +357,7 @@ class VrrpWorker:
         if self._stopping:
             return
         self._machine.retry()
+        self._linkbeat.poll()
         self._static.settle()
         self._trackers.retry()
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())

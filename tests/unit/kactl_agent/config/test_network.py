@@ -122,3 +122,21 @@ def test_interfaces_that_are_tracked_anyway(body: str, codes: list[str], uses: t
     assert [d.code for d in check(document)] == codes
     found = resolve(document).settings.tracking.uses.get("VI", ())
     assert tuple((use.tracker, use.weight) for use in found) == uses
+
+
+@pytest.mark.parametrize(
+    ("text", "instance", "expected"),
+    [
+        ("", "", {}),
+        ("linkbeat_interfaces: [eth7, {interface: eth8, method: ETHTOOL}]", "", {"eth7": "", "eth8": "ETHTOOL"}),
+        ("", "linkbeat_use_polling: true", {"eth0": ""}),
+        ("linkbeat_use_polling: true", f"{ON_ETH1}, track_interface: [eth2]", {"eth0": "", "eth1": "", "eth2": ""}),
+        ("linkbeat_use_polling: true\nlinkbeat_interfaces: [{interface: eth0, method: MII}]", "", {"eth0": "MII"}),
+    ],
+)
+def test_interfaces_that_are_asked_for_their_link(text: str, instance: str, expected: dict[str, str]) -> None:
+    document = bind(f"{text}\nvrrp_instance:\n  VI: {{{INSTANCE}, {instance}}}\n", "agent.yaml")
+    assert {d.code for d in document.diagnostics} <= {"deprecated-keyword"}
+    resolution = resolve(document)
+    assert resolution.diagnostics == []
+    assert resolution.settings.network.linkbeat == expected
