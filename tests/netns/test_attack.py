@@ -46,7 +46,11 @@ def wait_master(agent: Agent) -> None:
 
 
 def descriptors(pid: int) -> list[str]:
-    return sorted(os.readlink(f"/proc/{pid}/fd/{name}").split(":")[0] for name in os.listdir(f"/proc/{pid}/fd"))
+    found = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.append(os.readlink(f"/proc/{pid}/fd/{name}").split(":")[0])
+    return sorted(found)
 
 
 def more(after: list[str], before: list[str]) -> Counter[str]:
