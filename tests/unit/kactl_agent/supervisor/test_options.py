@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -39,15 +38,18 @@ def test_usage_errors_exit_2(arguments: str, capsys: pytest.CaptureFixture[str])
     capsys.readouterr()
 
 
-def test_version_is_quick() -> None:
-    command = [sys.executable, "-m", "kactl_agent", "--version"]
-    times = []
-    for _ in range(3):
-        started = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        times.append(time.perf_counter() - started)
-    assert done.stdout.startswith("kactl-agent ")
-    assert min(times) < 0.1
+def test_version_imports_next_to_nothing() -> None:
+    """What makes it quick; tests/benchmarks has the figure."""
+    program = (
+        "import sys, kactl_agent.__main__ as entry\n"
+        "sys.argv = ['kactl-agent', '--version']\n"
+        "try:\n    entry.main()\nexcept SystemExit:\n    pass\n"
+        "print([m for m in ('asyncio', 'msgspec', 'yaml', 'socket', 'subprocess') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    version, heavy = done.stdout.splitlines()
+    assert version.startswith("kactl-agent ")
+    assert heavy == "[]"
 
 
 def test_workers_import_no_parser_and_no_netlink_library() -> None:
