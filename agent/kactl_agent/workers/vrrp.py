@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 
 import msgspec
 
@@ -40,7 +41,8 @@ EXIT_FAILED = 1
 EXIT_PRIVILEGE = 5
 GROUP = "sync_group"
 _HEARTBEAT_SECONDS = 1.0
-_SNAPSHOT_SECONDS = 0.25  # between two reports of what is no transition: statistics, a master heard of
+_SNAPSHOT_SECONDS = 0.5  # between two reports of what is no transition: statistics, a master heard of
+_SNAPSHOTS_A_TURN = 16  # of the loop: the timers of hundreds of instances do not wait for the reports of all of them
 _LAST_WORDS_SECONDS = 0.5
 _CAPABILITIES = (privileges.Capability.CAP_NET_ADMIN, privileges.Capability.CAP_NET_RAW)
 
@@ -139,6 +141,7 @@ class VrrpWorker:
         self._groups: dict[str, frames.GroupState] = {}
         self._dirty: dict[str, None] = {}
         self._report_scheduled: asyncio.TimerHandle | None = None
+        self._report_due = False
         self._stopping = False
         self._unrecorded: set[str] = set()
         self._recordings_to_begin: set[str] = set()
@@ -257,7 +260,7 @@ class VrrpWorker:
         self._machine.actions.firewall.configure(new.firewall)
         self._note_groups()
         self._dirty.update(dict.fromkeys(self._instances))
-        self._loop.call_soon(self._report)
+        self._report_soon()
         return changes
 
     def _note_groups(self) -> None:
@@ -287,7 +290,7 @@ class VrrpWorker:
         )
         self._log("info", f"{name}: {old} -> {new}: {transition.detail}", instance=name, cause=transition.cause)
         self._dirty[name] = None
-        self._loop.call_soon(self._report)
+        self._report_soon()
 
     def group_transition(self, transition: GroupTransition, now: int) -> None:
         group, old, new = transition.group, transition.old.value, transition.new.value
@@ -330,18 +333,26 @@ class VrrpWorker:
         if self._report_scheduled is None:
             self._report_scheduled = self._loop.call_later(_SNAPSHOT_SECONDS, self._report)
 
+    def _report_soon(self) -> None:
+        if not self._report_due:
+            self._report_due = True
+            self._loop.call_soon(self._report)
+
     def _report(self) -> None:
+        self._report_due = False
         if self._report_scheduled is not None:
             self._report_scheduled.cancel()
             self._report_scheduled = None
-        dirty, self._dirty = self._dirty, {}
         now, at = time.monotonic_ns(), time.time_ns()
-        for name in dirty:
+        for name in list(islice(self._dirty, None if self._stopping else _SNAPSHOTS_A_TURN)):
+            del self._dirty[name]
             instance = self._instances.get(name)
             if instance is not None and self._observer is not None:
                 # the observer has the addresses from the configuration: hundreds need not travel every second
                 slim = msgspec.structs.replace(instance.snapshot(), addresses=())
                 self._observer.edge.post_state(name, frames.Snapshot(now, at, slim))
+        if self._dirty:
+            self._report_soon()
 
     def _report_groups(self) -> None:
         for state in self._groups.values():
@@ -387,7 +398,7 @@ class VrrpWorker:
                 self._unrecorded.add(name)
                 self._log("warning", f"{name}: the recording ends here: the process that wrote it was restarted")
         self._dirty.update(dict.fromkeys(self._instances))
-        self._loop.call_soon(self._report)
+        self._report_soon()
         self._report_groups()
 
     def _observer_lost(self) -> None:

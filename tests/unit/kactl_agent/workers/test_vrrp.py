@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -127,6 +128,13 @@ def bench() -> Iterator[Bench]:
         made.worker.stop()
         made.until_stopped()
     made.close()
+
+
+def test_the_reports_of_many_instances_leave_the_loop_its_turns(bench: Bench) -> None:
+    bench.start(*(settings(f"VI_{number}", number, advert_interval=100 * CENTISECOND) for number in range(1, 251)))
+    bench.until(lambda: len({frame.snapshot.name for frame in bench.of(frames.Snapshot)}) == 250)
+    together = Counter(frame.now for frame in bench.of(frames.Snapshot))
+    assert max(together.values()) <= 16
 
 
 def test_it_starts_and_tells(bench: Bench) -> None:
