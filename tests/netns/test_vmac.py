@@ -208,3 +208,36 @@ def test_reload_changes_vmacs_by_difference(net: Network, tmp_path: Path) -> Non
         assert now is not None
         assert kept["ifindex"] == now["ifindex"]
         assert one.state() == "MASTER"
+
+
+def test_kept_addresses_keep_their_vmac(net: Network, tmp_path: Path) -> None:
+    node = net.nodes[0]
+    one = Agent(node, tmp_path / "one", vmac(), "--keep-vips")
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        wait_for(lambda: node.has(ADDRESS, "vrrp.77"), SLACK, "the address")
+        assert one.stop() == 0
+    assert node.has(ADDRESS, "vrrp.77")
+    again = Agent(node, tmp_path / "two", vmac())
+    with agents(again):
+        again.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        assert again.stop() == 0
+    assert link(node, "vrrp.77") is not None, "another agent's"
+
+
+def test_a_killed_worker_leaves_no_vmac_and_the_next_makes_it(net: Network, tmp_path: Path) -> None:
+    node = net.nodes[0]
+    one = Agent(node, tmp_path / "one", vmac())
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        before = link(node, "vrrp.77")
+        os.kill(one.pid_of("vrrp"), signal.SIGKILL)
+        wait_for(lambda: link(node, "vrrp.77") is None, SLACK, "the VMAC is taken away")
+        wait_for(lambda: link(node, "vrrp.77") is not None, SLACK, "the VMAC is made")
+        wait_for(lambda: node.has(ADDRESS, "vrrp.77"), master_down(3, 200, 0.1) + SLACK, "master again")
+        after = link(node, "vrrp.77")
+        assert before is not None
+        assert after is not None
+        assert before["ifindex"] != after["ifindex"]
+        assert one.stop() == 0
+    assert link(node, "vrrp.77") is None

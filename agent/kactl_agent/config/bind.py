@@ -291,7 +291,7 @@ class _Binder:
             said = event.value.lower() == "true"
             if said is shape.bare:
                 return said
-            if isinstance(shape.shape, Text):
+            if isinstance(shape.shape, (Text, Line)):
                 hint = "take the keyword out instead" if shape.bare else "take the keyword out instead, or name a value"
                 self.fault("bad-value", f"{self.here} cannot be {event.value}", event, hint=hint)
                 return UNSET

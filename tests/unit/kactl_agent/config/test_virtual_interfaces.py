@@ -158,3 +158,11 @@ def test_an_ipv4_ipvlan_needs_an_address() -> None:
     assert ("ipvlan-without-address", "error") in found
     (settings,) = instances(f"virtual_router_id: 51, use_ipvlan: true, {V6}")
     assert settings.virtual_interfaces[0].address == b""
+
+
+@pytest.mark.parametrize("keyword", ["use_vmac", "use_ipvlan"])
+def test_false_is_no_name(keyword: str) -> None:
+    """Whoever writes it wants none, and does not get an interface called false."""
+    text = f"vrrp_instance:\n  A: {{interface: eth0, virtual_router_id: 51, {keyword}: false, {V4}}}\n"
+    (found,) = bind(text, "test.yaml").diagnostics
+    assert (found.code, found.hint) == ("bad-value", "take the keyword out instead")
