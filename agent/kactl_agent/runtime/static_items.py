@@ -146,7 +146,7 @@ def reclaim(kernel: Kernel, items: StaticItems) -> list[str]:
     """Take the items of a keeper that was killed off the machine. Returns what failed."""
     links = kernel.links
     links.drain()
-    routing = [*(static.item for static in items.routes), *(static.item for static in items.rules)]
+    routing: list[Item] = [*(static.item for static in items.routes), *(static.item for static in items.rules)]
     failures = reclaim_routing(kernel, routing)
     work = plan((), [static.item for static in items.addresses], links.has)
     refused = kernel.addresses.apply(work.remove, (), links)
