@@ -7,12 +7,14 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.rtnetlink import IFA_F_NODAD
+from kactl_agent.vrrp.network_settings import NetlinkBuffer
 from kactl_agent.vrrp.settings import Family, VirtualAddress
 from support.netns import Network, inside, ip, network, wait_for
 
@@ -230,3 +232,20 @@ def test_frames_go_out_in_a_burst(net: Network, kernel: LinuxKernel) -> None:
     assert kernel.frames.send("eth0", frames[:1]) == 0
     assert witness.recv(100) == frames[0], "the interface has come back"
     witness.close()
+
+
+def test_receive_buffers_of_netlink(kernel: LinuxKernel) -> None:
+    """As 2.2.7 sets them: SO_RCVBUF within net.core.rmem_max, SO_RCVBUFFORCE where it is forced. Linux says twice."""
+    limit = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    before = buffer_of(kernel.links.fileno())
+    kernel.resize_buffers(NetlinkBuffer(), NetlinkBuffer())
+    assert buffer_of(kernel.links.fileno()) == before
+    kernel.resize_buffers(NetlinkBuffer(8192), NetlinkBuffer(2 * limit, force=True))
+    assert buffer_of(kernel.links.fileno()) == buffer_of(kernel.routing.fileno()) == 4 * limit
+    kernel.resize_buffers(NetlinkBuffer(8192), NetlinkBuffer(2 * limit))
+    assert buffer_of(kernel.links.fileno()) == 2 * limit
+
+
+def buffer_of(descriptor: int) -> int:
+    with socket.socket(fileno=os.dup(descriptor)) as sock:
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)

@@ -14,7 +14,7 @@ from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import or_default, render_decimal
 from kactl_agent.config.schema.static import GarpGroup
 from kactl_agent.tracking.debounce import limited, longest_down_delay
-from kactl_agent.vrrp.network_settings import LinkDelays, NetworkSettings, PaceGroup, PaceSettings
+from kactl_agent.vrrp.network_settings import LinkDelays, NetlinkBuffer, NetworkSettings, PaceGroup, PaceSettings
 from kactl_agent.vrrp.settings import MICROSECOND
 
 
@@ -23,8 +23,17 @@ def resolve_network(config: Config, instances: dict[str, InstanceInForce]) -> Ne
         delays=tuple(delays for delays, _longest, _name in _delays(config, instances)),
         pace=_pace(config),
         log_unknown_vrids=_log_unknown(config),
+        command_buffer=_buffer(config, "vrrp_netlink_cmd_rcv_bufs"),
+        monitor_buffer=_buffer(config, "vrrp_netlink_monitor_rcv_bufs"),
         linkbeat=_linkbeat(config, instances),
     )
+
+
+def _buffer(config: Config, keyword: str) -> NetlinkBuffer:
+    said = config.global_defs
+    if said is UNSET:
+        return NetlinkBuffer()
+    return NetlinkBuffer(or_default(getattr(said, keyword), 0), or_default(getattr(said, f"{keyword}_force"), False))
 
 
 def _linkbeat(config: Config, instances: dict[str, InstanceInForce]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import msgspec
 from kactl_agent.kernel import rtnetlink as nl
 from kactl_agent.kernel.ports import AddressFailure, Links
 from kactl_agent.kernel.requests import RequestSocket
+from kactl_agent.vrrp.network_settings import NetlinkBuffer
 from kactl_agent.vrrp.settings import VirtualAddress
 
 _MOST_ENCODED = 1 << 16
@@ -52,6 +53,9 @@ class NetlinkAddresses:
     def __init__(self) -> None:
         self._requests = RequestSocket()
         self._encoded: dict[tuple[VirtualAddress, int, int], bytes] = {}
+
+    def resize_buffer(self, command: NetlinkBuffer) -> None:
+        self._requests.resize_buffer(command)
 
     def close(self) -> None:
         self._requests.close()

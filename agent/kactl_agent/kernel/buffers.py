@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import socket
 
+from kactl_agent.vrrp.network_settings import NetlinkBuffer
+
+_LARGEST = 2**31 - 1
 _SO_SNDBUFFORCE = 32
 _SO_RCVBUFFORCE = 33
 
@@ -14,6 +17,16 @@ def set_send_buffer(sock: socket.socket, size: int) -> None:
 
 def set_receive_buffer(sock: socket.socket, size: int) -> None:
     _set(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF, size)
+
+
+def resize_receive_buffer(sock: socket.socket, buffer: NetlinkBuffer) -> None:
+    """As it is configured: within the system's limit, unless it is to be forced. Without a size nothing changes."""
+    if buffer.size:
+        size = min(buffer.size, _LARGEST)
+        if buffer.force:
+            set_receive_buffer(sock, size)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
 
 def _set(sock: socket.socket, force: int, plain: int, size: int) -> None:

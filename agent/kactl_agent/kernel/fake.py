@@ -27,6 +27,7 @@ from kactl_agent.kernel.virtual_links import ChangeLink, CreateLink, DeleteLink,
 from kactl_agent.vrrp.actions import PacketMeta
 from kactl_agent.vrrp.auth_header import PROTOCOL_AH, ipv4_header
 from kactl_agent.vrrp.firewall import Blocked, FirewallEntry, FirewallSettings
+from kactl_agent.vrrp.network_settings import NetlinkBuffer
 from kactl_agent.vrrp.routing import VirtualRoute, VirtualRule, same_route, same_rule
 from kactl_agent.vrrp.settings import Family, VirtualAddress
 
@@ -480,6 +481,7 @@ class FakeKernel:
         self.lan = lan
         self.log: list[tuple[str, str, bytes]] = []
         self.failing: set[str] = set()
+        self.buffers = NetlinkBuffer(), NetlinkBuffer()  # of commands and of the monitor
         self.links = FakeLinks()
         self.addresses = FakeAddresses(self)
         self.routing = FakeRouting(self)
@@ -492,6 +494,9 @@ class FakeKernel:
     def fail_if_told(self, operation: str) -> None:
         if operation in self.failing:
             raise OSError(1, f"Operation not permitted ({operation})")
+
+    def resize_buffers(self, command: NetlinkBuffer, monitor: NetlinkBuffer) -> None:
+        self.buffers = command, monitor
 
     def close(self) -> None:
         self.links.close()

@@ -7,8 +7,9 @@ import socket
 from collections.abc import Sequence
 
 from kactl_agent.kernel import rtnetlink as nl
-from kactl_agent.kernel.buffers import set_receive_buffer
+from kactl_agent.kernel.buffers import resize_receive_buffer, set_receive_buffer
 from kactl_agent.kernel.ports import InterfaceAddress, Link
+from kactl_agent.vrrp.network_settings import NetlinkBuffer
 from kactl_agent.vrrp.settings import VirtualAddress
 
 _GROUPS = (nl.RTNLGRP_LINK, nl.RTNLGRP_IPV4_IFADDR, nl.RTNLGRP_IPV6_IFADDR, nl.RTNLGRP_IPV6_NETCONF)
@@ -44,6 +45,9 @@ class NetlinkLinks:
 
     def fileno(self) -> int:
         return self._monitor.fileno()
+
+    def resize_buffer(self, monitor: NetlinkBuffer) -> None:
+        resize_receive_buffer(self._monitor, monitor)
 
     def close(self) -> None:
         self._monitor.close()

@@ -10,6 +10,7 @@ from kactl_agent.kernel.routing import NetlinkRouting
 from kactl_agent.kernel.sysctl import ProcSysctls
 from kactl_agent.kernel.virtual_links import NetlinkVirtualLinks
 from kactl_agent.kernel.vrrp_sockets import RawVrrpSockets
+from kactl_agent.vrrp.network_settings import NetlinkBuffer
 
 
 class LinuxKernel:
@@ -24,6 +25,12 @@ class LinuxKernel:
         self.firewall = NftablesFirewall()
         self.vrrp_sockets = RawVrrpSockets()
         self.frames = PacketFrameSocket()
+
+    def resize_buffers(self, command: NetlinkBuffer, monitor: NetlinkBuffer) -> None:
+        self.links.resize_buffer(monitor)
+        self.addresses.resize_buffer(command)
+        self.routing.resize_buffers(command, monitor)
+        self.virtual_links.resize_buffer(command)
 
     def close(self) -> None:
         self.links.close()

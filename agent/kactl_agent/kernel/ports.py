@@ -12,6 +12,7 @@ import msgspec
 
 from kactl_agent.vrrp.actions import PacketMeta
 from kactl_agent.vrrp.firewall import FirewallEntry, FirewallSettings
+from kactl_agent.vrrp.network_settings import NetlinkBuffer
 from kactl_agent.vrrp.routing import VirtualRoute, VirtualRule
 from kactl_agent.vrrp.settings import Family, VirtualAddress
 
@@ -260,5 +261,8 @@ class Kernel(Protocol):
 
     @property
     def frames(self) -> FrameSocket: ...
+
+    def resize_buffers(self, command: NetlinkBuffer, monitor: NetlinkBuffer) -> None:
+        """How much the netlink sockets take in before they are read. Raises OSError."""
 
     def close(self) -> None: ...

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from kactl_agent.kernel import rtnetlink as nl
+from kactl_agent.kernel.buffers import resize_receive_buffer
 from kactl_agent.kernel.links import open_netlink
+from kactl_agent.vrrp.network_settings import NetlinkBuffer
 
 _REPLY_TIMEOUT = 2.0
 _LARGEST_BUFFER = 1 << 16  # bytes a send carries, far below any socket's send buffer
@@ -41,6 +43,9 @@ class RequestSocket:
         with contextlib.suppress(OSError):  # Linux 4.12
             self._socket.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
         self._sequence = 0
+
+    def resize_buffer(self, command: NetlinkBuffer) -> None:
+        resize_receive_buffer(self._socket, command)
 
     def close(self) -> None:
         self._socket.close()

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from kactl_agent.kernel import routes, rules
 from kactl_agent.kernel import rtnetlink as nl
+from kactl_agent.kernel.buffers import resize_receive_buffer
 from kactl_agent.kernel.links import open_netlink
 from kactl_agent.kernel.ports import Links, RoutingFailure
 from kactl_agent.kernel.requests import RequestSocket
@@ -21,6 +22,7 @@ from kactl_agent.kernel.route_filter import attach, route_filter
 from kactl_agent.kernel.routes import KernelRoute, RouteOperation
 from kactl_agent.kernel.rules import KernelRule, RuleOperation
 from kactl_agent.vrrp.family import Family
+from kactl_agent.vrrp.network_settings import NetlinkBuffer
 from kactl_agent.vrrp.routing import KEEPALIVED, VirtualRoute, VirtualRule
 
 _SOL_NETLINK = 270
@@ -59,6 +61,10 @@ class NetlinkRouting:
 
     def fileno(self) -> int:
         return self._monitor.fileno()
+
+    def resize_buffers(self, command: NetlinkBuffer, monitor: NetlinkBuffer) -> None:
+        self._requests.resize_buffer(command)
+        resize_receive_buffer(self._monitor, monitor)
 
     def close(self) -> None:
         self._monitor.close()

@@ -16,6 +16,7 @@ from kactl_agent.kernel import ipvlan, macvlan
 from kactl_agent.kernel import rtnetlink as nl
 from kactl_agent.kernel.ports import Link, Links, VirtualLinkFailure
 from kactl_agent.kernel.requests import RequestSocket
+from kactl_agent.vrrp.network_settings import NetlinkBuffer
 from kactl_agent.vrrp.virtual_interface import InterfaceKind, VirtualInterface
 
 _IFLA_AF_SPEC = 26
@@ -117,6 +118,9 @@ class NetlinkVirtualLinks:
 
     def __init__(self) -> None:
         self._requests = RequestSocket()
+
+    def resize_buffer(self, command: NetlinkBuffer) -> None:
+        self._requests.resize_buffer(command)
 
     def close(self) -> None:
         self._requests.close()

@@ -29,10 +29,19 @@ class PaceSettings(msgspec.Struct, frozen=True):
     groups: tuple[PaceGroup, ...] = ()
 
 
+class NetlinkBuffer(msgspec.Struct, frozen=True):
+    """The receive buffer of a netlink socket: vrrp_netlink_cmd_rcv_bufs, vrrp_netlink_monitor_rcv_bufs."""
+
+    size: int = 0  # bytes; 0 is the agent's own choice
+    force: bool = False  # beyond the system's limit, net.core.rmem_max
+
+
 class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of all instances together."""
 
     delays: tuple[LinkDelays, ...] = ()
     pace: PaceSettings = PaceSettings()
     log_unknown_vrids: bool = False
+    command_buffer: NetlinkBuffer = NetlinkBuffer()
+    monitor_buffer: NetlinkBuffer = NetlinkBuffer()
     linkbeat: dict[str, str] = {}  # interfaces that are asked for their link -> MII, ETHTOOL, IOCTL, or empty

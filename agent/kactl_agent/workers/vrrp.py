@@ -32,6 +32,7 @@ from kactl_agent.runtime.vrrp_routing import routing_of
 from kactl_agent.vrrp.actions import GroupTransition, Input, Report, Transition
 from kactl_agent.vrrp.firewall import together
 from kactl_agent.vrrp.instance import PRIORITY_CHANGED, VrrpInstance
+from kactl_agent.vrrp.network_settings import NetworkSettings
 from kactl_agent.vrrp.pairing import pair
 from kactl_agent.vrrp.recording import Recorder
 from kactl_agent.vrrp.settings import VrrpSettings
@@ -153,10 +154,7 @@ class VrrpWorker:
     def begin(self) -> None:
         self._loop.add_reader(self._kernel.links.fileno(), self._links_changed)
         self._loop.add_reader(self._kernel.routing.fileno(), self._links_changed)
-        self._link_states.apply(self._configuration.network.delays)
-        self._linkbeat.want(self._configuration.network.linkbeat)
-        self._machine.pace(self._configuration.network.pace)
-        self._machine.log_unknown_vrids(self._configuration.network.log_unknown_vrids)
+        self._apply_network(self._configuration.network)
         self._static.apply(self._configuration.static)
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         self._trackers.apply(self._configuration.tracking, self._configuration.track_scripts)
@@ -165,6 +163,16 @@ class VrrpWorker:
         self._note_groups()
         self._supervisor.edge.post(frames.WorkerStarted(PROCESS))
         self._beat()
+
+    def _apply_network(self, network: NetworkSettings) -> None:
+        self._link_states.apply(network.delays)
+        self._linkbeat.want(network.linkbeat)
+        self._machine.pace(network.pace)
+        self._machine.log_unknown_vrids(network.log_unknown_vrids)
+        try:
+            self._kernel.resize_buffers(network.command_buffer, network.monitor_buffer)
+        except OSError as error:
+            self._log("warning", f"the receive buffers of netlink stay as they are: {error.strerror or error}")
 
     def _links_changed(self) -> None:
         """Interfaces, addresses, routes or rules have."""
@@ -244,11 +252,8 @@ class VrrpWorker:
         settings_of = {settings.name: settings for settings in new.vrrp}
         changed = {name: settings_of[after] for name, after in names.items() if old[name] != settings_of[after]}
         self._static.apply(new.static)
-        self._link_states.apply(new.network.delays)
-        self._linkbeat.want(new.network.linkbeat)
-        self._machine.pace(new.network.pace)
+        self._apply_network(new.network)
         self._machine.actions.firewall.configure(together(self._configuration.firewall, new.firewall))
-        self._machine.log_unknown_vrids(new.network.log_unknown_vrids)
         self._machine.reconfigure(changed)
         changes, self._configuration = compare(self._configuration.vrrp, new.vrrp), new
         self._trackers.apply(new.tracking, new.track_scripts)

@@ -7,7 +7,7 @@ import pytest
 from kactl_agent.config.bind import bind
 from kactl_agent.config.check import check
 from kactl_agent.config.resolve import resolve
-from kactl_agent.vrrp.network_settings import LinkDelays, NetworkSettings, PaceGroup, PaceSettings
+from kactl_agent.vrrp.network_settings import LinkDelays, NetlinkBuffer, NetworkSettings, PaceGroup, PaceSettings
 from kactl_agent.vrrp.settings import SECOND
 
 ON_ETH1 = "virtual_ipaddress_excluded: [{address: 192.0.2.11/24, dev: eth1}]"
@@ -140,3 +140,11 @@ def test_interfaces_that_are_asked_for_their_link(text: str, instance: str, expe
     resolution = resolve(document)
     assert resolution.diagnostics == []
     assert resolution.settings.network.linkbeat == expected
+
+
+def test_netlink_buffers() -> None:
+    network, _ = made("global_defs: {vrrp_netlink_cmd_rcv_bufs: 100000, vrrp_netlink_monitor_rcv_bufs: 9000000, "
+                      "vrrp_netlink_monitor_rcv_bufs_force: true}")  # fmt: skip
+    assert network.command_buffer == NetlinkBuffer(100_000)
+    assert network.monitor_buffer == NetlinkBuffer(9_000_000, force=True)
+    assert made("")[0].monitor_buffer == NetlinkBuffer()

@@ -19,6 +19,7 @@ from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed
 from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
 from kactl_agent.tracking.settings import Command, Executable, ScriptSettings, TrackerKind, TrackerUse, TrackingSettings
 from kactl_agent.vrrp.actions import PriorityContribution
+from kactl_agent.vrrp.network_settings import NetlinkBuffer, NetworkSettings
 from kactl_agent.vrrp.recording import replay
 from kactl_agent.vrrp.settings import (
     CENTISECOND,
@@ -392,3 +393,17 @@ def test_changes_of_priority_are_events_where_that_is_wanted(bench: Bench, wante
     bench.until(lambda: any("effective priority" in frame.message for frame in bench.of(frames.LogRecord)))
     told = [(frame.instance, frame.state, frame.priority) for frame in bench.of(frames.PriorityRecord)]
     assert told == ([("VI", "BACKUP", 80)] if wanted else [])
+
+
+def test_netlink_buffers_are_resized_at_the_start_and_at_a_reload(bench: Bench) -> None:
+    def configuration(size: int) -> AgentConfiguration:
+        network = NetworkSettings(
+            command_buffer=NetlinkBuffer(size), monitor_buffer=NetlinkBuffer(2 * size, force=True)
+        )
+        return AgentConfiguration(revision=str(size), file="f", vrrp=(settings(),), network=network)
+
+    bench.start_with(configuration(1000))
+    bench.until(lambda: bench.state_of("VI") == "MASTER")
+    assert bench.kernel.buffers == (NetlinkBuffer(1000), NetlinkBuffer(2000, force=True))
+    bench.reload_with(configuration(3000))
+    assert bench.kernel.buffers == (NetlinkBuffer(3000), NetlinkBuffer(6000, force=True))
