@@ -135,3 +135,56 @@ def test_the_same_interfaces_addresses_and_kernel_parameters(net: Network, tmp_p
     finally:
         daemon.terminate()
         daemon.wait(10)
+
+
+PEER = """
+vrrp_instance A {{ interface eth0
+ virtual_router_id 77
+ version 3
+ priority {priority}
+ advert_int 0.2
+ use_vmac
+ virtual_ipaddress {{ {address} }}
+}}
+"""
+
+
+@pytest.fixture
+def lan() -> Iterator[Network]:
+    with network(2) as made:
+        yield made
+
+
+@pytest.mark.parametrize("address", ["198.51.100.77/24", "2001:db8:1::77/64"])
+@pytest.mark.parametrize("priority", [100, 200], ids=["keepalived-backup", "keepalived-master"])
+def test_one_master_on_the_same_virtual_mac(lan: Network, tmp_path: Path, address: str, priority: int) -> None:
+    """Both roles: one of the two has the address, on its VMAC, and the other takes it over."""
+    theirs, ours = lan.nodes
+    name = "vrrp.77"
+    conf = tmp_path / "keepalived.conf"
+    conf.write_text(PEER.format(priority=priority, address=address))
+    own: dict[str, Any] = {
+        "interface": "eth0", "virtual_router_id": 77, "version": 3, "priority": 150, "advert_int": 0.2,
+        "use_vmac": True, "virtual_ipaddress": [address],
+    }  # fmt: skip
+    daemon = theirs.run(
+        "keepalived", "-n", "-l", "-P", "-f", str(conf), "-p", str(tmp_path / "pid"), "-r", str(tmp_path / "vrrp.pid"),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        agent = Agent(ours, tmp_path / "one", {"vrrp_instance": {"A": own}})
+        with agents(agent):
+            agent.wait_running()
+            wait_for(lambda: name in macvlans(theirs) and name in macvlans(ours), SLACK, "both have their VMAC")
+            leader, follower = (theirs, ours) if priority > own["priority"] else (ours, theirs)
+            wait_for(
+                lambda: leader.has(address, name) and not follower.has(address, name), 2 + SLACK, "one has the address"
+            )
+            if leader is theirs:
+                daemon.terminate()
+            else:
+                assert agent.stop() == 0
+            wait_for(lambda: follower.has(address, name), 2 + SLACK, f"the other takes over\n{agent.log}")
+    finally:
+        daemon.terminate()
+        daemon.wait(10)
