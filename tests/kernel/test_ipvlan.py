@@ -1,4 +1,5 @@
-"""The tests of ipvlans in a kernel that has them: the running one runs them in the netns lane, else this does."""
+"""The tests of ipvlans, and of VMACs in a VRF, in a kernel that has both: the running one runs them in the netns lane,
+else this does."""
 
 from __future__ import annotations
 
@@ -20,8 +21,11 @@ def _has_ipvlan() -> bool:
 @pytest.mark.skipif(os.geteuid() != 0, reason="not root")
 @pytest.mark.skipif(_has_ipvlan(), reason="the running kernel has ipvlan: the netns lane tests it")
 @pytest.mark.skipif(uml.why_not() is not None, reason=f"no User Mode Linux: {uml.why_not()}")
-def test_ipvlan_inside_user_mode_linux() -> None:
-    path = "tests/netns/test_ipvlan.py::test_master_on_an_ipvlan"
-    done = uml.run([sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", path], timeout=240)
+def test_inside_user_mode_linux() -> None:
+    paths = [
+        "tests/netns/test_ipvlan.py::test_master_on_an_ipvlan",
+        "tests/netns/test_vmac.py::test_the_parents_vrf_is_the_vmacs",
+    ]
+    done = uml.run([sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *paths], timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 passed" in done.stdout, done.stdout
+    assert "2 passed" in done.stdout, done.stdout

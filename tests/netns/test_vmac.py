@@ -241,3 +241,23 @@ def test_a_killed_worker_leaves_no_vmac_and_the_next_makes_it(net: Network, tmp_
         assert before["ifindex"] != after["ifindex"]
         assert one.stop() == 0
     assert link(node, "vrrp.77") is None
+
+
+def test_the_parents_vrf_is_the_vmacs(net: Network, tmp_path: Path) -> None:
+    """`tests/kernel/test_ipvlan.py` runs this where the running kernel has no VRFs."""
+    node = net.nodes[0]
+    add = ["ip", "-n", node.namespace, "link", "add", "red", "type", "vrf", "table", "100"]
+    if subprocess.run(add, capture_output=True, check=False).returncode:
+        pytest.skip("this kernel has no VRFs")
+    ip("link", "set", "red", "up", namespace=node.namespace)
+    ip("link", "set", "eth0", "master", "red", namespace=node.namespace)
+    one = Agent(node, tmp_path / "one", vmac())
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        found = link(node, "vrrp.77")
+        assert found is not None
+        assert found["master"] == "red"
+        wait_for(lambda: node.has(ADDRESS, "vrrp.77"), SLACK, "the address")
+        ip("link", "set", "eth0", "nomaster", namespace=node.namespace)
+        wait_for(lambda: "master" not in (link(node, "vrrp.77") or {"master": ""}), SLACK, "it leaves with its parent")
+        assert one.stop() == 0
