@@ -229,3 +229,22 @@ def test_an_interface_that_is_asked_for_its_link(net: Network, tmp_path: Path) -
         cable(net, plugged=True)
         one.wait_state("MASTER", 2 + master_down(3, 100, 0.1) + SLACK)
         assert one.stop() == 0
+
+
+def test_an_interface_that_is_renamed_and_one_of_another_kind_in_its_place(net: Network, tmp_path: Path) -> None:
+    """Instances follow the name, as keepalived does with dynamic_interfaces allow_if_changes."""
+    node = net.nodes[0]
+    block = instance(version=3, advert_int=0.1, virtual_ipaddress=[ADDRESS])
+    one = Agent(node, tmp_path / "one", block | {"global_defs": {"dynamic_interfaces": "allow_if_changes"}})
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 100, 0.1) + SLACK)
+        assert "not served" not in one.log
+        ip("link", "set", "eth0", "down", namespace=node.namespace)
+        ip("link", "set", "eth0", "name", "old0", namespace=node.namespace)
+        ip("link", "set", "old0", "up", namespace=node.namespace)
+        one.wait_state("FAULT", SLACK)
+        ip("link", "add", "eth0", "link", "old0", "type", "macvlan", "mode", "private", namespace=node.namespace)
+        ip("addr", "add", "198.51.100.9/24", "dev", "eth0", namespace=node.namespace)
+        ip("link", "set", "eth0", "up", namespace=node.namespace)
+        one.wait_state("MASTER", master_down(3, 100, 0.1) + SLACK)
+        assert node.has(ADDRESS)
