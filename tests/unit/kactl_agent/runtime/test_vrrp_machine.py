@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kactl_agent.kernel.fake import FakeKernel, FakeLan
+from kactl_agent.kernel.fake import FakeKernel, FakeLan, FakeVrrpSocket
 from kactl_agent.kernel.ports import InterfaceAddress, VrrpSocket
 from kactl_agent.runtime.vrrp_machine import VrrpMachine, reclaim
 from kactl_agent.vrrp.actions import GroupTransition, RemoveAddresses, Report, State, Transition
@@ -23,6 +23,7 @@ from kactl_agent.vrrp.settings import (
     VirtualAddress,
     VrrpSettings,
 )
+from support.vrrp import advert
 
 VIP = VirtualAddress(bytes((192, 0, 2, 100)), 24, "eth0")
 VIP6 = VirtualAddress(bytes.fromhex("20010db8" + "0" * 22 + "64"), 64, "eth0")
@@ -680,3 +681,17 @@ def test_the_startup_delay_is_the_agents_and_not_that_of_what_a_reload_adds() ->
     node.start(settings("C", 3, addresses=(), startup_delay=10 * SECOND))
     node.advance(4 * SECOND)
     assert node.state("C") is State.MASTER
+
+
+def test_a_master_of_lower_priority_makes_the_whole_group_announce_its_addresses() -> None:
+    """keepalived: whoever took one member's addresses may have taken those of the others too."""
+    node = Machine()
+    node.start(*grouped(priority=200), groups=(PAIR,))
+    node.advance(4 * SECOND)
+    node.kernel.log.clear()
+    (sock,) = node.watched
+    assert isinstance(sock, FakeVrrpSocket)
+    sock.push(*advert(50, settings=node.instances["A"].settings))
+    node.read()
+    told = [frame[28:32] for kind, _interface, frame in node.kernel.log if kind == "frame"]
+    assert set(told) == {VIP.address, OTHER.address}
