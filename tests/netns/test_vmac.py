@@ -172,6 +172,7 @@ def test_a_killed_agent_leaves_a_vmac_that_the_next_takes_over(net: Network, tmp
         assert link(node, "vrrp.77") is None, "of another configuration: deleted"
         assert again.stop() == 0
     assert link(node, "vrrp.78") is None
+    assert sysctl(node, "ipv4/conf/eth0/arp_filter") == 0, "as it was before the agent that was killed"
 
 
 def test_one_that_was_there_is_used_and_stays(net: Network, tmp_path: Path) -> None:

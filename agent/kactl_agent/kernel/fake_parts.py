@@ -37,7 +37,7 @@ class FakeVirtualLinks:
                         private=True,
                     )  # fmt: skip
                     self._kernel.sysctls.add_link(interface.name)
-                case ChangeLink(name, hardware_address, master, up):
+                case ChangeLink(name, hardware_address, master, up, note):
                     if name not in links.table:
                         failures.append(VirtualLinkFailure(name, "No such device"))
                         continue
@@ -47,6 +47,8 @@ class FakeVirtualLinks:
                         links.change(name, master=master)
                     if up is not None:
                         links.set_up(name, up)
+                    if note is not None:
+                        links.change(name, alias=note)
                 case DeleteLink(name):
                     self._kernel.log.append(("delete link", name, b""))
                     if name in links.table:

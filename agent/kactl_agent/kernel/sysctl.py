@@ -60,6 +60,15 @@ class BorrowedSysctls:
                     continue
             self._before[key] = old, value
 
+    def before(self, key: str) -> int | None:
+        """What it was, None when it is not borrowed."""
+        return self._before[key][0] if key in self._before else None
+
+    def remember(self, key: str, before: int, value: int) -> None:
+        """A predecessor has set it to `value` and left word of what it was. Changed since, it is nobody's."""
+        if key not in self._before and self._sysctls.read(key) == value:
+            self._before[key] = before, value
+
     def forget(self, key: str) -> None:
         """What it belonged to is gone."""
         self._before.pop(key, None)

@@ -23,6 +23,7 @@ _IFLA_AF_SPEC = 26
 _IFLA_INET6_ADDR_GEN_MODE = 8
 _ADDR_GEN_MODE_NONE = 1
 _IFF_UP = 0x1
+NOTES = "; "  # stands between an alias and what is to be remembered
 _IFINFOMSG = struct.Struct("=BxHiII")
 _U32 = struct.Struct("=I")
 _ENCODE_DATA = {InterfaceKind.MACVLAN: macvlan.encode_data, InterfaceKind.IPVLAN: ipvlan.encode_data}
@@ -45,6 +46,7 @@ class ChangeLink(msgspec.Struct, frozen=True):
     hardware_address: bytes | None = None
     master: int | None = None
     up: bool | None = None
+    alias: str | None = None
 
 
 class DeleteLink(msgspec.Struct, frozen=True):
@@ -70,7 +72,7 @@ def plan(desired: Collection[VirtualInterface], links: Links, alias: str) -> Vir
     """
     names = {interface.name for interface in desired}
     operations: list[LinkOperation] = [
-        DeleteLink(link.name) for link in links.all() if alias and link.alias == alias and link.name not in names
+        DeleteLink(link.name) for link in links.all() if is_ours(link, alias) and link.name not in names
     ]
     obstacles: dict[str, str] = {}
     for interface in desired:
@@ -80,7 +82,7 @@ def plan(desired: Collection[VirtualInterface], links: Links, alias: str) -> Vir
             continue
         vrf = _vrf_of(parent, links)
         if link is not None and not _is_compatible(link, interface, parent):
-            if not alias or link.alias != alias:
+            if not is_ours(link, alias):
                 obstacles[interface.name] = f"{interface.name} exists already and is {_other(link, interface)}"
                 continue
             operations.append(DeleteLink(link.name))
@@ -94,6 +96,11 @@ def plan(desired: Collection[VirtualInterface], links: Links, alias: str) -> Vir
             address = interface.hardware_address if wrong_address else None
             operations.append(ChangeLink(link.name, address, vrf if link.master != vrf else None))
     return VirtualLinkPlan(tuple(operations), obstacles)
+
+
+def is_ours(link: Link, alias: str) -> bool:
+    """Whether this agent has made it; what it has to remember may stand behind the alias."""
+    return bool(alias) and (link.alias == alias or link.alias.startswith(alias + NOTES))
 
 
 def _vrf_of(parent: Link, links: Links) -> int:
@@ -206,6 +213,8 @@ def _encode_change(operation: ChangeLink) -> bytes:
     body = _header(_IFF_UP if up else 0, 0 if up is None else _IFF_UP) + _name_attribute(operation.name)
     if operation.hardware_address is not None:
         body += nl.encode_attribute(nl.IFLA_ADDRESS, operation.hardware_address)
+    if operation.alias is not None:
+        body += nl.encode_attribute(nl.IFLA_IFALIAS, operation.alias.encode())
     if operation.master is not None:
         body += nl.encode_attribute(nl.IFLA_MASTER, _U32.pack(operation.master))
     return nl.encode_message(nl.RTM_NEWLINK, nl.NLM_F_REQUEST, 0, body)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from kactl_agent.kernel.ports import Kernel, Link
 from kactl_agent.kernel.sysctl import BorrowedSysctls
-from kactl_agent.kernel.virtual_links import ChangeLink, CreateLink, LinkOperation, plan
+from kactl_agent.kernel.virtual_links import NOTES, ChangeLink, CreateLink, LinkOperation, is_ours, plan
 from kactl_agent.runtime.interface_sysctls import all_interfaces, of_parent, of_virtual
 from kactl_agent.vrrp.actions import Report
 from kactl_agent.vrrp.firewall import VmacTraffic
@@ -17,7 +17,7 @@ _IFF_UP = 0x1
 _IFA_F_NODAD = 0x02
 _SCOPE_LINK = 253
 _LINK_LOCAL_PREFIX = 64
-_LONGEST_ALIAS = 255  # IFALIASZ, less its end
+_LONGEST_ALIAS = 200  # of the 255 bytes that IFALIASZ allows
 
 
 def alias_of(configuration: str) -> str:
@@ -49,8 +49,13 @@ class VirtualInterfaces:
     def want(self, interfaces: Iterable[VirtualInterface], virtual: frozenset[bytes] = frozenset()) -> None:
         """Exactly these from now on; `virtual` are addresses that no interface has for its own."""
         desired = {interface.name: interface for interface in interfaces}
-        if not desired and not self._desired and not any(link.alias == self.alias for link in self._kernel.links.all()):
+        if (
+            not desired
+            and not self._desired
+            and not any(is_ours(link, self.alias) for link in self._kernel.links.all())
+        ):
             return
+        _recall(self._kernel, self.alias, self._sysctls)
         self._desired = desired
         self._refused = {}  # what was impossible may be possible now
         self._settle(virtual)
@@ -206,6 +211,21 @@ class VirtualInterfaces:
         for key in reversed([key for key in self._sysctls.values if key not in wanted]):
             self._sysctls.give_back(key)
         self._sysctls.borrow_all(wanted)
+        self._leave_word(macvlans)
+
+    def _leave_word(self, macvlans: list[VirtualInterface]) -> None:
+        """A successor, should this process be killed, finds in the alias what the parent's parameters were."""
+        changes = []
+        for interface in macvlans:
+            link = self._kernel.links.link(interface.name)
+            before = {key: self._sysctls.before(key) for key in of_parent(interface.parent)}
+            words = [f"{key.rpartition('/')[2]}={value}" for key, value in before.items() if value is not None]
+            alias = f"{self.alias}{NOTES}{' '.join(words)}"
+            if link is not None and is_ours(link, self.alias) and words and link.alias != alias:
+                changes.append(ChangeLink(interface.name, alias=alias))
+        if changes:
+            self._kernel.virtual_links.apply(changes)
+            self._kernel.links.drain()
 
     def _forget_sysctls(self, name: str) -> None:
         for key in self._sysctls.values:
@@ -222,10 +242,28 @@ class VirtualInterfaces:
 def reclaim(kernel: Kernel, alias: str) -> list[str]:
     """Delete what an earlier run has left. Returns what could not be deleted, with the reason."""
     kernel.links.drain()
+    refused: list[str] = []
+    sysctls = BorrowedSysctls(kernel.sysctls, lambda key, _value, error: refused.append(f"{key}: {error.strerror}"))
+    _recall(kernel, alias, sysctls)
     work = plan((), kernel.links, alias)
     failures = kernel.virtual_links.apply(work.operations) if work.operations else ()
     kernel.links.drain()
-    return [f"{failure.name}: {failure.reason}" for failure in failures]
+    for key in sysctls.values:
+        sysctls.give_back(key)
+    return [*refused, *(f"{failure.name}: {failure.reason}" for failure in failures)]
+
+
+def _recall(kernel: Kernel, alias: str, sysctls: BorrowedSysctls) -> None:
+    """What predecessors have left word of."""
+    for link in kernel.links.all():
+        parent = kernel.links.by_index(link.parent) if is_ours(link, alias) else None
+        if parent is None:
+            continue
+        words = dict(word.partition("=")[::2] for word in link.alias.removeprefix(alias + NOTES).split())
+        for key, value in of_parent(parent.name).items():
+            before = words.get(key.rpartition("/")[2], "")
+            if before.isdigit():
+                sysctls.remember(key, int(before), value)
 
 
 def modified_eui64(hardware_address: bytes) -> bytes:

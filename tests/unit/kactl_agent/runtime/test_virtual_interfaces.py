@@ -52,7 +52,8 @@ def test_a_vmac_is_made_with_the_virtual_mac_its_parents_group_and_up() -> None:
     link = world.kernel.links.link("vrrp.51")
     assert link is not None
     assert link.hardware_address == bytes.fromhex("00005e000133")
-    assert (link.parent, link.group, link.alias, link.up) == (1, 7, ALIAS, True)
+    assert (link.parent, link.group, link.up) == (1, 7, True)
+    assert link.alias.startswith(ALIAS)
     assert world.interfaces.obstacle("vrrp.51") == ""
     world.interfaces.want([])
     assert world.kernel.links.link("vrrp.51") is None
@@ -202,6 +203,23 @@ def test_what_a_killed_agent_left_is_taken_over_or_deleted() -> None:
     assert "vrrp1.51" not in world.kernel.links.table
     successor.want([])
     assert "vrrp.51" not in world.kernel.links.table
+    assert world.values[f"{ETH0}/arp_ignore"] == world.values[f"{ETH0}/arp_filter"] == 0
+
+
+def test_the_parents_parameters_are_given_back_even_after_a_crash() -> None:
+    world = World()
+    world.values[f"{ETH0}/arp_ignore"] = 2
+    world.interfaces.want([vmac()])
+    assert world.values[f"{ETH0}/arp_ignore"] == world.values[f"{ETH0}/arp_filter"] == 1
+    assert reclaim(world.kernel, ALIAS) == []
+    assert (world.values[f"{ETH0}/arp_ignore"], world.values[f"{ETH0}/arp_filter"]) == (2, 0)
+    world.interfaces.want([])
+
+    changed = World()
+    changed.interfaces.want([vmac()])
+    changed.values[f"{ETH0}/arp_ignore"] = 8
+    assert reclaim(changed.kernel, ALIAS) == []
+    assert changed.values[f"{ETH0}/arp_ignore"] == 8, "what somebody has changed since is left alone"
 
 
 def test_one_left_on_another_parent_is_made_anew() -> None:
