@@ -138,7 +138,9 @@ class NetlinkVirtualLinks:
         for refusal in self._requests.send(requests):
             if isinstance(refusal.item, DeleteLink) and refusal.error == errno.ENODEV:
                 continue
-            failures.append(VirtualLinkFailure(_name(refusal.item), _reason(refusal.item, refusal)))
+            failures.append(
+                VirtualLinkFailure(_name(refusal.item), _reason(refusal.item, refusal.error, refusal.reason))
+            )
         # what could not be made cannot be changed either: the first reason is the reason
         first: dict[str, VirtualLinkFailure] = {}
         for failure in failures:
@@ -150,8 +152,7 @@ def _name(operation: LinkOperation) -> str:
     return operation.interface.name if isinstance(operation, CreateLink) else operation.name
 
 
-def _reason(operation: LinkOperation, refusal: object) -> str:
-    error, reason = getattr(refusal, "error", 0), getattr(refusal, "reason", "")
+def _reason(operation: LinkOperation, error: int, reason: str) -> str:
     if isinstance(operation, CreateLink):
         kind = operation.interface.kind.value
         if error == errno.EOPNOTSUPP:
