@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from kactl_agent.kernel.ports import Link, Links
 from kactl_agent.runtime.driver import TimedDriver
 from kactl_agent.tracking.actions import LinkState
-from kactl_agent.tracking.debounce import LinkDebounce
+from kactl_agent.tracking.debounce import LinkDebounce, limited
 from kactl_agent.vrrp.actions import Action, ActionFailed
 from kactl_agent.vrrp.network_settings import LinkDelays
 
@@ -27,22 +27,40 @@ class LinkStates:
         self._changed = changed
         self._driver = TimedDriver[LinkDebounce](clock, _perform, arm, _nobody_asks)
         self._delayed: dict[str, LinkDebounce] = {}
+        self._wanted: dict[str, LinkDelays] = {}
+        self._limits: dict[str, dict[str, int]] = {}  # interface -> instance -> longest down delay
         self._beats: Mapping[str, bool] = {}
 
     def apply(self, delays: Iterable[LinkDelays]) -> None:
         """Wait like this from now on. An interface that has had a delay goes on from where it is."""
         wanted = {each.interface: each for each in delays if each.down or each.up}
+        self._wanted, self._limits = wanted, {}
         for name in [name for name in self._delayed if name not in wanted]:
             self._driver.remove(name)
             del self._delayed[name]
         for name, each in wanted.items():
-            known = self._delayed.get(name)
-            if known is not None:
-                self._driver.remove(name)  # and added again: its deadline may be another one
-                known.reconfigure(each, self._clock())
-            self._delayed[name] = known or LinkDebounce(each)
-            self._driver.add(name, self._delayed[name])
+            self._delay(name, each)
         self.refresh()
+
+    def _delay(self, name: str, delays: LinkDelays) -> None:
+        known = self._delayed.get(name)
+        if known is not None:
+            self._driver.remove(name)  # and added again: its deadline may be another one
+            known.reconfigure(delays, self._clock())
+        self._delayed[name] = known or LinkDebounce(delays)
+        self._driver.add(name, self._delayed[name])
+
+    def limit(self, name: str, instance: str, longest: int) -> None:
+        """The down delay of the interface is at most this while the instance waits for adverts as it does now: a master
+        may have taught it a shorter interval than its own."""
+        wanted = self._wanted.get(name)
+        if wanted is None:
+            return
+        limits = self._limits.setdefault(name, {})
+        limits[instance] = longest
+        delays = limited(wanted, min(limits.values()))
+        if delays != self._delayed[name].delays:
+            self._delay(name, delays)
 
     def refresh(self) -> None:
         """The kernel may have news of interfaces: take them in."""

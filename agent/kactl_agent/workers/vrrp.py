@@ -29,6 +29,7 @@ from kactl_agent.runtime.static_items import StaticKeeper
 from kactl_agent.runtime.trackers import Trackers
 from kactl_agent.runtime.vrrp_machine import VrrpEngine, VrrpMachine, addresses_of
 from kactl_agent.runtime.vrrp_routing import routing_of
+from kactl_agent.tracking.debounce import longest_down_delay
 from kactl_agent.vrrp.actions import GroupTransition, Input, Report, Transition
 from kactl_agent.vrrp.firewall import together
 from kactl_agent.vrrp.instance import PRIORITY_CHANGED, VrrpInstance
@@ -356,6 +357,8 @@ class VrrpWorker:
                 # the observer has the addresses from the configuration: hundreds need not travel every second
                 slim = msgspec.structs.replace(instance.snapshot(), addresses=())
                 self._observer.edge.post_state(name, frames.Snapshot(now, at, slim))
+                longest = longest_down_delay(instance.settings.down_timer_adverts, slim.master_adver_interval)
+                self._link_states.limit(slim.interface, name, longest)
         if self._dirty:
             self._report_soon()
 

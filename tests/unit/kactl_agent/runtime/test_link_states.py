@@ -74,3 +74,24 @@ def test_a_reload_goes_on_from_where_an_interface_is() -> None:
     bench.states.apply(())
     assert not bench.states.up("eth0"), "without a delay the change counts"
     assert bench.armed is None
+
+
+def test_an_interval_learned_from_a_master_shortens_the_down_delay() -> None:
+    """keepalived: what an instance waits for adverts sets the limit, and that may change at run time."""
+    bench = Bench(LinkDelays("eth0", down=5 * SECOND))
+    bench.states.limit("eth0", "A", 9 * SECOND)
+    bench.states.limit("eth0", "B", 2 * SECOND)
+    bench.states.limit("eth7", "B", 0)
+    bench.set_up(False)
+    assert bench.armed == 2 * SECOND
+    bench.states.limit("eth0", "A", SECOND)
+    assert bench.armed == SECOND, "what waits is shortened"
+    bench.advance(SECOND)
+    assert not bench.states.up("eth0")
+    bench.set_up(True)
+    bench.states.limit("eth0", "A", 9 * SECOND)
+    bench.states.limit("eth0", "B", 9 * SECOND)
+    bench.set_up(False)
+    assert bench.armed == bench.now + 5 * SECOND, "never longer than it says"
+    bench.states.apply((LinkDelays("eth0", down=4 * SECOND),))
+    assert bench.armed == bench.now + 4 * SECOND, "a reload begins without limits"

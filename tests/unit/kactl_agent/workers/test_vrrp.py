@@ -17,9 +17,10 @@ from kactl_agent.kernel.fake import FakeKernel
 from kactl_agent.runtime import frames, spawn_frames
 from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed
 from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
+from kactl_agent.tracking.debounce import longest_down_delay
 from kactl_agent.tracking.settings import Command, Executable, ScriptSettings, TrackerKind, TrackerUse, TrackingSettings
 from kactl_agent.vrrp.actions import PriorityContribution
-from kactl_agent.vrrp.network_settings import NetlinkBuffer, NetworkSettings
+from kactl_agent.vrrp.network_settings import LinkDelays, NetlinkBuffer, NetworkSettings
 from kactl_agent.vrrp.recording import replay
 from kactl_agent.vrrp.settings import (
     CENTISECOND,
@@ -407,3 +408,13 @@ def test_netlink_buffers_are_resized_at_the_start_and_at_a_reload(bench: Bench) 
     assert bench.kernel.buffers == (NetlinkBuffer(1000), NetlinkBuffer(2000, force=True))
     bench.reload_with(configuration(3000))
     assert bench.kernel.buffers == (NetlinkBuffer(3000), NetlinkBuffer(6000, force=True))
+
+
+def test_what_an_instance_waits_for_adverts_limits_the_delay_of_its_interface(bench: Bench) -> None:
+    """The interval in force counts, which is the master's: 40 s here."""
+    delays = LinkDelays("eth0", down=6000 * CENTISECOND * 10)
+    one = settings(priority=100, advert_interval=4000 * CENTISECOND)
+    configuration = AgentConfiguration(revision="1", file="f", vrrp=(one,), network=NetworkSettings(delays=(delays,)))
+    worker = bench.start_with(configuration)
+    bench.until(lambda: bench.state_of("VI") == "BACKUP")
+    assert worker._link_states._delayed["eth0"].delays.down == longest_down_delay(3, 4000 * CENTISECOND)
