@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kactl.keepalived_conf.load import load
 from kactl.keepalived_conf.preprocess import ExpandOptions
 from kactl.keepalived_conf.writer import write
@@ -11,9 +13,9 @@ from kactl_agent.config.document import Document
 from kactl_agent.config.emit import emit
 
 
-def document_of(text: str, **options: object) -> Document:
+def document_of(text: str, **options: Any) -> Document:
     """The document of a keepalived.conf; `options` are those of ExpandOptions."""
-    return load(text.encode(), "keepalived.conf", ExpandOptions(**options)).document  # type: ignore[arg-type]
+    return load(text.encode(), "keepalived.conf", ExpandOptions(**options)).document
 
 
 def to_yaml(text: str) -> str:

@@ -23,8 +23,10 @@ class AlreadyRunning(Exception):
 class RunDirectory:
     """Ours from `claim` to `release`. A lock on the pid file decides, not that files exist."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, orphan_seconds: float = _ORPHAN_SECONDS) -> None:
+        """`orphan_seconds` is how long the workers of an agent that was killed may take to end."""
         self.path = path
+        self._orphan_seconds = orphan_seconds
         self._lock = -1
 
     def claim(self) -> None:
@@ -34,7 +36,7 @@ class RunDirectory:
         orderly, are gone: that is waited for, so that a new agent never meets an old master.
         """
         self.path.mkdir(mode=0o755, parents=True, exist_ok=True)
-        deadline = time.monotonic() + _ORPHAN_SECONDS
+        deadline = time.monotonic() + self._orphan_seconds
         while not self._try_lock():
             pid = self._recorded_pid()
             if pid is None or _alive(pid):

@@ -130,8 +130,7 @@ def test_a_pid_file_that_is_none_is_refused(tmp_path: Path, what: str) -> None:
         assert (tmp_path / "victim").read_text() == "precious"
 
 
-def test_an_orphan_that_does_not_end_is_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kactl_agent.supervisor.run_dir._ORPHAN_SECONDS", 0.1)
+def test_an_orphan_that_does_not_end_is_named_as_such(tmp_path: Path) -> None:
     holder = RunDirectory(tmp_path)
     holder.claim()
     gone = os.fork()
@@ -140,5 +139,5 @@ def test_an_orphan_that_does_not_end_is_named_as_such(tmp_path: Path, monkeypatc
     os.waitpid(gone, 0)
     (tmp_path / "agent.pid").write_text(f"{gone}\n")  # as after kill -9 of an agent whose worker is stopped
     with pytest.raises(AlreadyRunning, match="is gone, but a process kactl-vrrp"):
-        RunDirectory(tmp_path).claim()
+        RunDirectory(tmp_path, orphan_seconds=0.1).claim()
     holder.release()
