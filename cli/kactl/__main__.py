@@ -17,6 +17,12 @@ def main() -> None:
     sys.exit(code)
 
 
+def genhash() -> None:
+    """Entry point of the command `genhash`, as keepalived installs it: `kactl genhash` by its old name."""
+    sys.argv.insert(1, "genhash")
+    main()
+
+
 def _run() -> int:
     _replace_closed_streams()
     from kactl.app import run

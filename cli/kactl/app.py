@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("kactl.commands.check:check", "Say what is wrong with configurations, YAML or keepalived.conf."),
     "convert": ("kactl.commands.convert:convert", "Convert keepalived.conf to YAML, and back, without loss."),
     "events": ("kactl.commands.events:events", "Show what happened to an agent's virtual routers, and why."),
+    "genhash": ("kactl.commands.genhash:genhash", "Compute the digest of a page as HTTP_GET and SSL_GET do."),
     "reload": ("kactl.commands.reload:reload_command", "Make an agent read its configuration again."),
     "schema": ("kactl.commands.schema:schema", "Print the JSON Schema of the YAML configuration."),
     "status": ("kactl.commands.status:status", "Show who is master, since when, and with what priority."),
