@@ -13,14 +13,13 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 	@echo "lanes         $(LANES)"
 
-setup: $(STAMPS)/venv $(STAMPS)/apt ## packages the tests need (apt, when root) and the virtual environment
+setup: $(VENV)/.installed $(STAMPS)/apt ## packages the tests need (apt, when root) and the virtual environment
 
 $(STAMPS)/apt: tests/apt-packages.txt tests/lanes/setup-apt
 	@mkdir -p $(STAMPS)
-	@tests/lanes/setup-apt tests/apt-packages.txt
-	@touch $@
+	@tests/lanes/setup-apt tests/apt-packages.txt $@
 
-$(STAMPS)/venv: pyproject.toml tests/lanes/setup-venv | $(STAMPS)/apt
+$(VENV)/.installed: pyproject.toml tests/lanes/setup-venv | $(STAMPS)/apt
 	@tests/lanes/setup-venv $(PYTHON) $(VENV)
 	@touch $@
 
@@ -39,7 +38,7 @@ $(LANES): setup
 bench: setup ## benchmarks: figures, and ratios to a peer in the same run
 	@$(BIN)/python tests/lanes/run.py --full bench
 
-fuzz: setup ## coverage-guided fuzzing of the lexer and the YAML loader (needs atheris; SECONDS=60 a target)
+fuzz: setup ## coverage-guided fuzzing of the lexer and the YAML loader (installs atheris; SECONDS_PER_TARGET=60)
 	@$(BIN)/python tests/lanes/run.py --full fuzz
 
 corpus: setup ## convert a folder of keepalived.conf files and back: make corpus CORPUS=dir [INDEX=file.tsv]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from msgspec import UNSET
@@ -11,28 +11,30 @@ from msgspec import UNSET
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.schema.shapes import or_default
 
-_TRACKERS = {
-    # keyword of the reference -> root keywords that define the names
-    "track_script": ("vrrp_script",),
-    "track_file": ("track_file",),
-    "track_process": ("vrrp_track_process",),
-    "track_bfd": ("bfd_instance",),
+TRACKED_BY = {
+    # keyword of the reference -> root keyword that defines the names
+    "track_script": "vrrp_script",
+    "track_file": "track_file",
+    "track_process": "vrrp_track_process",
+    "track_bfd": "bfd_instance",
 }
 
 
 def check(sheet: Sheet) -> None:
     config = sheet.document.config
+    known = {keyword: _defined(sheet, root) for keyword, root in TRACKED_BY.items()}
     for keyword in ("vrrp_instance", "vrrp_sync_group"):
         for name, owner in or_default(getattr(config, keyword), {}).items():
-            _trackers(sheet, (keyword, name), owner)
+            _trackers(sheet, (keyword, name), owner, known)
     _static_track_groups(sheet)
     _checkers(sheet)
     _sync_daemon(sheet)
 
 
-def _defined(sheet: Sheet, roots: Collection[str]) -> set[str]:
-    config = sheet.document.config
-    return {name for root in roots for name in or_default(getattr(config, root), {})}
+def _defined(sheet: Sheet, root: str) -> Collection[str]:
+    """The names that a root keyword's blocks have."""
+    blocks: dict[str, Any] = or_default(getattr(sheet.document.config, root), {})
+    return blocks.keys()
 
 
 def _unknown(sheet: Sheet, path: Path, what: str, name: str, known: Collection[str], *, ignored: bool) -> None:
@@ -46,15 +48,14 @@ def _unknown(sheet: Sheet, path: Path, what: str, name: str, known: Collection[s
     sheet.error(path, "unknown-reference", f"there is no {what} `{name}`", hint, ignored=ignored)
 
 
-def _trackers(sheet: Sheet, path: Path, owner: Any) -> None:
-    for keyword, roots in _TRACKERS.items():
+def _trackers(sheet: Sheet, path: Path, owner: Any, known: Mapping[str, Collection[str]]) -> None:
+    for keyword, root in TRACKED_BY.items():
         entries = getattr(owner, keyword)
         if entries is UNSET:
             continue
-        known = _defined(sheet, roots)
         for index, entry in _once(sheet, (*path, keyword), entries, keyword):
-            if entry.name not in known:
-                _unknown(sheet, (*path, keyword, index), roots[0], entry.name, known, ignored=True)
+            if entry.name not in known[keyword]:
+                _unknown(sheet, (*path, keyword, index), root, entry.name, known[keyword], ignored=True)
     if owner.track_interface is not UNSET:
         for _ in _once(sheet, (*path, "track_interface"), owner.track_interface, "track_interface"):
             pass
@@ -76,7 +77,7 @@ def _once(sheet: Sheet, path: Path, entries: tuple[Any, ...], keyword: str) -> I
 def _static_track_groups(sheet: Sheet) -> None:
     config = sheet.document.config
     groups = or_default(config.track_group, {})
-    instances = _defined(sheet, ("vrrp_instance",))
+    instances = _defined(sheet, "vrrp_instance")
     for name, group in groups.items():
         for index, member in enumerate(or_default(group.group, ())):
             if member not in instances:
@@ -90,9 +91,9 @@ def _static_track_groups(sheet: Sheet) -> None:
 
 def _checkers(sheet: Sheet) -> None:
     config = sheet.document.config
-    sessions = _defined(sheet, ("bfd_instance",))
-    files = _defined(sheet, _TRACKERS["track_file"])
-    groups = _defined(sheet, ("virtual_server_group",))
+    sessions = _defined(sheet, "bfd_instance")
+    files = _defined(sheet, "track_file")
+    groups = _defined(sheet, "virtual_server_group")
     for v, server in enumerate(or_default(config.virtual_server, ())):
         if server.group is not UNSET and server.group not in groups:
             _unknown(sheet, ("virtual_server", v, "group"), "virtual_server_group", server.group, groups, ignored=False)
@@ -120,6 +121,6 @@ def _sync_daemon(sheet: Sheet) -> None:
     if config.global_defs is UNSET or config.global_defs.lvs_sync_daemon is UNSET:
         return
     wanted = config.global_defs.lvs_sync_daemon.inst
-    instances = _defined(sheet, ("vrrp_instance",))
+    instances = _defined(sheet, "vrrp_instance")
     if wanted is not UNSET and wanted not in instances:
         _unknown(sheet, ("global_defs", "lvs_sync_daemon", "inst"), "vrrp_instance", wanted, instances, ignored=False)

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import UNSET
 
 from kactl_agent.config.checks.problem import Path, Sheet
+from kactl_agent.config.checks.references import TRACKED_BY
 from kactl_agent.config.schema.shapes import or_default
 
 
@@ -84,23 +85,16 @@ def _member_weights(sheet: Sheet, name: str, instance: Any, group: str) -> None:
             )
 
 
-_DEFINITIONS = {
-    "track_script": ("vrrp_script",),
-    "track_process": ("vrrp_track_process",),
-    "track_bfd": ("bfd_instance",),
-    "track_file": ("track_file",),
-}
-
-
 def _weight(sheet: Sheet, keyword: str, entry: Any) -> int:
     """The weight in force for a tracker entry: its own, or that of what it names."""
     if entry.weight is not UNSET:
         own = entry.weight
         return own if isinstance(own, int) else or_default(own.weight, 0)
-    for root in _DEFINITIONS.get(keyword, ()):
-        defined = or_default(getattr(sheet.document.config, root), {}).get(entry.name)
-        if defined is not None:
-            if defined.weight is UNSET:
-                return 1 if keyword == "track_file" else 0
-            return defined.weight if isinstance(defined.weight, int) else or_default(defined.weight.weight, 0)
-    return 0
+    if keyword not in TRACKED_BY:
+        return 0
+    defined = or_default(getattr(sheet.document.config, TRACKED_BY[keyword]), {}).get(entry.name)
+    if defined is None:
+        return 0
+    if defined.weight is UNSET:
+        return 1 if keyword == "track_file" else 0
+    return defined.weight if isinstance(defined.weight, int) else or_default(defined.weight.weight, 0)
