@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from pyroute2.nftables.main import NFTables
 
-from kactl_agent.kernel.nftables import NftablesFirewall
+from kactl_agent.kernel import nfnetlink as nft
+from kactl_agent.kernel.nftables import NftablesFirewall, probe
 from kactl_agent.vrrp.firewall import Blocked, FirewallSettings, VmacTraffic
 from kactl_agent.vrrp.settings import Family
 from support.agents import SLACK, Agent, agents, instance, master_down
@@ -140,6 +141,32 @@ def test_a_batch_is_all_or_nothing(net: Network) -> None:
         assert port.install(FirewallSettings(families=(Family.IPV4,), counters=True), ()) == ""
         port.uninstall()
         port.close()
+
+
+@pytest.mark.skipif(shutil.which("nft") is None, reason="nft is not installed")
+def test_what_the_probe_finds_is_what_the_kernel_takes(net: Network) -> None:
+    """S13."""
+
+    def nft_takes(*command: str) -> bool:
+        return subprocess.run(["nft", *command], capture_output=True, check=False).returncode == 0
+
+    with inside(net.nodes[0].namespace):
+        found = probe()
+        shown = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+        assert shown == "", "the probe leaves nothing"
+        assert found.tables == ""
+        assert nft_takes("add", "table", "ip", "t")
+        ranges = nft_takes("add", "set", "ip", "t", "s", "{ type ipv4_addr . inet_service; flags interval; }")
+        assert ranges == (found.concatenated_ranges == "")
+        assert nft_takes("add", "chain", "ip", "t", "c")
+        assert nft_takes("add", "rule", "ip", "t", "c", "dup", "to", "10.0.0.1") == (found.duplication == "")
+        if ranges:
+            first, last = packed("192.0.2.1") + b"\0\x50\0\0", packed("192.0.2.9") + b"\0\x5a\0\0"
+            with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, nft.NETLINK_NETFILTER) as sock:
+                sock.send(nft.batch([nft.new_ranges(nft.IPV4, "t", "s", [(first, last, b"")])], 1))
+                sock.recv(1 << 16)
+            shown = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+            assert "192.0.2.1-192.0.2.9 . 80-90" in shown
 
 
 @pytest.mark.skipif(shutil.which("nft") is None, reason="nft is not installed")

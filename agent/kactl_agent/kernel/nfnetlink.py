@@ -58,12 +58,14 @@ def _message(kind: int, family: int, flags: int, body: bytes) -> bytes:
     return nl.align_message(nl.encode_message(kind, nl.NLM_F_REQUEST | flags, 0, header + body))
 
 
-def batch(messages: Sequence[bytes], sequence: int) -> bytes:
+def batch(messages: Sequence[bytes], sequence: int, *, each: bool = False) -> bytes:
     """The messages as one transaction. Its beginning has this sequence number; the last message the next one, and it
-    is acknowledged."""
+    is acknowledged. With `each` all are, by the numbers that follow."""
     edge = _NFGENMSG.pack(0, 0, _SUBSYSTEM)
     begin = nl.encode_message(BATCH_BEGIN, nl.NLM_F_REQUEST, sequence, edge)
     end = nl.encode_message(_BATCH_END, nl.NLM_F_REQUEST, sequence, edge)
+    if each:
+        return begin + b"".join(nl.acknowledged(m, sequence + n) for n, m in enumerate(messages, 1)) + end
     return begin + b"".join(messages[:-1]) + nl.acknowledged(messages[-1], sequence + 1) + end
 
 
@@ -124,16 +126,33 @@ def new_elements(family: int, table: str, name: str, elements: Iterable[tuple[by
     return _message(_NEWSETELEM, family, nl.NLM_F_CREATE, _elements(table, name, elements))
 
 
+def new_ranges(family: int, table: str, name: str, ranges: Iterable[tuple[bytes, bytes, bytes]]) -> bytes:
+    """(first key, last key, value): of a set of concatenations (`SET_CONCAT | SET_INTERVAL`), where every part is a
+    range of its own. Kernels know these since 5.6: see `kactl_agent.kernel.nftables.probe`."""
+    return _message(_NEWSETELEM, family, nl.NLM_F_CREATE, _elements(table, name, _ranges(ranges)))
+
+
+def delete_ranges(family: int, table: str, name: str, ranges: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """(first key, last key) of what `new_ranges` made."""
+    return _message(_DELSETELEM, family, 0, _elements(table, name, _ranges((*each, b"") for each in ranges)))
+
+
+def _ranges(ranges: Iterable[tuple[bytes, bytes, bytes]]) -> Iterable[tuple[bytes, bytes, bytes]]:
+    return ((first, value, last) for first, last, value in ranges)
+
+
 def delete_elements(family: int, table: str, name: str, elements: Iterable[tuple[bytes, bytes]]) -> bytes:
     return _message(_DELSETELEM, family, 0, _elements(table, name, elements))
 
 
-def _elements(table: str, name: str, elements: Iterable[tuple[bytes, bytes]]) -> bytes:
+def _elements(table: str, name: str, elements: Iterable[tuple[bytes, ...]]) -> bytes:
+    """(key, value) or (key, value, last key of the range)."""
     encoded = []
-    for key, value in elements:
+    for key, value, *last in elements:
         parts = [nested(1, attribute(1, key))]
         if value:
             parts.append(nested(2, attribute(1, value)))
+        parts += [nested(10, attribute(1, end)) for end in last]
         encoded.append(nested(1, *parts))
     return text(1, table) + text(2, name) + nested(3, *encoded)
 

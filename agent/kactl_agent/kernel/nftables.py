@@ -9,7 +9,7 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from kactl_agent.kernel import nfnetlink as nft
 from kactl_agent.kernel import rtnetlink as nl
@@ -27,6 +27,7 @@ _LINK_LOCAL, _LINK_LOCAL_MASK = b"\xfe\x80".ljust(16, b"\0"), b"\xff\xc0".ljust(
 _NO_DUPLICATION = frozenset({errno.ENOENT, errno.EOPNOTSUPP})
 
 Key = tuple[int, str]  # family, set
+_PROBE = "kactl-probe"
 Elements = dict[Key, list[tuple[bytes, bytes]]]
 
 
@@ -276,6 +277,58 @@ class NftablesFirewall:
                     if first is not None:
                         raise OSError(first.error, nl.reason(first.error))
                     return
+
+
+class NftFeatures(NamedTuple):
+    """What the nftables of a kernel can do; the reasons are for an operator, "" where it can."""
+
+    tables: str = ""  # anything at all
+    concatenated_ranges: str = ""  # ranges in the parts of concatenated keys (Linux 5.6)
+    duplication: str = ""  # copies of packets out of another interface (nft_dup)
+
+
+def probe(connect: Callable[[], BatchSocket] | None = None) -> NftFeatures:
+    """Ask the kernel, without leaving anything behind: the transaction ends in a message that is refused, so that the
+    kernel takes all of it back. Never raises OSError: what cannot be asked cannot be used."""
+    device = [nft.load_payload(nft.NETWORK_HEADER, 16, 4), nft.load_meta(nft.META_OUTPUT_INTERFACE, nft.REGISTER_2)]
+    questions = [
+        nft.new_table(nft.IPV4, _PROBE),
+        nft.new_chain(nft.IPV4, _PROBE, "chain"),
+        nft.new_set(
+            nft.IPV4, _PROBE, "ranges", nft.TYPE_IPV4 << 6 | nft.TYPE_SERVICE, 8,
+            flags=nft.SET_CONCAT | nft.SET_INTERVAL, fields=(4, 2),
+        ),
+        nft.new_ranges(nft.IPV4, _PROBE, "ranges", [(b"\x01\0\0\0\0\1\0\0", b"\x01\0\0\7\0\7\0\0", b"")]),
+        nft.new_rule(nft.IPV4, _PROBE, "chain", [*device, nft.duplicate(nft.REGISTER_1, nft.REGISTER_2)]),
+        nft.delete_table(nft.IPV4, f"{_PROBE}-none"),
+    ]  # fmt: skip
+    try:
+        sock = (connect or _open)()
+    except OSError as error:
+        return NftFeatures(*(f"the kernel has no nftables: {error.strerror or error}",) * 3)
+    try:
+        refused = _refusals(sock, questions)
+    except OSError as error:
+        return NftFeatures(*(f"nftables cannot be used: {error.strerror or error}",) * 3)
+    finally:
+        sock.close()
+    return NftFeatures(refused.get(0, ""), refused.get(2, "") or refused.get(3, ""), refused.get(4, ""))
+
+
+def _refusals(sock: BatchSocket, messages: Sequence[bytes]) -> dict[int, str]:
+    """Which messages of a transaction the kernel refuses, by position, and why. The last one is to be refused."""
+    sock.send(nft.batch(messages, 1, each=True))
+    refused: dict[int, str] = {}
+    while len(messages) - 1 not in refused:
+        for message in nl.messages(sock.recv(1 << 17)):
+            if message.type != nl.NLMSG_ERROR:
+                continue
+            failure = nl.decode_failure(message.body)
+            if failure.request.type == nft.BATCH_BEGIN and failure.error:
+                raise OSError(failure.error, nl.reason(failure.error))
+            if failure.error:
+                refused.setdefault(failure.request.sequence - 2, nl.reason(failure.error))
+    return refused
 
 
 def _element_messages(

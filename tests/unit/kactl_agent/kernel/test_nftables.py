@@ -12,7 +12,7 @@ import pytest
 
 from kactl_agent.kernel import nfnetlink as nft
 from kactl_agent.kernel import rtnetlink as nl
-from kactl_agent.kernel.nftables import NftablesFirewall, elements_of, ruleset
+from kactl_agent.kernel.nftables import NftablesFirewall, NftFeatures, elements_of, probe, ruleset
 from kactl_agent.vrrp.firewall import Blocked, FirewallSettings, VmacTraffic
 from kactl_agent.vrrp.settings import Family
 from support.vrrp import packed
@@ -132,3 +132,52 @@ def test_elements_by_family_and_set() -> None:
         (nft.IPV6, "vmac_set"): [(index, b"")],
         (nft.IPV6, "parent_link_local"): [(FE80, b"")],
     }
+
+
+class ProbedKernel(Kernel):
+    """One that knows no table of the name that is deleted last, and nothing whose expression or name is refused."""
+
+    def send(self, data: bytes, /) -> int:
+        size = super().send(data)
+        if not self.absent:
+            last = self.batches[-1][-2]
+            self._answers[-1] = self._answer(last, errno.ENOENT)
+        return size
+
+
+def test_a_probe_leaves_nothing_behind_and_finds_all_there_is() -> None:
+    """S13."""
+    kernel = ProbedKernel()
+    assert probe(lambda: kernel) == NftFeatures()
+    (batch,) = kernel.batches
+    assert batch[-2].type & 0xFF == 2, "what is deleted last does not exist, so nothing of the transaction stays"
+    assert all(message.flags & nl.NLM_F_ACK for message in batch[1:-1])
+
+
+def test_what_a_kernel_cannot_do_is_found_one_by_one() -> None:
+    """S13: ranges in concatenations came with Linux 5.6."""
+    no_ranges = probe(lambda: ProbedKernel(refuse=b"ranges\0"))
+    assert no_ranges.concatenated_ranges.startswith("ENOENT")
+    assert (no_ranges.tables, no_ranges.duplication) == ("", "")
+    no_copies = probe(lambda: ProbedKernel(refuse=b"dup\0"))
+    assert no_copies.duplication.startswith("ENOENT")
+    assert (no_copies.tables, no_copies.concatenated_ranges) == ("", "")
+
+
+def test_a_kernel_that_cannot_be_asked_can_do_nothing() -> None:
+    def refused() -> Kernel:
+        raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
+
+    assert all("Protocol not supported" in why for why in probe(refused))
+    assert all("Operation not supported" in why for why in probe(lambda: ProbedKernel(absent=True)))
+
+
+def test_ranges_have_a_first_and_a_last_key() -> None:
+    key, last, value = b"\1" * 8, b"\2" * 8, b"\3" * 4
+    message = nft.new_ranges(nft.IPV4, "t", "s", [(key, last, value)])
+    element = nl.attributes(nl.attributes(nl.attributes(message, 20)[3], 0)[1], 0)
+    assert nl.attributes(element[1], 0)[1] == key
+    assert nl.attributes(element[2], 0)[1] == value
+    assert nl.attributes(element[10], 0)[1] == last
+    removed = nl.attributes(nl.attributes(nl.attributes(nft.delete_ranges(2, "t", "s", [(key, last)]), 20)[3], 0)[1], 0)
+    assert set(removed) == {1, 10}
