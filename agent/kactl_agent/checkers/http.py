@@ -5,21 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from enum import Enum
+
+from kactl_agent.checkers.settings import HttpVersion
 
 MAX_HEADER = 64 * 1024
 """Bytes of status line and header fields at most."""
 
 _STATUS = re.compile(rb"HTTP/\d\.\d (\d{3})(?:[ \r]|$)")
 _LENGTH = re.compile(rb"^content-length:[ \t]*(\d+)[ \t]*$", re.IGNORECASE | re.MULTILINE)
-
-
-class HttpVersion(Enum):
-    """http_protocol: 1.0C is 1.0 with `Connection: close`."""
-
-    HTTP_1_0 = "1.0"
-    HTTP_1_0_CLOSE = "1.0C"
-    HTTP_1_1 = "1.1"
 
 
 class HttpResponseFault(Exception):

@@ -12,7 +12,8 @@ import click
 
 from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
-from kactl_agent.checkers.http import HttpExchange, HttpRequest, HttpResponseFault, HttpVersion, host_header
+from kactl_agent.checkers.http import HttpExchange, HttpRequest, HttpResponseFault, host_header
+from kactl_agent.checkers.settings import HttpVersion
 
 _VERSIONS = {
     "1.0": HttpVersion.HTTP_1_0,

@@ -13,9 +13,9 @@ from kactl_agent.checkers.http import (
     HttpExchange,
     HttpRequest,
     HttpResponseFault,
-    HttpVersion,
     host_header,
 )
+from kactl_agent.checkers.settings import HttpVersion
 
 
 def md5(data: bytes) -> str:
