@@ -33,7 +33,9 @@ class Capability(IntEnum):
     CAP_NET_BIND_SERVICE = 10
     CAP_NET_ADMIN = 12
     CAP_NET_RAW = 13
+    CAP_IPC_LOCK = 14
     CAP_SYS_ADMIN = 21
+    CAP_SYS_NICE = 23
 
 
 def effective_capabilities() -> frozenset[int]:
