@@ -36,6 +36,10 @@ class AgentState:
         self._since: dict[str, tuple[int, int]] = {}  # engine's monotonic ns -> wall ns when it was first heard of
         self._heartbeat: Heartbeat | None = None
         self._processes: dict[str, ProcessState] = {}
+        self.sections: dict[str, Callable[[], dict[str, Any]]] = {
+            "ipvs": lambda: {"virtual_servers": []},
+            "bfd": lambda: {"instances": {}},
+        }
         self.configuration = configuration
 
     # -- what the workers report ---------------------------------------------------------------------------------------
@@ -86,8 +90,7 @@ class AgentState:
                 "instances": {settings.name: self._instance(settings) for settings in self.configuration.vrrp},
                 "sync_groups": {settings.name: self._group(settings) for settings in self.configuration.sync_groups},
             },
-            "ipvs": {"virtual_servers": []},
-            "bfd": {"instances": {}},
+            **{name: section() for name, section in self.sections.items()},
         }
 
     def _agent(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import os
 
 import msgspec
 
+from kactl_agent.bfd.settings import BfdSettings
 from kactl_agent.tracking.settings import Executable, TrackingSettings
 from kactl_agent.vrrp import settings as vrrp_settings
 from kactl_agent.vrrp.firewall import FirewallSettings
@@ -34,6 +35,9 @@ class AgentConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     network: NetworkSettings = NetworkSettings()
     tracking: TrackingSettings = TrackingSettings()
     track_scripts: dict[str, Executable] = {}  # by the name of the vrrp_script
+    bfd: BfdSettings = BfdSettings()
+    checkers: bytes = b""  # settings of the checkers worker, encoded: megabytes that nobody else decodes; b"" is none
+    privileges: dict[str, tuple[str, ...]] = {}  # worker -> names of capabilities beyond those it always has
     sources: dict[str, dict[str, str]] = {}  # instance -> keyword -> where its value in force stands
 
     @property
@@ -41,9 +45,21 @@ class AgentConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         """Whether there is work for the VRRP worker, which keeps the static items too."""
         return bool(self.vrrp) or self.static != StaticItems()
 
+    def needs(self, worker: str) -> bool:
+        """Whether there is work for this one."""
+        match worker:
+            case "vrrp":
+                return self.needs_vrrp
+            case "bfd":
+                return self.bfd != BfdSettings()
+            case "checkers":
+                return bool(self.checkers)
+            case _:
+                raise ValueError(f"there is no worker {worker}")
+
 
 class ConfigurationChanges(msgspec.Struct, frozen=True):
-    """What a reload does to the instances, by name."""
+    """What a reload does to the instances (virtual servers, sessions) of one worker, by name."""
 
     removed: tuple[str, ...]
     changed: tuple[str, ...]
@@ -55,10 +71,27 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(AgentConfiguration)
 
 
+_BELONGING = {
+    "vrrp": ("vrrp", "sync_groups", "static", "firewall", "network", "tracking", "track_scripts"),
+    "bfd": ("bfd",),
+    "checkers": ("checkers",),
+}
+"""Which of the fields only one worker takes. All others go to everyone."""
+_NOTHING = AgentConfiguration(revision="", file="")
+
+
+def settings_for(worker: str, configuration: AgentConfiguration) -> AgentConfiguration:
+    """What one worker is given: its own part, and what is for all."""
+    others = [field for owner, fields in _BELONGING.items() if owner != worker for field in fields]
+    return msgspec.structs.replace(configuration, **{field: getattr(_NOTHING, field) for field in (*others, "sources")})
+
+
 def without_secrets(configuration: AgentConfiguration) -> AgentConfiguration:
     """The same for processes that only look: no passwords, no keys, and no command lines, which may hold some."""
     instances = tuple(vrrp_settings.without_secrets(instance) for instance in configuration.vrrp)
-    return msgspec.structs.replace(configuration, vrrp=instances, tracking=TrackingSettings(), track_scripts={})
+    return msgspec.structs.replace(
+        configuration, vrrp=instances, tracking=TrackingSettings(), track_scripts={}, checkers=b""
+    )
 
 
 def compare(old: tuple[VrrpSettings, ...], new: tuple[VrrpSettings, ...]) -> ConfigurationChanges:

@@ -104,21 +104,49 @@ class RecordingLine(Frame, frozen=True):
 
 
 class Settings(Frame, frozen=True):
-    """The attached descriptor is a sealed configuration."""
+    """The attached descriptor is a sealed configuration: to be read and looked at, but not put in force yet (the
+    observer, who is sent 0, takes it at once)."""
+
+    serial: int
+
+
+class SettingsPrepared(Frame, frozen=True):
+    """Answer to Settings; `error` says why this worker cannot run them, and is empty when it can."""
+
+    serial: int
+    error: str = ""
+
+
+class ApplySettings(Frame, frozen=True):
+    """Every worker is prepared: the settings of this serial are to be in force now."""
+
+    serial: int
+
+
+class DropSettings(Frame, frozen=True):
+    """Somebody is not prepared: the settings of this serial will never be in force."""
 
     serial: int
 
 
 class SettingsApplied(Frame, frozen=True):
-    """Answer to Settings; `error` is empty when they are in force."""
+    """Answer to ApplySettings; `error` is empty when they are in force. `problems`: what of them is not on the machine
+    as it should be, found when it was looked at afterwards."""
 
     serial: int
     changes: ConfigurationChanges
     error: str = ""
+    problems: tuple[str, ...] = ()
 
 
 class ObserverEdge(Frame, frozen=True):
     """The attached descriptor is a new socket to the observer (or, for the observer, to the named worker)."""
+
+    worker: str
+
+
+class PeerEdge(Frame, frozen=True):
+    """The attached descriptor is a new socket to another worker, in place of any that was there before."""
 
     worker: str
 
@@ -131,6 +159,7 @@ class Stop(Frame, frozen=True):
     """Orderly stop: release everything, then exit."""
 
     keep_addresses: bool = False
+    keep_ipvs: bool = False
 
 
 class WorkerStarted(Frame, frozen=True):
@@ -162,8 +191,9 @@ class ReloadOutcome(Frame, frozen=True):
     ok: bool
     message: str
     revision: str
-    changes: ConfigurationChanges | None = None
+    changes: ConfigurationChanges | None = None  # of VRRP instances
     journal: bool = True
+    others: dict[str, ConfigurationChanges] = {}  # what the other workers say, by worker
 
 
 class DumpState(Frame, frozen=True):
@@ -186,8 +216,12 @@ AnyFrame = (
     | RecordingFile
     | RecordingLine
     | Settings
+    | SettingsPrepared
+    | ApplySettings
+    | DropSettings
     | SettingsApplied
     | ObserverEdge
+    | PeerEdge
     | SpawnerEdge
     | Stop
     | WorkerStarted

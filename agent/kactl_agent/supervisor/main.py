@@ -62,7 +62,11 @@ def _complain(options: Options, message: str, level: str = "error") -> None:
 
 def _run_claimed(options: Options, notifier: Notifier, run_dir: RunDirectory, spawner: SpawnerProcess) -> int:
     loading = LoadingProcess(options)
-    from kactl_agent.supervisor.supervisor import Log, Supervisor, privilege_refusal
+    from kactl_agent.supervisor.supervisor import Log, Supervisor
+    from kactl_agent.supervisor.worker_kinds import import_module, refusal
+
+    if "vrrp" in options.only:
+        import_module("vrrp")  # wanted most of the time; what else is, the configuration will say
 
     log = Log(options)
     outcome = loading.outcome()
@@ -71,9 +75,8 @@ def _run_claimed(options: Options, notifier: Notifier, run_dir: RunDirectory, sp
     if outcome.configuration is None:
         log("error", f"{options.config} is invalid: {outcome.errors} error(s), {outcome.warnings} warning(s)")
         return EXIT_CONFIGURATION
-    refusal = privilege_refusal(outcome.configuration)
-    if refusal:
-        log("error", refusal)
+    if text := refusal(outcome.configuration):
+        log("error", text)
         return EXIT_PRIVILEGE
     _say_what_has_nothing_to_do(options, log)
     try:

@@ -1,8 +1,11 @@
-"""Reload: load and validate aside, hand the settings to the workers, say how it went. Whatever fails, the old stays."""
+"""Reload: load and validate aside, have every worker look at its settings, then put them in force everywhere.
+
+Whatever fails before that, the old configuration stays in force in all of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from kactl_agent.runtime import frames
@@ -11,7 +14,9 @@ from kactl_agent.supervisor.loading import LoadingProcess, LoadOutcome, report_l
 from kactl_agent.supervisor.poller import Poller, TimerHandle
 
 _LOADING_SECONDS = 30.0
+_PREPARING_SECONDS = 10.0
 _APPLYING_SECONDS = 10.0
+_MOST_PROBLEMS = 20  # in an answer
 
 
 class Host(Protocol):
@@ -24,8 +29,14 @@ class Host(Protocol):
     def refuses(self, configuration: AgentConfiguration) -> str:
         """Why the workers cannot run this, or an empty string."""
 
-    def hand_over(self, serial: int, configuration: AgentConfiguration) -> bool:
-        """Send settings to the VRRP worker. False when it is not running: it starts with what is current."""
+    def hand_over(self, serial: int, configuration: AgentConfiguration) -> list[str]:
+        """Send every worker its settings to look at. Who will answer; the others start with what is current."""
+
+    def commit(self, serial: int, workers: Iterable[str], configuration: AgentConfiguration) -> None:
+        """Tell them to put in force what they have looked at."""
+
+    def drop(self, serial: int, workers: Iterable[str]) -> None:
+        """Tell them that nothing comes of it."""
 
     def adopt(self, configuration: AgentConfiguration) -> None:
         """This is the configuration in force now."""
@@ -43,8 +54,13 @@ class Reload:
         self._poller = poller
         self._load = load
         self._loading: LoadingProcess | None = None
+        self._preparing: AgentConfiguration | None = None
         self._applying: AgentConfiguration | None = None
-        self._late: AgentConfiguration | None = None  # handed over, never answered: the worker may yet take it
+        self._late: AgentConfiguration | None = None  # put in force, never answered: a worker may yet take it
+        self._asked: list[str] = []  # the workers that were handed the settings
+        self._awaited: set[str] = set()  # those of them that have not answered
+        self._changes: dict[str, ConfigurationChanges] = {}
+        self._problems: list[str] = []
         self._serial = 0
         self._timed_out = False
         self._cancelled = False
@@ -54,12 +70,18 @@ class Reload:
 
     @property
     def under_way(self) -> bool:
-        return self._loading is not None or self._applying is not None
+        return self._loading is not None or self._preparing is not None or self._applying is not None
 
     def configurations(self) -> list[AgentConfiguration]:
-        """Those the VRRP worker may be running: in the middle of a reload either."""
+        """Those a worker may be running: in the middle of a reload either."""
         possible = (self._host.configuration, self._late, self._applying)
         return [configuration for configuration in possible if configuration is not None]
+
+    def to_start_with(self) -> AgentConfiguration | None:
+        """For a worker that starts now; None while it may be the old one or the new one."""
+        if self._preparing is not None:
+            return None
+        return self._applying or self._host.configuration
 
     def request(self, serial: int) -> None:
         """`serial` is of the request to answer, 0 for a signal."""
@@ -80,30 +102,50 @@ class Reload:
             self._loading.outcome()
             self._loading = None
 
-    def applied(self, frame: frames.SettingsApplied) -> None:
-        """The VRRP worker has answered."""
-        if self._cancelled:
-            return
-        if self._late is not None and frame.serial == self._serial and not frame.error:
-            late, self._late = self._late, None
-            self._host.adopt(late)
-            self._host.log(
-                "warning", f"the vrrp worker runs again: configuration {late.revision} is in force after all"
-            )
-            return
-        if self._applying is None or frame.serial != self._serial:
+    def prepared(self, worker: str, frame: frames.SettingsPrepared) -> None:
+        """A worker has looked at its settings."""
+        if self._cancelled or self._preparing is None or frame.serial != self._serial:
             return
         if frame.error:
-            self._end(False, f"the vrrp worker refused the settings: {frame.error}")
-        else:
-            self._adopt(self._applying, frame.changes)
+            self._drop(f"the {worker} worker refused the settings: {frame.error}")
+            return
+        self._awaited.discard(worker)
+        if not self._awaited:
+            self._commit()
 
-    def worker_lost(self) -> None:
-        """The VRRP worker has ended: the one that follows starts with the new configuration."""
+    def applied(self, worker: str, frame: frames.SettingsApplied) -> None:
+        """A worker has put them in force."""
+        if self._cancelled or frame.serial != self._serial:
+            return
+        if frame.error:
+            self._problems.append(f"{worker}: {frame.error}")
+        self._problems += [f"{worker}: {problem}" for problem in frame.problems]
+        self._changes[worker] = frame.changes
+        self._awaited.discard(worker)
+        if self._awaited:
+            return
+        if self._late is not None:
+            late, self._late = self._late, None
+            self._host.adopt(late)
+            text = f"the {worker} worker runs again: configuration {late.revision} is in force after all"
+            self._host.log("warning", text)
+        elif self._applying is not None:
+            self._adopt(self._applying)
+
+    def worker_lost(self, worker: str) -> None:
+        """A worker has ended. While others look at their settings that may have been their fault; later, the one that
+        follows starts with the new configuration."""
+        if self._preparing is not None and worker in self._asked:
+            self._drop(f"the {worker} worker ended while it looked at the settings")
+            return
+        if worker not in self._awaited:
+            return
+        self._awaited.discard(worker)
+        if self._awaited:
+            return
         self._late = None
         if self._applying is not None:
-            new = self._applying
-            self._adopt(new, compare(self._host.configuration.vrrp, new.vrrp))
+            self._adopt(self._applying)
 
     # -- one after the other -------------------------------------------------------------------------------------------
 
@@ -146,27 +188,59 @@ class Reload:
         self._host.log("debug", f"reload: handing configuration {outcome.configuration.revision} over")
         self._serial += 1
         self._late = None  # whatever it was, this one follows it
-        self._applying = outcome.configuration
-        self._patience = self._poller.call_later(_APPLYING_SECONDS, self._too_late)
-        if not self._host.hand_over(self._serial, outcome.configuration):
-            self.worker_lost()
+        self._changes, self._problems = {}, []
+        self._preparing = outcome.configuration
+        self._patience = self._poller.call_later(_PREPARING_SECONDS, self._unprepared)
+        self._asked = self._host.hand_over(self._serial, outcome.configuration)
+        self._awaited = set(self._asked)
+        if not self._awaited:
+            self._commit()
 
     def _say(self, outcome: LoadOutcome) -> None:
         for level, line in report_lines(outcome, self._host.configuration.file):
             self._host.log(level, line)
 
-    def _too_late(self) -> None:
-        """The worker hangs. What it runs is not known: what was asked for is not in force before it says so."""
-        self._late = self._applying
-        self._end(False, f"the vrrp worker did not take the settings within {_APPLYING_SECONDS:.0f} s")
+    def _unprepared(self) -> None:
+        self._drop(f"the {self._who()} did not look at the settings within {_PREPARING_SECONDS:.0f} s")
 
-    def _adopt(self, new: AgentConfiguration, changes: ConfigurationChanges) -> None:
+    def _drop(self, message: str) -> None:
+        self._preparing = None
+        self._host.drop(self._serial, self._asked)
+        self._end(False, message)
+
+    def _commit(self) -> None:
+        """From here on the new configuration is the one that workers start with."""
+        if self._patience is not None:
+            self._patience.cancel()
+        assert self._preparing is not None
+        self._applying, self._preparing = self._preparing, None
+        self._awaited = set(self._asked)
+        self._patience = self._poller.call_later(_APPLYING_SECONDS, self._too_late)
+        self._host.commit(self._serial, self._asked, self._applying)
+        if not self._awaited:
+            self._adopt(self._applying)
+
+    def _too_late(self) -> None:
+        """A worker hangs. What it runs is not known: what was asked for is not in force before it says so."""
+        self._late = self._applying
+        self._end(False, f"the {self._who()} did not take the settings within {_APPLYING_SECONDS:.0f} s")
+
+    def _who(self) -> str:
+        names = sorted(self._awaited)
+        return f"{' and '.join(names)} worker{'s' if len(names) > 1 else ''}"
+
+    def _adopt(self, new: AgentConfiguration) -> None:
+        changes = self._changes.pop("vrrp", None) or compare(self._host.configuration.vrrp, new.vrrp)
         self._host.adopt(new)
         parts = [
             f"{kind} {', '.join(names)}"
             for kind, names in (("removed", changes.removed), ("changed", changes.changed), ("added", changes.added))
             if names
         ]
+        if self._problems:
+            more = len(self._problems) - _MOST_PROBLEMS
+            shown = [*self._problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
+            parts += [f"in force, but not all of it is as it should be: {'; '.join(shown)}"]
         self._end(True, "; ".join(parts) or "nothing changed", changes)
 
     def _end(self, ok: bool, message: str, changes: ConfigurationChanges | None = None) -> None:
@@ -179,7 +253,8 @@ class Reload:
         revision = self._host.configuration.revision
         answering, self._answering = self._answering, []
         for number, serial in enumerate(answering):
-            outcome = frames.ReloadOutcome(serial, ok, message[:16_000], revision, changes, journal=number == 0)
+            others = self._changes if ok else {}
+            outcome = frames.ReloadOutcome(serial, ok, message[:16_000], revision, changes, number == 0, others)
             self._host.answer(outcome)
         waiting, self._waiting = self._waiting, []
         if waiting:

@@ -9,7 +9,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
-from ipaddress import ip_address
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,9 +17,11 @@ import msgspec
 from kactl_agent.control.protocol import RELOAD_FAILED, ControlError
 from kactl_agent.control.server import ControlServer
 from kactl_agent.observe.dumps import render_json, render_text
+from kactl_agent.observe.handlers import Handlers
 from kactl_agent.observe.journal import Journal
 from kactl_agent.observe.logs import LogFormat, LogWriter
 from kactl_agent.observe.state import AgentState
+from kactl_agent.observe.vrrp_view import watch_vrrp
 from kactl_agent.runtime import frames, privileges
 from kactl_agent.runtime.configuration import AgentConfiguration, load_sealed
 from kactl_agent.runtime.ipc import Edge
@@ -73,7 +75,11 @@ class Observer:
         self._journal = Journal()
         self._log = log
         self._supervisor: LoopEdge | None = LoopEdge(loop, supervisor, self._from_supervisor, self.supervisor_lost)
-        self._vrrp: LoopEdge | None = None
+        self._workers: dict[str, LoopEdge] = {}
+        self.handlers = Handlers()
+        self.handlers.on(frames.LogRecord, log.write)
+        self.handlers.on(frames.RecordingLine, self._record)
+        watch_vrrp(self.handlers, self._state, self._journal)
         self._ending = False
         self._reloads: dict[int, ReloadAnswer] = {}
         self._reload_serial = 0
@@ -96,7 +102,7 @@ class Observer:
         if not self._ending:
             self._ending = True
             self._loop.call_later(_LAST_WORDS_SECONDS, self._loop.stop)
-        if self._vrrp is None:
+        if not self._workers:
             self._loop.stop()
 
     # -- kactl_agent.control.server.Service ----------------------------------------------------------------------------
@@ -126,61 +132,23 @@ class Observer:
 
     # -- frames --------------------------------------------------------------------------------------------------------
 
-    def _from_vrrp(self, frame: frames.AnyFrame, descriptors: list[int]) -> None:
-        match frame:
-            case frames.LogRecord():
-                self._log.write(frame)
-            case frames.TransitionRecord():
-                self._journal.append(
-                    "transition",
-                    frame.at,
-                    instance=frame.instance,
-                    old=frame.old,
-                    new=frame.new,
-                    cause=frame.cause,
-                    detail=frame.detail,
-                    priority=frame.priority,
-                    master=str(ip_address(frame.master)) if frame.master else None,
-                )
-            case frames.PriorityRecord():
-                self._journal.append(
-                    "priority",
-                    frame.at,
-                    instance=frame.instance,
-                    state=frame.state,
-                    priority=frame.priority,
-                    detail=frame.detail,
-                )
-            case frames.Snapshot():
-                self._state.take_snapshot(frame)
-            case frames.InstanceGone():
-                self._state.forget_instance(frame.instance)
-            case frames.GroupState():
-                self._state.take_group(frame)
-            case frames.GroupRecord():
-                self._journal.append(
-                    "group_transition",
-                    frame.at,
-                    group=frame.group,
-                    old=frame.old,
-                    new=frame.new,
-                    cause=frame.cause,
-                    detail=frame.detail,
-                )
-            case frames.Heartbeat():
-                self._state.take_heartbeat(frame)
-            case frames.RecordingLine():
-                self._record(frame)
-            case _:
-                pass
+    def _from_worker(self, frame: frames.AnyFrame, descriptors: list[int]) -> None:
         for descriptor in descriptors:
             os.close(descriptor)
+        self.handlers.handle(frame)
 
-    def _vrrp_lost(self) -> None:
-        self._vrrp = None
-        self._state.forget_instances()
-        if self._ending:
+    def _worker_lost(self, name: str) -> None:
+        del self._workers[name]
+        self.handlers.lost(name)
+        if self._ending and not self._workers:
             self._loop.stop()
+
+    def _worker_gained(self, name: str, edge: Edge) -> None:
+        old = self._workers.pop(name, None)
+        if old is not None:
+            old.close()
+            self.handlers.lost(name)
+        self._workers[name] = LoopEdge(self._loop, edge, self._from_worker, partial(self._worker_lost, name))
 
     def _from_supervisor(self, frame: frames.AnyFrame, descriptors: list[int]) -> None:
         match frame:
@@ -191,11 +159,7 @@ class Observer:
             case frames.ReloadOutcome():
                 self._reload_outcome(frame)
             case frames.ObserverEdge() if descriptors:
-                if self._vrrp is not None:
-                    self._vrrp.close()
-                self._vrrp = LoopEdge(
-                    self._loop, Edge.from_descriptor(descriptors.pop()), self._from_vrrp, self._vrrp_lost
-                )
+                self._worker_gained(frame.worker, Edge.from_descriptor(descriptors.pop()))
             case frames.RecordingFile() if descriptors:
                 self._recording_file(frame.instance, descriptors.pop())
             case frames.DumpState() if len(descriptors) == 2 and self._supervisor is not None:

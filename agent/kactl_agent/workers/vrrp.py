@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,16 +18,17 @@ from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.ports import Kernel
 from kactl_agent.kernel.proc_events import ProcEvents
 from kactl_agent.runtime import frames, privileges, static_items, virtual_interfaces, vrrp_machine, vrrp_routing
-from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare, load_sealed
+from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.link_states import LinkStates
 from kactl_agent.runtime.linkbeat import Linkbeat
-from kactl_agent.runtime.loop import LoopEdge, SocketWatcher, Timer, on_terminate, worker_loop
+from kactl_agent.runtime.loop import SocketWatcher, Timer, on_terminate, worker_loop
 from kactl_agent.runtime.scripts import ScriptRunner
 from kactl_agent.runtime.static_items import StaticKeeper
 from kactl_agent.runtime.trackers import Trackers
 from kactl_agent.runtime.vrrp_machine import VrrpEngine, VrrpMachine, addresses_of
 from kactl_agent.runtime.vrrp_routing import routing_of
+from kactl_agent.runtime.worker_shell import Applied, WorkerShell
 from kactl_agent.tracking.debounce import longest_down_delay
 from kactl_agent.vrrp.actions import GroupTransition, Input, Report, Transition
 from kactl_agent.vrrp.firewall import together
@@ -45,7 +45,6 @@ GROUP = "sync_group"
 _HEARTBEAT_SECONDS = 1.0
 _SNAPSHOT_SECONDS = 0.5  # between two reports of what is no transition: statistics, a master heard of
 _SNAPSHOTS_A_TURN = 16  # of the loop: the timers of hundreds of instances do not wait for the reports of all of them
-_LAST_WORDS_SECONDS = 0.5
 _CAPABILITIES = (privileges.Capability.CAP_NET_ADMIN, privileges.Capability.CAP_NET_RAW)
 
 
@@ -55,11 +54,25 @@ class VrrpWorkerStart(msgspec.Struct, frozen=True, kw_only=True):
     configuration: AgentConfiguration
     keep_addresses: bool  # --keep-vips
     recording: bool
+    capabilities: frozenset[privileges.Capability] = frozenset(_CAPABILITIES)
+
+
+def start(
+    configuration: AgentConfiguration,
+    capabilities: frozenset[privileges.Capability],
+    *,
+    keep_addresses: bool,
+    recording: bool,
+) -> VrrpWorkerStart:
+    """What `run` takes."""
+    return VrrpWorkerStart(
+        configuration=configuration, keep_addresses=keep_addresses, recording=recording, capabilities=capabilities
+    )
 
 
 def run(start: VrrpWorkerStart, supervisor: Edge, observer: Edge) -> int:
     """The life of the worker's process. Returns its exit code."""
-    privileges.keep_only(_CAPABILITIES)
+    privileges.keep_only(start.capabilities)
     with worker_loop() as loop:
         try:
             kernel = LinuxKernel()
@@ -97,7 +110,7 @@ def reclaim(configurations: Iterable[AgentConfiguration]) -> int:
     return 1 if failures else 0
 
 
-def reclaim_static(configurations: Iterable[AgentConfiguration]) -> int:
+def reclaim_at_end(configurations: Iterable[AgentConfiguration]) -> int:
     """Take the static items off the machine when no worker is left that will. Returns an exit code."""
     privileges.keep_only(_CAPABILITIES)
     kernel = LinuxKernel()
@@ -147,10 +160,7 @@ class VrrpWorker:
         self._stopping = False
         self._unrecorded: set[str] = set()
         self._recordings_to_begin: set[str] = set()
-        self._observers = 0
-        self._supervisor = LoopEdge(loop, supervisor, self._from_supervisor, self.stop)
-        self._observer: LoopEdge | None = None
-        self._use_observer(observer)
+        self._shell = WorkerShell(PROCESS, loop, supervisor, observer, self)
 
     def begin(self) -> None:
         self._loop.add_reader(self._kernel.links.fileno(), self._links_changed)
@@ -162,7 +172,7 @@ class VrrpWorker:
         self._machine.actions.firewall.configure(self._configuration.firewall)
         self._machine.start(self._engines(self._configuration.vrrp), self._tracked, self._configuration.sync_groups)
         self._note_groups()
-        self._supervisor.edge.post(frames.WorkerStarted(PROCESS))
+        self._shell.started()
         self._beat()
 
     def _apply_network(self, network: NetworkSettings) -> None:
@@ -194,11 +204,13 @@ class VrrpWorker:
         if name in self._instances:
             self._machine.driver.tell(name, event)
 
-    def stop(self) -> None:
+    def stop(self, order: frames.Stop | None = None) -> None:
         """Orderly: priority 0 adverts, addresses removed, last words sent. A second call changes nothing."""
         if self._stopping:
             return
         self._stopping = True
+        if order is not None:
+            self._machine.actions.keep_addresses = order.keep_addresses
         self._loop.remove_reader(self._kernel.links.fileno())
         self._loop.remove_reader(self._kernel.routing.fileno())
         self._trackers.stop()
@@ -209,14 +221,7 @@ class VrrpWorker:
             self._machine.actions.firewall.close()
         self._machine.close()
         self._report()
-        self._finish(time.monotonic() + _LAST_WORDS_SECONDS)
-
-    def _finish(self, deadline: float) -> None:
-        unsent = self._observer is not None and self._observer.edge.pending
-        if unsent and time.monotonic() < deadline:
-            self._loop.call_later(0.005, self._finish, deadline)
-        else:
-            self._loop.stop()
+        self._shell.finish()
 
     # -- instances -----------------------------------------------------------------------------------------------------
 
@@ -282,7 +287,7 @@ class VrrpWorker:
 
     def transition(self, name: str, transition: Transition, now: int) -> None:
         old, new = transition.old.value, transition.new.value
-        self._event(
+        self._shell.event(
             frames.TransitionRecord(
                 at=_wall(now),
                 instance=name,
@@ -301,7 +306,7 @@ class VrrpWorker:
     def group_transition(self, transition: GroupTransition, now: int) -> None:
         group, old, new = transition.group, transition.old.value, transition.new.value
         cause, detail, at = transition.cause, transition.detail, _wall(now)
-        self._event(frames.GroupRecord(at, group, old, new, cause, detail))
+        self._shell.event(frames.GroupRecord(at, group, old, new, cause, detail))
         self._log("info", f"sync group {group}: {old} -> {new}: {detail}", group=group, cause=cause)
         self._groups[group] = frames.GroupState(group, new, at, cause, detail)
         self._report_groups()
@@ -312,23 +317,19 @@ class VrrpWorker:
         instance = self._instances.get(name)
         if report.code == PRIORITY_CHANGED and instance is not None and instance.settings.notify_priority_changes:
             now = instance.snapshot()
-            self._event(
+            self._shell.event(
                 frames.PriorityRecord(time.time_ns(), name, now.state.value, now.effective_priority, report.detail)
             )
 
     def _log(self, level: str, message: str, **fields: str | int | bool) -> None:
-        self._event(frames.LogRecord(time.time_ns(), level, PROCESS, message, fields))
-
-    def _event(self, frame: frames.Frame) -> None:
-        if self._observer is not None:
-            self._observer.edge.post_event(frame)
+        self._shell.log(level, message, **fields)
 
     def _record(self, name: str, line: bytes) -> None:
-        if self._observer is None or name in self._unrecorded:
+        if self._shell.observer is None or name in self._unrecorded:
             return
         first = name in self._recordings_to_begin
         self._recordings_to_begin.discard(name)
-        if not self._observer.edge.post_event(frames.RecordingLine(name, line, first)):
+        if not self._shell.event(frames.RecordingLine(name, line, first)):
             self._unrecorded.add(name)
             self._log("warning", f"{name}: the recording ends here: it could not be written fast enough")
 
@@ -353,10 +354,10 @@ class VrrpWorker:
         for name in list(islice(self._dirty, None if self._stopping else _SNAPSHOTS_A_TURN)):
             del self._dirty[name]
             instance = self._instances.get(name)
-            if instance is not None and self._observer is not None:
+            if instance is not None and self._shell.observer is not None:
                 # the observer has the addresses from the configuration: hundreds need not travel every second
                 slim = msgspec.structs.replace(instance.snapshot(), addresses=())
-                self._observer.edge.post_state(name, frames.Snapshot(now, at, slim))
+                self._shell.state(name, frames.Snapshot(now, at, slim))
                 longest = longest_down_delay(instance.settings.down_timer_adverts, slim.master_adver_interval)
                 self._link_states.limit(slim.interface, name, longest)
         if self._dirty:
@@ -364,13 +365,11 @@ class VrrpWorker:
 
     def _report_groups(self) -> None:
         for state in self._groups.values():
-            if self._observer is not None:
-                self._observer.edge.post_state((GROUP, state.group), state)
+            self._shell.state((GROUP, state.group), state)
 
     def _report_last(self, name: str) -> None:
         self._dirty.pop(name, None)
-        if self._observer is not None:
-            self._observer.edge.post_state(name, frames.InstanceGone(name))
+        self._shell.state(name, frames.InstanceGone(name))
 
     def _beat(self) -> None:
         if self._stopping:
@@ -380,7 +379,8 @@ class VrrpWorker:
         self._static.settle()
         self._trackers.retry()
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
-        if self._observer is not None:
+        observer = self._shell.observer
+        if observer is not None:
             lateness = self._machine.driver.lateness
             beat = frames.Heartbeat(
                 now=time.monotonic_ns(),
@@ -388,19 +388,22 @@ class VrrpWorker:
                 timers=lateness.timers,
                 late_max=lateness.maximum,
                 late_over_10ms=lateness.over_10ms,
-                dropped=self._observer.edge.dropped,
+                dropped=observer.dropped,
             )
-            self._observer.edge.post_state(None, beat)
+            observer.post_state(None, beat)
         self._loop.call_later(_HEARTBEAT_SECONDS, self._beat)
 
-    # -- other processes -----------------------------------------------------------------------------------------------
+    # -- kactl_agent.runtime.worker_shell.ShelteredWorker --------------------------------------------------------------
 
-    def _use_observer(self, edge: Edge) -> None:
-        if self._observer is not None:
-            self._observer.close()
-        self._observer = LoopEdge(self._loop, edge, self._from_observer, self._observer_lost)
-        self._observers += 1
-        if self._recording and self._observers > 1:
+    def prepare(self, new: AgentConfiguration) -> str:
+        del new  # what is wrong with VRRP settings has been said where the file was read
+        return ""
+
+    def apply(self, new: AgentConfiguration, done: Applied) -> None:
+        done(self._apply(new), ())
+
+    def observed(self) -> None:
+        if self._recording:
             # what the one before had not written yet is lost, and without it nothing that follows could be replayed
             for name in self._instances.keys() - self._unrecorded:
                 self._unrecorded.add(name)
@@ -409,38 +412,17 @@ class VrrpWorker:
         self._report_soon()
         self._report_groups()
 
-    def _observer_lost(self) -> None:
-        self._observer = None
+    def connect_spawner(self, sock: socket.socket) -> None:
+        self._runner.connect(sock)
 
-    def _from_observer(self, frame: frames.AnyFrame, descriptors: list[int]) -> None:
-        """The observer has nothing to say to a protocol loop; descriptors are never kept."""
-        del frame
-        for descriptor in descriptors:
-            os.close(descriptor)
+    def peer_joined(self, name: str) -> None:
+        """Nobody has to be told anything yet."""
 
-    def _from_supervisor(self, frame: frames.AnyFrame, descriptors: list[int]) -> None:
-        match frame:
-            case frames.Settings() if descriptors and not self._stopping:
-                self._supervisor.edge.post(self._reload(frame.serial, descriptors.pop()))
-            case frames.ObserverEdge() if descriptors:
-                self._use_observer(Edge.from_descriptor(descriptors.pop()))
-            case frames.SpawnerEdge() if descriptors and not self._stopping:
-                self._runner.connect(socket.socket(fileno=descriptors.pop()))
-            case frames.Stop():
-                self._machine.actions.keep_addresses = frame.keep_addresses
-                self.stop()
-            case _:
-                pass
-        for descriptor in descriptors:
-            os.close(descriptor)
+    def peer_said(self, name: str, frame: frames.AnyFrame) -> None:
+        """Nor has anybody anything to say."""
 
-    def _reload(self, serial: int, descriptor: int) -> frames.SettingsApplied:
-        nothing = ConfigurationChanges((), (), (), ())
-        try:
-            new = load_sealed(descriptor)
-        except ValueError as error:
-            return frames.SettingsApplied(serial, nothing, str(error))
-        return frames.SettingsApplied(serial, self._apply(new))
+    def peer_lost(self, name: str) -> None:
+        """See above."""
 
 
 def _nanoseconds_since_boot() -> int:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -44,8 +45,10 @@ class Host:
         self.configuration = OLD
         self.logged: list[str] = []
         self.handed: list[int] = []
+        self.committed: list[int] = []
+        self.dropped: list[int] = []
         self.answers: list[frames.ReloadOutcome] = []
-        self.worker = True
+        self.workers = ["vrrp"]
         self.refusal = ""
         self.states: list[bool] = []
 
@@ -55,10 +58,15 @@ class Host:
     def refuses(self, configuration: AgentConfiguration) -> str:
         return self.refusal
 
-    def hand_over(self, serial: int, configuration: AgentConfiguration) -> bool:
-        if self.worker:
-            self.handed.append(serial)
-        return self.worker
+    def hand_over(self, serial: int, configuration: AgentConfiguration) -> list[str]:
+        self.handed.append(serial)
+        return list(self.workers)
+
+    def commit(self, serial: int, workers: Iterable[str], configuration: AgentConfiguration) -> None:
+        self.committed.append(serial)
+
+    def drop(self, serial: int, workers: Iterable[str]) -> None:
+        self.dropped.append(serial)
 
     def adopt(self, configuration: AgentConfiguration) -> None:
         self.configuration = configuration
@@ -85,6 +93,18 @@ class Bench:
     def _load(self) -> Loading:
         return Loading(self.outcomes.pop(0), self.hangs)
 
+    def apply(self, times: int = 1, **answer: Any) -> None:
+        """Everyone says yes, twice, to the reload that was handed over as the `times`-th."""
+        self.prepare(times)
+        for worker in self.host.workers:
+            self.reload.applied(worker, frames.SettingsApplied(self.host.handed[times - 1], CHANGES, **answer))
+
+    def prepare(self, times: int = 1) -> None:
+        self.until(lambda: len(self.host.handed) == times)
+        for worker in self.host.workers:
+            self.reload.prepared(worker, frames.SettingsPrepared(self.host.handed[-1]))
+        assert self.host.committed[-1] == self.host.handed[-1]
+
     def until(self, condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + 5
         self.poller.call_later(5, lambda: None)
@@ -100,9 +120,9 @@ def good() -> Iterator[Bench]:
 
 def test_settings_are_in_force_when_the_worker_says_so(good: Bench) -> None:
     good.reload.request(7)
-    good.until(lambda: good.host.handed)
+    good.prepare()
     assert good.host.configuration is OLD
-    good.reload.applied(frames.SettingsApplied(good.host.handed[0], CHANGES))
+    good.reload.applied("vrrp", frames.SettingsApplied(good.host.handed[0], CHANGES))
     assert good.host.configuration is NEW
     assert good.host.answers == [frames.ReloadOutcome(7, True, "changed VI", "new", CHANGES)]
     assert good.host.states == [True, False]
@@ -133,19 +153,71 @@ def test_a_missing_privilege_refuses_it(good: Bench) -> None:
 def test_the_worker_may_refuse(good: Bench) -> None:
     good.reload.request(7)
     good.until(lambda: good.host.handed)
-    good.reload.applied(frames.SettingsApplied(good.host.handed[0], CHANGES, "no"))
+    good.reload.prepared("vrrp", frames.SettingsPrepared(good.host.handed[0], "no"))
     assert good.host.answers[0].ok is False
+    assert good.host.answers[0].message == "the vrrp worker refused the settings: no"
     assert good.host.configuration is OLD
+    assert good.host.dropped == good.host.handed
+    assert good.host.committed == []
+
+
+def test_nothing_is_in_force_before_everyone_is_prepared(good: Bench) -> None:
+    good.host.workers = ["vrrp", "checkers", "bfd"]
+    good.reload.request(7)
+    good.until(lambda: good.host.handed)
+    (serial,) = good.host.handed
+    good.reload.prepared("vrrp", frames.SettingsPrepared(serial))
+    good.reload.prepared("bfd", frames.SettingsPrepared(serial))
+    assert good.reload.to_start_with() is None, "a worker that starts now would not know with what"
+    assert good.host.committed == []
+    good.reload.prepared("checkers", frames.SettingsPrepared(serial))
+    assert good.host.committed == [serial]
+    assert good.reload.to_start_with() is NEW
+    for worker in ("bfd", "vrrp"):
+        good.reload.applied(worker, frames.SettingsApplied(serial, CHANGES))
+    assert good.host.answers == []
+    good.reload.applied("checkers", frames.SettingsApplied(serial, CHANGES, problems=("no room",)))
+    (answer,) = good.host.answers
+    assert (answer.ok, answer.changes) == (True, CHANGES)
+    assert answer.others == {"bfd": CHANGES, "checkers": CHANGES}
+    assert "checkers: no room" in answer.message
+
+
+@pytest.mark.parametrize("refuses", ["vrrp", "checkers", "bfd"])
+def test_the_refusal_of_one_leaves_the_old_in_force_everywhere(good: Bench, refuses: str) -> None:
+    good.host.workers = ["vrrp", "checkers", "bfd"]
+    good.reload.request(7)
+    good.until(lambda: good.host.handed)
+    (serial,) = good.host.handed
+    for worker in good.host.workers:
+        good.reload.prepared(worker, frames.SettingsPrepared(serial, "no" if worker == refuses else ""))
+    assert good.host.committed == []
+    assert good.host.dropped == [serial]
+    assert good.host.configuration is good.reload.to_start_with() is OLD
+
+
+def test_a_worker_that_ends_while_it_looks_at_the_settings_may_have_died_of_them(good: Bench) -> None:
+    good.reload.request(7)
+    good.until(lambda: good.host.handed)
+    good.reload.worker_lost("vrrp")
+    assert good.host.answers[0].message == "the vrrp worker ended while it looked at the settings"
+    assert good.host.configuration is OLD
+
+
+def test_one_that_hangs_while_it_looks_at_them_changes_nothing(good: Bench) -> None:
+    good.reload.request(7)
+    good.until(lambda: good.host.handed)
+    good.reload._unprepared()
+    assert good.host.answers[0].message == "the vrrp worker did not look at the settings within 10 s"
+    assert good.reload.configurations() == [OLD], "nobody can be running the new ones"
 
 
 def test_requests_while_one_runs_lead_to_one_more(good: Bench) -> None:
     for serial in (1, 2, 0, 3):
         good.reload.request(serial)
-    good.until(lambda: good.host.handed)
-    good.reload.applied(frames.SettingsApplied(good.host.handed[0], CHANGES))
+    good.apply()
     assert [answer.serial for answer in good.host.answers] == [1]
-    good.until(lambda: len(good.host.handed) == 2)
-    good.reload.applied(frames.SettingsApplied(good.host.handed[1], CHANGES))
+    good.apply(2)
     assert [answer.serial for answer in good.host.answers] == [1, 2, 0, 3]
     assert [answer.journal for answer in good.host.answers] == [True, True, False, False]
     assert not good.reload.under_way
@@ -154,18 +226,18 @@ def test_requests_while_one_runs_lead_to_one_more(good: Bench) -> None:
 
 def test_an_answer_to_another_reload_is_not_taken(good: Bench) -> None:
     good.reload.request(1)
-    good.until(lambda: good.host.handed)
-    good.reload.applied(frames.SettingsApplied(good.host.handed[0] + 1, CHANGES))
+    good.prepare()
+    good.reload.applied("vrrp", frames.SettingsApplied(good.host.handed[0] + 1, CHANGES))
     assert good.host.configuration is OLD
 
 
 @pytest.mark.parametrize("dies_when", ["before", "while"])
 def test_without_a_worker_the_next_one_starts_with_the_new(good: Bench, dies_when: str) -> None:
-    good.host.worker = dies_when == "while"
+    good.host.workers = ["vrrp"] if dies_when == "while" else []
     good.reload.request(1)
     if dies_when == "while":
-        good.until(lambda: good.host.handed)
-        good.reload.worker_lost()
+        good.prepare()
+        good.reload.worker_lost("vrrp")
     good.until(lambda: good.host.answers)
     assert good.host.answers[0].ok
     assert good.host.configuration is NEW
@@ -184,12 +256,12 @@ def test_a_worker_that_takes_settings_too_late_is_believed() -> None:
     """Or the status would say what nobody runs any more."""
     bench = Bench(GOOD)
     bench.reload.request(7)
-    bench.until(lambda: bench.host.handed)
+    bench.prepare()
     bench.reload._too_late()
     assert bench.host.answers[0].ok is False
     assert bench.host.configuration is OLD
     assert bench.reload.configurations() == [OLD, NEW], "it may be running either"
-    bench.reload.applied(frames.SettingsApplied(bench.host.handed[0], CHANGES))
+    bench.reload.applied("vrrp", frames.SettingsApplied(bench.host.handed[0], CHANGES))
     assert bench.host.configuration is NEW
     assert any("in force after all" in line for line in bench.host.logged)
     assert len(bench.host.answers) == 1
@@ -199,24 +271,24 @@ def test_a_late_answer_to_a_reload_that_another_one_followed_is_not_taken() -> N
     newer = msgspec.structs.replace(NEW, revision="newer")
     bench = Bench(GOOD, LoadOutcome(newer, (), 0, 0))
     bench.reload.request(1)
-    bench.until(lambda: bench.host.handed)
+    bench.prepare()
     bench.reload._too_late()
     bench.reload.request(2)
-    bench.until(lambda: len(bench.host.handed) == 2)
-    bench.reload.applied(frames.SettingsApplied(bench.host.handed[0], CHANGES))
+    bench.prepare(2)
+    bench.reload.applied("vrrp", frames.SettingsApplied(bench.host.handed[0], CHANGES))
     assert bench.host.configuration is OLD
-    bench.reload.applied(frames.SettingsApplied(bench.host.handed[1], CHANGES))
+    bench.reload.applied("vrrp", frames.SettingsApplied(bench.host.handed[1], CHANGES))
     assert bench.host.configuration is newer
 
 
 def test_a_stop_in_the_middle_of_a_reload_knows_what_may_be_on_the_machine() -> None:
     bench = Bench(GOOD, GOOD)
     bench.reload.request(1)
-    bench.until(lambda: bench.host.handed)
+    bench.prepare()
     bench.reload.request(2)
     bench.reload.cancel()
     assert bench.reload.configurations() == [OLD, NEW]
-    bench.reload.applied(frames.SettingsApplied(bench.host.handed[0], CHANGES))
+    bench.reload.applied("vrrp", frames.SettingsApplied(bench.host.handed[0], CHANGES))
     assert bench.host.answers == []
     assert len(bench.outcomes) == 1, "and begins nothing more"
 

@@ -74,8 +74,8 @@ class Bench:
     def close(self) -> None:
         for edge in (self.supervisor, self.worker):
             edge.close()
-        if self.observer._vrrp is not None:
-            self.observer._vrrp.close()
+        for worker in self.observer._workers.values():
+            worker.close()
         self._observers_end.close()
         self.loop.close()
 

@@ -111,6 +111,8 @@ class Bench:
 
     def reload_with(self, configuration: AgentConfiguration) -> frames.SettingsApplied:
         self.supervisor.post(frames.Settings(9), [dump_sealed(configuration)])
+        self.until(lambda: frames.SettingsPrepared(9) in self.answers)
+        self.supervisor.post(frames.ApplySettings(9))
         self.until(lambda: any(isinstance(frame, frames.SettingsApplied) for frame in self.answers))
         return next(frame for frame in self.answers if isinstance(frame, frames.SettingsApplied))
 
@@ -243,7 +245,7 @@ def test_unsealed_settings_are_refused_and_change_nothing(bench: Bench) -> None:
     bench.until(lambda: bench.state_of("VI") == "MASTER")
     descriptor = os.memfd_create("x", os.MFD_ALLOW_SEALING)
     bench.supervisor.post(frames.Settings(9), [descriptor])
-    bench.until(lambda: any(isinstance(frame, frames.SettingsApplied) for frame in bench.answers))
+    bench.until(lambda: any(isinstance(frame, frames.SettingsPrepared) for frame in bench.answers))
     assert "not sealed" in bench.answers[-1].error
     assert bench.kernel.links.has(address(51))
 
@@ -253,7 +255,7 @@ def test_a_new_observer_is_told_everything(bench: Bench) -> None:
     bench.until(lambda: bench.state_of("A") == bench.state_of("B") == "MASTER")
     bench.observer.close()
     bench.heard.clear()
-    bench.until(lambda: bench.worker._observer is None)
+    bench.until(lambda: bench.worker._shell.observer is None)
     ours, theirs = socket_pair()
     bench.observer = Edge(ours)
     bench.supervisor.post(frames.ObserverEdge("observer"), [theirs.detach()])
@@ -274,7 +276,7 @@ def test_an_observer_that_does_not_read_costs_a_bounded_queue(bench: Bench) -> N
     bench.until(lambda: bench.state_of("VI") == "MASTER")
     for _ in range(30_000):
         worker._log("info", "x" * 500)
-    edge = bench.worker._observer.edge
+    edge = bench.worker._shell.observer
     assert edge.dropped > 0
     sent = bench.kernel.vrrp_sockets.opened[0].sent
     before = len(sent)
@@ -329,7 +331,7 @@ def test_a_recording_that_lost_a_line_ends_there(bench: Bench) -> None:
             await asyncio.sleep(0.005)
 
     bench.loop.run_until_complete(asyncio.wait_for(wait(), 5))
-    bench.until(lambda: not bench.worker._observer.edge.pending)
+    bench.until(lambda: not bench.worker._shell.observer.pending)
     bench.until(lambda: len(sent) > before + 10)
     lines = [frame.line for frame in bench.of(frames.RecordingLine)]
     assert replay(lines) is None

@@ -1,0 +1,57 @@
+"""What workers that died may have left on the machine, and who takes it away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.supervisor.children import Child, exit_text, fork_child
+from kactl_agent.supervisor.poller import Poller
+from kactl_agent.supervisor.worker_kinds import WORKERS, reclaimer
+
+
+class Leftovers:
+    """`log` takes a level and a message. Taking away happens in a short-lived process that is waited for."""
+
+    def __init__(self, poller: Poller, log: Callable[[str, str], None]) -> None:
+        self._poller = poller
+        self._log = log
+        self._at_once: dict[str, list[AgentConfiguration]] = {}
+        self._at_end: dict[str, list[AgentConfiguration]] = {}
+
+    def note(self, worker: str, configurations: list[AgentConfiguration]) -> None:
+        """A worker died that was running one of these."""
+        kind = WORKERS[worker]
+        if kind.reclaims:
+            self._at_once[worker] = configurations
+        if kind.reclaims_at_end:
+            self._at_end[worker] = configurations
+
+    def taken_over(self, worker: str) -> None:
+        """Another one runs, and knows what to do with them."""
+        self._at_end.pop(worker, None)
+
+    def reclaim(self) -> None:
+        """Addresses of a worker that was killed must not stay while another router has taken them over."""
+        for worker, configurations in self._at_once.items():
+            self._clean_up(worker, reclaimer(worker, configurations, at_end=False))
+        self._at_once = {}
+
+    def leave(self) -> None:
+        """As the command line wants it (--keep-vips)."""
+        self._at_once = {}
+
+    def reclaim_at_end(self) -> None:
+        """A worker that follows takes some things over as they are; they go when there is none."""
+        for worker, configurations in self._at_end.items():
+            self._clean_up(worker, reclaimer(worker, configurations, at_end=True))
+        self._at_end = {}
+
+    def _clean_up(self, worker: str, target: Callable[[], int]) -> None:
+        try:
+            code = Child("reclaim", fork_child("reclaim", target, [], self._poller.after_fork)).reap()
+            failure = exit_text(code) if code else ""
+        except OSError as error:
+            failure = error.strerror or str(error)
+        if failure:
+            self._log("error", f"what the {worker} worker that died had made may still be here: {failure}")

@@ -1,0 +1,109 @@
+"""The workers there may be: what each is made of, in which order they stop, and who talks to whom."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from kactl_agent.runtime import privileges
+from kactl_agent.runtime.configuration import AgentConfiguration, settings_for
+from kactl_agent.runtime.ipc import Edge
+from kactl_agent.runtime.privileges import Capability
+from kactl_agent.supervisor.options import Options
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+Run = Callable[[Edge, Edge], int]
+"""The life of a worker's process, given its edges to the supervisor and to the observer."""
+
+
+class WorkerKind(NamedTuple):
+    """One row of the table. `module` is imported when the worker is wanted for the first time."""
+
+    name: str
+    module: str
+    always: tuple[Capability, ...]  # capabilities it has whatever the configuration says
+    stop_seconds: float  # until it is killed
+    runs_scripts: bool
+    reclaims: bool  # `reclaim` of its module takes back at once what a worker that died left on the machine
+    reclaims_at_end: bool  # `reclaim_at_end` takes back what the next worker would take over, when none follows
+
+
+_GRANT = "run as root, or grant it (AmbientCapabilities= in a unit)"
+_FOR_SCRIPTS = (Capability.CAP_SETUID, Capability.CAP_SETGID, Capability.CAP_KILL)  # of the spawner alone
+_VRRP = (Capability.CAP_NET_ADMIN, Capability.CAP_NET_RAW)
+WORKERS = {
+    kind.name: kind
+    for kind in (
+        WorkerKind("checkers", "kactl_agent.workers.checkers", (Capability.CAP_NET_ADMIN,), 5.0, True, False, True),
+        WorkerKind("bfd", "kactl_agent.workers.bfd", (), 5.0, False, False, False),
+        WorkerKind("vrrp", "kactl_agent.workers.vrrp", _VRRP, 5.0, True, True, True),
+    )
+}
+"""In the order they are stopped in; they start in the opposite one."""
+
+PEERS = (("bfd", "vrrp"), ("bfd", "checkers"), ("vrrp", "checkers"))
+"""Session states go to those who track them; states of instances go to the virtual servers that follow them."""
+
+
+def wanted(configuration: AgentConfiguration) -> list[str]:
+    """The workers this configuration has work for, in the order they start in."""
+    return [name for name in reversed(WORKERS) if configuration.needs(name)]
+
+
+def import_wanted(configuration: AgentConfiguration) -> None:
+    """What is imported here all workers share, those that follow ones which died too."""
+    for name in wanted(configuration):
+        import_module(name)
+
+
+def capabilities(name: str, configuration: AgentConfiguration) -> frozenset[Capability]:
+    """What the worker may do on this machine and no more."""
+    beyond = (Capability[each] for each in configuration.privileges.get(name, ()))
+    return frozenset((*WORKERS[name].always, *beyond))
+
+
+def refusal(configuration: AgentConfiguration) -> str:
+    """Which capability a worker needs and this process lacks; empty when there is none."""
+    for name in wanted(configuration):
+        missing = privileges.missing_capabilities(sorted(capabilities(name, configuration)))
+        if missing:
+            names = " and ".join(capability.name for capability in missing)
+            what = {"vrrp": "VRRP", "bfd": "BFD", "checkers": "load balancing"}[name]
+            return f"{what} needs {names}: {_GRANT}"
+    others = [name for name, script in configuration.track_scripts.items() if script.uid != os.geteuid()]
+    missing = privileges.missing_capabilities(_FOR_SCRIPTS) if others else []
+    if missing:
+        names = " and ".join(capability.name for capability in missing)
+        return f"running vrrp_script {', '.join(others)} as another user needs {names}: {_GRANT}"
+    return ""
+
+
+def import_module(name: str) -> ModuleType:
+    """The module of a worker."""
+    return importlib.import_module(WORKERS[name].module)
+
+
+def prepare(name: str, options: Options, configuration: AgentConfiguration) -> Run:
+    """What the new process runs. A worker's module has `start`, which makes what its `run` takes first."""
+    module = import_module(name)
+    mine = settings_for(name, configuration)
+    start = module.start(mine, capabilities(name, configuration), **_from_command_line(name, options))
+    return partial(module.run, start)
+
+
+def _from_command_line(name: str, options: Options) -> dict[str, bool]:
+    if name == "vrrp":
+        return {"keep_addresses": options.keep_vips, "recording": options.record is not None}
+    return {"keep_ipvs": options.keep_ipvs} if name == "checkers" else {}
+
+
+def reclaimer(name: str, configurations: Iterable[AgentConfiguration], *, at_end: bool) -> Callable[[], int]:
+    """What a short-lived process does about the leftovers of a worker. Returns an exit code."""
+    module = import_module(name)
+    function = module.reclaim_at_end if at_end else module.reclaim
+    return partial(function, [settings_for(name, each) for each in configurations])

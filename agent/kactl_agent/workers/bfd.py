@@ -1,0 +1,82 @@
+"""The BFD worker: wires engines, kernel and the rest of the agent together."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import msgspec
+
+from kactl_agent.runtime import frames, privileges
+from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.runtime.ipc import Edge
+from kactl_agent.runtime.loop import on_terminate, worker_loop
+from kactl_agent.runtime.worker_shell import NO_CHANGES, Applied, WorkerShell
+
+PROCESS = "bfd"
+
+
+class BfdWorkerStart(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor hands the worker at its fork."""
+
+    configuration: AgentConfiguration
+    capabilities: frozenset[privileges.Capability]
+
+
+def start(configuration: AgentConfiguration, capabilities: frozenset[privileges.Capability]) -> BfdWorkerStart:
+    """What `run` takes."""
+    return BfdWorkerStart(configuration=configuration, capabilities=capabilities)
+
+
+def run(start: BfdWorkerStart, supervisor: Edge, observer: Edge) -> int:
+    """The life of the worker's process. Returns its exit code."""
+    privileges.keep_only(start.capabilities)
+    with worker_loop() as loop:
+        worker = BfdWorker(loop, start, supervisor, observer)
+        on_terminate(loop, worker.stop)
+        loop.call_soon(worker.begin)
+        loop.run_forever()
+    return 0
+
+
+class BfdWorker:
+    """`kactl_agent.runtime.worker_shell.ShelteredWorker`"""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, start: BfdWorkerStart, supervisor: Edge, observer: Edge
+    ) -> None:
+        self._configuration = start.configuration
+        self._stopping = False
+        self._shell = WorkerShell(PROCESS, loop, supervisor, observer, self)
+
+    def begin(self) -> None:
+        self._shell.started()
+
+    def prepare(self, new: AgentConfiguration) -> str:
+        del new
+        return ""
+
+    def apply(self, new: AgentConfiguration, done: Applied) -> None:
+        self._configuration = new
+        done(NO_CHANGES, ())
+
+    def stop(self, order: frames.Stop | None = None) -> None:
+        del order
+        if not self._stopping:
+            self._stopping = True
+            self._shell.finish()
+
+    def observed(self) -> None:
+        """There is nothing to tell."""
+
+    def connect_spawner(self, sock: socket.socket) -> None:
+        sock.close()
+
+    def peer_joined(self, name: str) -> None:
+        """There is nothing to tell."""
+
+    def peer_said(self, name: str, frame: frames.AnyFrame) -> None:
+        """Nobody has anything to say."""
+
+    def peer_lost(self, name: str) -> None:
+        """See above."""
