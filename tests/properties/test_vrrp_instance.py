@@ -15,6 +15,7 @@ from kactl_agent.vrrp.actions import (
     AddressLost,
     AddRoutes,
     AddRules,
+    Drain,
     PriorityContribution,
     RemoveAddresses,
     RemoveRoutes,
@@ -24,10 +25,12 @@ from kactl_agent.vrrp.actions import (
     RouteLost,
     RuleLost,
     Shutdown,
+    Stalled,
     Startup,
     State,
     TrackerFault,
     Transition,
+    Undrain,
 )
 from kactl_agent.vrrp.recording import Recorder, replay
 from kactl_agent.vrrp.settings import SECOND, Family, GratuitousSettings, VirtualAddress, VrrpSettings
@@ -78,6 +81,11 @@ EVENTS = st.sampled_from(
         TrackerFault("t", True),
         TrackerFault("t", False),
         ActionFailed("AddAddresses", "EPERM"),
+        Drain("kernel update"),
+        Drain("", require_peer=True),
+        Undrain(),
+        Stalled(SECOND),
+        Stalled(5 * SECOND),
     ]
 )
 PACKETS = st.tuples(
@@ -139,12 +147,19 @@ def test_invariants_and_replay(configured: VrrpSettings, stimuli: list[tuple[int
                     assert action.new is not state
                     assert action.cause
                     assert action.detail
+                    assert action.evidence is not None
+                    assert action.evidence.state_age >= 0
                     state = action.new
         assert state is engine.instance.state
         assert held is (state is State.MASTER)
         wanted = (*engine.instance.settings.routes, *engine.instance.settings.rules)
         assert routing == (set(wanted) if state is State.MASTER else set())
         snapshot = engine.instance.snapshot()
+        if engine.drained is not None:
+            assert state is not State.MASTER
+            assert not snapshot.wants_master
+        assert not (snapshot.handing_over and (engine.drained is None or state is not State.BACKUP))
+        assert not snapshot.listening or state is State.MASTER
         assert bool(snapshot.faults) is (state is State.FAULT) or state is State.INIT
         deadline = engine.deadline()
         assert (deadline is None) is (state in (State.INIT, State.FAULT))

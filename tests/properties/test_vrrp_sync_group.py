@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kactl_agent.vrrp.actions import (
     Action,
     AddressLost,
+    Drain,
     GroupTransition,
     Shutdown,
     Startup,
@@ -17,6 +18,7 @@ from kactl_agent.vrrp.actions import (
     TrackerFault,
     TrackerPending,
     Transition,
+    Undrain,
 )
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.settings import SECOND, SyncGroupSettings
@@ -35,6 +37,9 @@ EVENTS = st.sampled_from(
         TrackerFault("t", False),
         TrackerPending("p", True),
         TrackerPending("p", False),
+        Drain("update"),
+        Drain("update", require_peer=True),
+        Undrain(),
     ]
 )
 PACKETS = st.tuples(st.sampled_from([0, 50, 100, 150]), st.sampled_from([PEER, PEER_LOW]))
@@ -69,6 +74,8 @@ def test_members_are_in_step(priorities: tuple[int, ...], preempt: bool, steps: 
         assert len(running) <= 1
         if len(set(states.values())) == 1:
             assert group.state is group_state is states["A"]
+        if any(engine.drained for engine in engines.values()):
+            assert State.MASTER not in states.values()
         # nothing is left to be said
         assert group.follow(name, [], now) == []
 

@@ -10,6 +10,7 @@ from enum import Enum
 
 import msgspec
 
+from kactl_agent.vrrp.evidence import Evidence
 from kactl_agent.vrrp.routing import VirtualRoute, VirtualRule
 from kactl_agent.vrrp.settings import VirtualAddress
 
@@ -127,6 +128,26 @@ class SyncAnnounce(Input, frozen=True):
     """Another member of the sync group has heard a master of lower priority: the addresses may have moved here too."""
 
 
+class Drain(Input, frozen=True):
+    """An operator takes the instance out of service: it hands over, and is not MASTER again before `Undrain`."""
+
+    reason: str = ""  # as the operator gave it
+    require_peer: bool = False  # back to MASTER, and not drained, unless another router takes over
+
+
+class Undrain(Input, frozen=True):
+    """It may be MASTER again, if the protocol makes it that."""
+
+
+class Stalled(Input, frozen=True):
+    """This process, or the machine, stood still for a while: what was not heard meanwhile says nothing about others.
+
+    To be told before anything else is, and before what was received meanwhile.
+    """
+
+    duration: int  # ns before `now`, a lower bound
+
+
 class ActionFailed(Input, frozen=True):
     """The driver could not carry an action out. Failures come back as inputs, never as exceptions in the engine."""
 
@@ -209,8 +230,11 @@ class Announce(Action, frozen=True):
     repeat: int
 
 
-class Transition(Action, frozen=True):
-    """The state has changed: for the journal, notifications and everything that looks from outside."""
+class Transition(Action, frozen=True, omit_defaults=True):
+    """The state has changed: for the journal, notifications and everything that looks from outside.
+
+    Recordings are without the evidence: their replay tells it.
+    """
 
     old: State
     new: State
@@ -218,6 +242,7 @@ class Transition(Action, frozen=True):
     detail: str  # one sentence for an operator
     priority: int
     master: bytes  # address of the master as far as known, b"" when not
+    evidence: Evidence | None = None  # what the instance knew then
 
 
 class LowerPriorityReceived(Action, frozen=True):
@@ -258,6 +283,9 @@ AnyInput = (
     | TrackerPending
     | SyncTo
     | SyncAnnounce
+    | Drain
+    | Undrain
+    | Stalled
     | ActionFailed
 )
 AnyAction = (

@@ -24,11 +24,15 @@ class Election(StateMachine):
             return Event.ADVERT_PRIORITY_ZERO
         if priority > self._priority:
             return Event.ADVERT_HIGHER
+        if self._listening and not (priority == self._priority and source > self._source):
+            return Event.ADVERT_AFTER_STALL
         if self._rival_persists(advert, source, now):
             return Event.ADVERT_RIVAL_OWNER
         if priority == self._priority:  # addresses compare as unsigned integers in network byte order (RFC 9568 6.4.3)
             return Event.ADVERT_EQUAL_HIGHER_ADDRESS if source > self._source else Event.ADVERT_EQUAL_LOWER_ADDRESS
         if self._state is State.BACKUP:
+            if self._drain is not None:  # it takes nobody's place
+                return Event.ADVERT_LOWER_NOT_PREEMPTED
             if not (self._settings.preempt or self._owner):  # RFC 9568 6.1: the owner always preempts
                 return Event.ADVERT_LOWER_NOT_PREEMPTED
             if self._settings.preempt_delay:

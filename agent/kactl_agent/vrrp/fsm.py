@@ -40,6 +40,12 @@ class Event(Enum):
     SEQUENCE_EXHAUSTED = "sequence_exhausted"  # auth_type AH has no number left for another advert
     PRIORITY_CHANGED = "priority_changed"
     RECONFIGURED = "reconfigured"  # other settings; a backup has to wait another time for its master
+    DRAIN = "drain"  # an operator takes it out of service
+    UNDRAIN = "undrain"
+    MASTER_DOWN_TIMER_DRAINED = "master_down_timer_drained"
+    STALLED = "stalled"  # this process stood still for longer than others wait
+    ADVER_TIMER_AFTER_STALL = "adver_timer_after_stall"  # nobody was heard since
+    ADVERT_AFTER_STALL = "advert_after_stall"  # of a priority that does not make us yield, before that timer
 
 
 class Step(Enum):
@@ -62,9 +68,11 @@ class Step(Enum):
     START_ADVER_TIMER = "start_adver_timer"
     CONTINUE_ADVER_TIMER = "continue_adver_timer"  # from when it was due, so that lateness does not add up
     CANCEL_ADVER_TIMER = "cancel_adver_timer"
+    LISTEN = "listen"  # instead of the next advert
     START_FIRST_DOWN_TIMER = "start_first_down_timer"
     START_DOWN_TIMER = "start_down_timer"
     START_DOWN_TIMER_SKEW = "start_down_timer_skew"
+    START_DOWN_TIMER_HANDOVER = "start_down_timer_handover"  # until another router must have taken over
     SHIFT_DOWN_TIMER = "shift_down_timer"
     CANCEL_DOWN_TIMER = "cancel_down_timer"
     USE_OWN_INTERVAL = "use_own_interval"
@@ -127,6 +135,8 @@ _NO_ADVER_IN_BACKUP = "RFC 9568 6.2: Adver_Timer runs in Active only"
 _NO_DOWN_IN_MASTER = "RFC 9568 6.2: Active_Down_Timer runs in Backup only"
 _GROUP_ONLY = "keepalived sync groups: concerns backups and masters"
 _MASTERS_ONLY = "keepalived: concerns masters only"
+_DRAIN_REMEMBERED = "kactl drain: remembered until there is something to hand over or to hold"
+_STALL_GUARD = "kactl: concerns masters and backups, whose timers mean something"
 _FAULT_IS_DEAF = "keepalived FAULT: adverts change nothing until every fault is gone"
 
 TABLE: dict[tuple[State, Event], Row] = {
@@ -156,6 +166,12 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_INIT, Event.RECONFIGURED): Row(_INIT, (), "remembered for Startup"),
     (_INIT, Event.ADVERT_RIVAL_OWNER): Row(_INIT, (), _NOT_STARTED),
     (_INIT, Event.TIMER_EXPIRED): Row(_INIT, (), _NOT_STARTED),
+    (_INIT, Event.DRAIN): Row(_INIT, (), _DRAIN_REMEMBERED),
+    (_INIT, Event.UNDRAIN): Row(_INIT, (), _DRAIN_REMEMBERED),
+    (_INIT, Event.MASTER_DOWN_TIMER_DRAINED): Row(_INIT, (), _NO_TIMER_IN_INIT),
+    (_INIT, Event.STALLED): Row(_INIT, (), _STALL_GUARD),
+    (_INIT, Event.ADVER_TIMER_AFTER_STALL): Row(_INIT, (), _NO_TIMER_IN_INIT),
+    (_INIT, Event.ADVERT_AFTER_STALL): Row(_INIT, (), _NOT_STARTED),
     # Backup
     (_BACKUP, Event.STARTUP): Row(_BACKUP, (), _STARTED),
     (_BACKUP, Event.STARTUP_OWNER): Row(_BACKUP, (), _STARTED),
@@ -212,6 +228,18 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_BACKUP, Event.RECONFIGURED): Row(
         _BACKUP, (Step.START_DOWN_TIMER,), "the whole new Master_Down_Interval: the master may not know of it yet"
     ),
+    (_BACKUP, Event.DRAIN): Row(_BACKUP, (Step.DROP_WISH,), "kactl drain: nothing to hand over"),
+    (_BACKUP, Event.UNDRAIN): Row(
+        _BACKUP, (Step.START_DOWN_TIMER,), "as after FAULT: BACKUP with a full Master_Down_Interval"
+    ),
+    (_BACKUP, Event.MASTER_DOWN_TIMER_DRAINED): Row(
+        _BACKUP, (Step.FORGET_MASTER, Step.START_DOWN_TIMER), "kactl drain: held in BACKUP, whoever is silent"
+    ),
+    (_BACKUP, Event.STALLED): Row(
+        _BACKUP, (Step.START_DOWN_TIMER,), "kactl: who did not listen must not conclude from silence (RFC 9568 6.4.2)"
+    ),
+    (_BACKUP, Event.ADVER_TIMER_AFTER_STALL): Row(_BACKUP, (), _NO_ADVER_IN_BACKUP),
+    (_BACKUP, Event.ADVERT_AFTER_STALL): Row(_BACKUP, (), _MASTERS_ONLY),
     # Master (Active)
     (_MASTER, Event.STARTUP): Row(_MASTER, (), _STARTED),
     (_MASTER, Event.STARTUP_OWNER): Row(_MASTER, (), _STARTED),
@@ -276,6 +304,28 @@ TABLE: dict[tuple[State, Event], Row] = {
         (Step.SEND_ADVERT, Step.START_ADVER_TIMER),
         "keepalived: masters advertise at a reload; with a longer interval, before the backups stop waiting",
     ),
+    (_MASTER, Event.DRAIN): Row(
+        _BACKUP,
+        (*_RESIGN, *_STAND_BY, Step.START_DOWN_TIMER_HANDOVER),
+        "kactl drain: hands over as RFC 9568 6.4.3 Shutdown does, and stays",
+    ),
+    (_MASTER, Event.UNDRAIN): Row(_MASTER, (), "kactl drain: a master is not drained"),
+    (_MASTER, Event.MASTER_DOWN_TIMER_DRAINED): Row(_MASTER, (), _NO_DOWN_IN_MASTER),
+    (_MASTER, Event.STALLED): Row(
+        _MASTER,
+        (Step.CANCEL_ANNOUNCEMENTS, Step.LISTEN),
+        "kactl: after Master_Down_Interval another may be master: listen before speaking",
+    ),
+    (_MASTER, Event.ADVER_TIMER_AFTER_STALL): Row(
+        _MASTER,
+        (Step.SEND_ADVERT, Step.ANNOUNCE, Step.START_ADVER_TIMER),
+        "kactl: still master; switches may have learned otherwise meanwhile",
+    ),
+    (_MASTER, Event.ADVERT_AFTER_STALL): Row(
+        _BACKUP,
+        (*_LEAVE_MASTER, *_STAND_BY, Step.START_DOWN_TIMER),
+        "kactl: it has taken over; back by the rules of preemption. No priority 0, which would take its place from it",
+    ),
     # Fault
     (_FAULT, Event.STARTUP): Row(_FAULT, (), _STARTED),
     (_FAULT, Event.STARTUP_OWNER): Row(_FAULT, (), _STARTED),
@@ -310,4 +360,10 @@ TABLE: dict[tuple[State, Event], Row] = {
     (_FAULT, Event.SYNC_ANNOUNCE): Row(_FAULT, (), _MASTERS_ONLY),
     (_FAULT, Event.RECONFIGURED): Row(_FAULT, (), "remembered for the recovery"),
     (_FAULT, Event.TIMER_EXPIRED): Row(_FAULT, (), _MASTERS_ONLY),
+    (_FAULT, Event.DRAIN): Row(_FAULT, (), _DRAIN_REMEMBERED),
+    (_FAULT, Event.UNDRAIN): Row(_FAULT, (), _DRAIN_REMEMBERED),
+    (_FAULT, Event.MASTER_DOWN_TIMER_DRAINED): Row(_FAULT, (), "keepalived FAULT: no timer runs"),
+    (_FAULT, Event.STALLED): Row(_FAULT, (), _STALL_GUARD),
+    (_FAULT, Event.ADVER_TIMER_AFTER_STALL): Row(_FAULT, (), "keepalived FAULT: no timer runs"),
+    (_FAULT, Event.ADVERT_AFTER_STALL): Row(_FAULT, (), _FAULT_IS_DEAF),
 }

@@ -12,6 +12,7 @@ from kactl_agent.vrrp.actions import (
     AddAddresses,
     AddressLost,
     ClockOffset,
+    Drain,
     Input,
     InterfaceState,
     PacketMeta,
@@ -25,14 +26,15 @@ from kactl_agent.vrrp.actions import (
     RouteLost,
     RuleLost,
     Shutdown,
+    Stalled,
     Startup,
     State,
     SyncAnnounce,
     SyncTo,
     TrackerFault,
     TrackerPending,
+    Undrain,
 )
-from kactl_agent.vrrp.election import Election
 from kactl_agent.vrrp.faults import OWN_FAULTS, own_faults
 from kactl_agent.vrrp.fsm import Event
 from kactl_agent.vrrp.machine import Occasion
@@ -40,6 +42,7 @@ from kactl_agent.vrrp.packet import Reason, RemoteProtocolError, text_of
 from kactl_agent.vrrp.pairing import address_changes, identity, place_of
 from kactl_agent.vrrp.priority import effective_priority
 from kactl_agent.vrrp.reception import REMARKS, Reception
+from kactl_agent.vrrp.restraint import Restraint
 from kactl_agent.vrrp.routing import same_route, same_rule
 from kactl_agent.vrrp.settings import OldUnicastChecksum, VrrpSettings
 from kactl_agent.vrrp.snapshot import InstanceSnapshot
@@ -61,7 +64,7 @@ def _replacements(old: VrrpSettings, new: VrrpSettings) -> list[Action]:
     return actions
 
 
-class VrrpInstance(Election):
+class VrrpInstance(Restraint):
     """The engine of one vrrp_instance. Times are ns of the caller's clock, which must not go backwards."""
 
     def __init__(self, settings: VrrpSettings) -> None:
@@ -117,6 +120,7 @@ class VrrpInstance(Election):
             statistics[error.reason.value] += 1
             if error.reason is Reason.VIRTUAL_ROUTER_ID:
                 return []  # another virtual router of the same LAN, not an error
+            self._witness.discarded(meta.source, error.reason.value, now)
             return self._report(error.reason.value, f"advert from {text_of(meta.source)} discarded: {error.detail}")
         if meta.source == self._source:
             statistics["own_address"] += 1
@@ -128,6 +132,7 @@ class VrrpInstance(Election):
             self._checksum_decided = True
             if old_checksum:
                 self._transmission.use_old_checksum()
+        self._witness.heard(meta.source, advert.priority, now)
         actions = self._reclaim_ownership(advert, meta.source, now)
         actions += self._advance(self._classify(advert, meta.source, now), Occasion(now, advert, meta.source))
         for remark in remarks:  # after the transition or the new master that lets them be reported again
@@ -137,17 +142,21 @@ class VrrpInstance(Election):
 
     def handle_timer(self, now: int) -> list[Action]:
         """`deadline()` has come. Early or superfluous calls do nothing."""
+        self._timer_late = max(0, now - (self.deadline() or now))
         actions = self._notice_silence(now)
         if self._down_timer is not None and self._down_timer <= now:
-            held = self._settings.sync_group
-            actions += self._advance(Event.MASTER_DOWN_TIMER_HELD if held else Event.MASTER_DOWN_TIMER, Occasion(now))
+            actions += self._master_down(now)
         if self._adver_timer is not None and self._adver_timer <= now:
-            if self._header is not None and self._header.exhausted:
+            actions += self._advert_is_late(now)
+            if self._listening:
+                actions += self._listened(now)
+            elif self._header is not None and self._header.exhausted:
                 detail = "the sequence numbers of the authentication header are used up: they start anew"
                 actions += self._advance(Event.SEQUENCE_EXHAUSTED, Occasion(now), "sequence_exhausted", detail)
             else:
                 actions += self._advance(Event.ADVER_TIMER, Occasion(now))
         actions += self._gratuitous.due(now)
+        self._timer_late = 0
         return actions
 
     def handle_event(self, event: Input, now: int) -> list[Action]:
@@ -184,6 +193,12 @@ class VrrpInstance(Election):
                 return self._sync(event, now)
             case SyncAnnounce():
                 return self._advance(Event.SYNC_ANNOUNCE, Occasion(now))
+            case Drain():
+                return self._drained_by(event, now)
+            case Undrain():
+                return self._undrained(now)
+            case Stalled():
+                return self._stalled(event, now)
             case ActionFailed():
                 self._statistics["action_failed"] += 1
                 return self._report(
@@ -217,7 +232,8 @@ class VrrpInstance(Election):
             elif self._priority != priority:
                 actions += self._advance(Event.PRIORITY_CHANGED, Occasion(now, old_priority=priority))
         elif was_master and self._state is State.MASTER:
-            actions += self._advance(Event.RECONFIGURED, Occasion(now))
+            if not self._listening:
+                actions += self._advance(Event.RECONFIGURED, Occasion(now))
             if added:
                 actions += [AddAddresses(added), *self._gratuitous.added(added, now)]
             actions += _replacements(old, settings)
@@ -262,6 +278,9 @@ class VrrpInstance(Election):
             waiting_for=tuple(self._pending),
             statistics=dict(self._statistics),
             wants_master=self.wants_master,
+            drained=self._drain.reason if self._drain is not None else None,
+            handing_over=self._handing_over,
+            listening=self._listening,
         )
 
     # -- inputs to events of the state machine -------------------------------------------------------------------------
@@ -269,6 +288,11 @@ class VrrpInstance(Election):
     def _compares_addresses(self, source: bytes) -> bool:
         """skip_check_adv_addr: a backup need not compare what the master that it has accepted advertises."""
         return not self._settings.skip_check_adv_addr or self._state is not State.BACKUP or source != self._master
+
+    @property
+    def _goes_first(self) -> bool:
+        """The owner of the addresses asks nobody, unless it is drained."""
+        return self._owner and self._drain is None
 
     def _startup(self, event: Startup, now: int) -> list[Action]:
         if self._state is not State.INIT:
@@ -287,7 +311,7 @@ class VrrpInstance(Election):
         if self._faults:
             detail = "; ".join(self._faults.values())
             return self._advance(Event.STARTUP_FAULT, Occasion(now), next(iter(self._faults)), detail)
-        if self._owner and not self._settings.sync_group and now >= self._listening_from:
+        if self._goes_first and not self._settings.sync_group and now >= self._listening_from:
             detail = "started as the owner of the addresses (priority 255)"
             return self._advance(Event.STARTUP_OWNER, Occasion(now), "startup", detail)
         return self._advance(Event.STARTUP, Occasion(now), "startup", "started")
@@ -310,7 +334,7 @@ class VrrpInstance(Election):
             name, detail = next(iter(faults.items()))
             return self._advance(Event.FAULT, Occasion(now), name, detail)
         if before and not faults:
-            owner = self._owner and now >= self._listening_from
+            owner = self._goes_first and now >= self._listening_from
             detail = f"recovered; the last fault was: {'; '.join(before.values())}"
             event = Event.RECOVERY_OWNER if owner and not self._settings.sync_group else Event.RECOVERY
             actions = self._advance(event, Occasion(now), "fault_cleared", detail)
@@ -321,6 +345,8 @@ class VrrpInstance(Election):
 
     def _sync(self, event: SyncTo, now: int) -> list[Action]:
         if event.state is State.MASTER:
+            if self._drain is not None:
+                return []
             cause, reason = self._wish or ("sync_group", "its other members are")
             detail = (
                 f"all members of sync group {event.group} want MASTER; this one: {reason}"

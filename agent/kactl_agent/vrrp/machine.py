@@ -13,6 +13,7 @@ from kactl_agent.vrrp.actions import (
     AddRoutes,
     AddRules,
     Announce,
+    Drain,
     InterfaceState,
     LowerPriorityReceived,
     RemoveAddresses,
@@ -24,10 +25,11 @@ from kactl_agent.vrrp.actions import (
 )
 from kactl_agent.vrrp.auth_header import AuthenticationHeader
 from kactl_agent.vrrp.auth_hmac import Authenticator
+from kactl_agent.vrrp.evidence import Evidence, Witness
 from kactl_agent.vrrp.fsm import TABLE, Event, Step
 from kactl_agent.vrrp.gratuitous import GratuitousSchedule
 from kactl_agent.vrrp.packet import Advert, Reason, text_of
-from kactl_agent.vrrp.priority import HIGHEST, OWNER, RESIGNING, effective_priority
+from kactl_agent.vrrp.priority import HIGHEST, LOWEST, OWNER, RESIGNING, effective_priority
 from kactl_agent.vrrp.rivalry import Rival
 from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
 from kactl_agent.vrrp.timers import master_down_interval, skew_time
@@ -45,8 +47,11 @@ _COUNTERS = (
     "ignored_startup_delay",
     "ignored_owner",
     "action_failed",
+    "adverts_late",
 )
 _NOTHING_COUNTED = dict.fromkeys((*_COUNTERS, *(reason.value for reason in Reason)), 0)
+HANDOVER = "handover"
+"""The name of the down timer within which another router has to take over from one that is drained."""
 _METHODS = {step: f"_{step.value}" for step in Step}  # by name: bound ones would be 3 KiB an instance
 
 
@@ -75,6 +80,7 @@ class StateMachine:
         self._since = 0
         self._cause, self._detail = "", ""
         self._interface: InterfaceState | None = None
+        self._faults: dict[str, str] = {}  # name -> sentence for an operator
         self._source = settings.source_address
         self._priority = settings.priority
         self._contributions: dict[str, int] = {}
@@ -91,6 +97,11 @@ class StateMachine:
         self._last_sent = 0  # when the last advert was sent
         self._wish: tuple[str, str] | None = None  # why it wants MASTER, while its sync group does not: cause, detail
         self._rival: Rival | None = None  # another owner that has to yield, or that we have yielded to
+        self._drain: Drain | None = None
+        self._handing_over = False  # drained on the condition that another router takes over, which has not happened
+        self._listening = False  # MASTER after a pause: the next advert waits until others could be heard
+        self._witness = Witness()
+        self._timer_late = 0  # how long after its time the timer that is being handled was due
         self._reported: set[str] = set()
         self._masters: set[bytes] = set()  # accepted in this state
         self._statistics = _NOTHING_COUNTED.copy()
@@ -136,10 +147,12 @@ class StateMachine:
     def _advance(self, event: Event, occasion: Occasion, cause: str = "", detail: str = "") -> list[Action]:
         """Follow the row of `event`. Cause and detail are for a transition; adverts and timers explain themselves."""
         row = TABLE[self._state, event]
-        old = self._state
+        old, evidence = self._state, None
         if row.next is not old:
             if not cause:
                 cause, detail = self._explain(event, occasion)
+            evidence = self._evidence(occasion.now)
+            self._listening = False
             self._state = row.next
             self._since, self._cause, self._detail = occasion.now, cause, detail
             self._reported.clear()
@@ -151,8 +164,31 @@ class StateMachine:
             actions += getattr(self, _METHODS[step])(occasion) or ()
         if row.next is not old:
             master = self._source if row.next is State.MASTER else self._master
-            actions.append(Transition(old, row.next, cause, detail, self._priority, master))
+            actions.append(Transition(old, row.next, cause, detail, self._priority, master, evidence))
         return actions
+
+    def _evidence(self, now: int) -> Evidence:
+        """What is known before a transition changes it."""
+        running = self._down_timer is not None
+        length, age = self._witness.latest_stall(now)
+        return Evidence(
+            state_age=now - self._since if self._since else 0,
+            heard=self._witness.adverts(now),
+            discarded=self._witness.latest_discarded(now),
+            timer=self._down_timer_name if running else "",
+            timer_length=(self._down_timer or 0) - self._down_timer_started if running else 0,
+            waited=now - self._down_timer_started if running else 0,
+            late=self._timer_late,
+            sent_age=now - self._last_sent if self._last_sent else None,
+            interface=self._settings.interface,
+            interface_up=None if self._interface is None else self._interface.exists and self._interface.up,
+            configured_priority=self._settings.priority,
+            contributions=tuple(self._contributions.items()),
+            faults=tuple(self._faults.values()),
+            drained=self._drain.reason if self._drain is not None else None,
+            stalled=length,
+            stalled_age=age,
+        )
 
     def _explain(self, event: Event, occasion: Occasion) -> tuple[str, str]:
         """Cause and sentence of a transition that an advert or a timer brings about."""
@@ -160,6 +196,10 @@ class StateMachine:
             return self._explain_timer(occasion.now)
         advert, source = occasion.advert, text_of(occasion.source)
         priority = advert.priority if advert else 0
+        if event is Event.ADVERT_AFTER_STALL:
+            pause = _seconds(self._witness.latest_stall(occasion.now)[0])
+            detail = f"{source} advertises priority {priority}: it took over while this router stood still for {pause}"
+            return event.value, detail
         if event is Event.ADVERT_EQUAL_HIGHER_ADDRESS:
             detail = f"{source} advertises our priority, {priority}, and has a higher address than ours, "
             return event.value, detail + text_of(self._source)
@@ -172,6 +212,8 @@ class StateMachine:
         waited = f"{_seconds(now - self._down_timer_started)} ({self._down_timer_name})"
         if self._owner and not self._down_timer_name:
             return "startup_delay_over", "the owner of the addresses (priority 255) has waited for startup_delay"
+        if self._down_timer_name == HANDOVER:
+            return "drain_refused", f"no other router took over within {waited}"
         if self._lower:
             source, priority = self._lower
             detail = (
@@ -275,6 +317,12 @@ class StateMachine:
         due = (self._adver_timer or occasion.now) + interval
         self._adver_timer = due if due > occasion.now else occasion.now + interval
 
+    def _listen(self, occasion: Occasion) -> None:
+        """Whoever took over meanwhile advertises once in this time, a quarter of it to spare."""
+        interval = max(self._settings.advert_interval, self._master_adver_interval)
+        self._adver_timer = occasion.now + interval + interval // 4
+        self._listening = True
+
     def _cancel_adver_timer(self, _: Occasion) -> None:
         self._adver_timer = None
 
@@ -285,7 +333,7 @@ class StateMachine:
     def _start_first_down_timer(self, occasion: Occasion) -> None:
         """keepalived: `state MASTER` waits one interval and the skew, the owner no longer than startup_delay."""
         start = max(occasion.now, self._listening_from)
-        if self._owner:
+        if self._owner and self._drain is None:
             self._set_down_timer(start, 0, "")
         elif self._settings.start_as_master:
             self._set_down_timer(start, self._master_down_interval(adverts=1), "state MASTER")
@@ -303,6 +351,14 @@ class StateMachine:
     def _start_down_timer_skew(self, occasion: Occasion) -> None:
         length = skew_time(self._settings.version, self._priority, self._master_adver_interval)
         self._set_down_timer(occasion.now, length, "skew_time")
+
+    def _start_down_timer_handover(self, occasion: Occasion) -> None:
+        """The Skew_Time of the lowest priority (RFC 9568 6.4.2), within which a backup takes over, and an interval."""
+        if not self._handing_over:
+            self._start_down_timer(occasion)
+            return
+        interval = self._settings.advert_interval
+        self._set_down_timer(occasion.now, skew_time(self._settings.version, LOWEST, interval) + interval, HANDOVER)
 
     def _shift_down_timer(self, occasion: Occasion) -> None:
         """Move the running timer by what the skew changes; one that is then late fires at once."""
@@ -343,6 +399,7 @@ class StateMachine:
             self._reported.clear()
         self._master = occasion.source
         self._master_priority = occasion.advert.priority if occasion.advert else RESIGNING
+        self._handing_over = False
 
     def _record_resignation(self, occasion: Occasion) -> None:
         self._resigned = occasion.source

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from kactl_agent.vrrp.actions import Action, AnyAction, AnyInput, Input, PacketMeta, State
+from kactl_agent.vrrp.actions import Action, AnyAction, AnyInput, Drain, Input, PacketMeta, State, Transition
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.settings import VrrpSettings
 from kactl_agent.vrrp.snapshot import InstanceSnapshot
@@ -104,6 +104,10 @@ class Recorder:
     def faults(self) -> tuple[str, ...]:
         return self.instance.faults
 
+    @property
+    def drained(self) -> Drain | None:
+        return self.instance.drained
+
     def receive(self, data: bytes, meta: PacketMeta, now: int) -> list[Action]:
         return self._record(now, Packet(data, meta), self.instance.receive(data, meta, now))
 
@@ -180,7 +184,12 @@ def _entry(now: int, stimulus: Told, actions: list[Action], instance: VrrpInstan
     return Entry(
         now=now,
         stimulus=stimulus,
-        actions=msgspec.convert(actions, tuple[AnyAction, ...]),
+        actions=msgspec.convert([_without_evidence(action) for action in actions], tuple[AnyAction, ...]),
         state=instance.state,
         deadline=instance.deadline(),
     )
+
+
+def _without_evidence(action: Action) -> Action:
+    """It follows from what else is recorded."""
+    return msgspec.structs.replace(action, evidence=None) if isinstance(action, Transition) else action

@@ -33,3 +33,6 @@ class InstanceSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     statistics: dict[str, int]
     wants_master: bool = False  # held in BACKUP by its sync group
     waiting_for: tuple[str, ...] = ()  # trackers without which the instance does not start yet
+    drained: str | None = None  # the reason given; None when it is not drained
+    handing_over: bool = False  # drained with require_peer, and nobody has taken over yet
+    listening: bool = False  # MASTER after a pause of its own, silent until it knows that nobody else is

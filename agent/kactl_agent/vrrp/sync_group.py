@@ -4,6 +4,7 @@
 * A member at fault takes all to FAULT; when no member is at fault any more, all go to BACKUP.
 * A member that goes from MASTER to BACKUP takes all there; with priority 0 when that is because something else removed
   its addresses, so that all of them are back soon.
+* A member that is drained drains those that are MASTER with it, so that all of them hand over.
 * A member that as MASTER hears a lower priority makes the others announce their addresses again as well.
 
 The group looks at what its members are, not at what has happened to them, and tells them what to become: `follow`,
@@ -19,6 +20,7 @@ import msgspec
 
 from kactl_agent.vrrp.actions import (
     Action,
+    Drain,
     GroupTransition,
     Input,
     LowerPriorityReceived,
@@ -44,6 +46,9 @@ class Member(Protocol):
 
     @property
     def faults(self) -> tuple[str, ...]: ...
+
+    @property
+    def drained(self) -> Drain | None: ...
 
     def handle_event(self, event: Input, now: int) -> list[Action]: ...
 
@@ -165,6 +170,9 @@ class SyncGroup:
             order = sorted(self._in_order(self._wishing), key=lambda name: name != first)
             return [(name, SyncTo(State.MASTER, self.name)) for name in order]
         if masters and self._in_state[State.BACKUP]:
+            drained = self._members[first].drained
+            if drained is not None:
+                return [(name, drained) for name in self._in_order(masters)]
             return [(name, SyncTo(State.BACKUP, self.name, resign)) for name in self._in_order(masters)]
         return []
 

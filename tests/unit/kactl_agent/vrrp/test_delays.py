@@ -87,10 +87,11 @@ def test_every_way_to_be_woken_notices_it_first() -> None:
         assert actions[0] == RemoveAddresses((VIP,))
 
 
-def test_without_it_a_stalled_master_goes_on() -> None:
+def test_without_it_a_stalled_master_listens_and_goes_on() -> None:
     instance, now = master(preempt=False)
-    assert sent(instance.handle_timer(now + 100 * SECOND)) == [100]
+    assert sent(instance.handle_timer(now + 100 * SECOND)) == []
     assert instance.state is State.MASTER
+    assert sent(instance.handle_timer(due(instance))) == [100]
 
 
 def test_a_backup_has_nothing_to_notice() -> None:
