@@ -11,6 +11,7 @@ import os
 
 import msgspec
 
+from kactl_agent.bfd import settings as bfd_settings
 from kactl_agent.bfd.settings import BfdSettings
 from kactl_agent.tracking.settings import Executable, TrackingSettings
 from kactl_agent.vrrp import settings as vrrp_settings
@@ -51,7 +52,7 @@ class AgentConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             case "vrrp":
                 return self.needs_vrrp
             case "bfd":
-                return self.bfd != BfdSettings()
+                return bool(self.bfd.sessions)
             case "checkers":
                 return bool(self.checkers)
             case _:
@@ -90,7 +91,12 @@ def without_secrets(configuration: AgentConfiguration) -> AgentConfiguration:
     """The same for processes that only look: no passwords, no keys, and no command lines, which may hold some."""
     instances = tuple(vrrp_settings.without_secrets(instance) for instance in configuration.vrrp)
     return msgspec.structs.replace(
-        configuration, vrrp=instances, tracking=TrackingSettings(), track_scripts={}, checkers=b""
+        configuration,
+        vrrp=instances,
+        tracking=TrackingSettings(),
+        track_scripts={},
+        bfd=bfd_settings.without_secrets(configuration.bfd),
+        checkers=b"",
     )
 
 

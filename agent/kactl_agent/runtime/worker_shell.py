@@ -105,6 +105,12 @@ class WorkerShell:
         else:
             self._loop.stop()
 
+    def close(self) -> None:
+        """Hang up. Only for who goes on after the loop has ended."""
+        for edge in (self._supervisor, self._observer, *self._peers.values()):
+            if edge is not None:
+                edge.close()
+
     # -- what the others say -------------------------------------------------------------------------------------------
 
     def _supervisor_lost(self) -> None:

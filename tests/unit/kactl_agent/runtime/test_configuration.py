@@ -5,11 +5,13 @@ import os
 import msgspec
 import pytest
 
+from kactl_agent.bfd.settings import AuthKey, AuthSettings, AuthType, BfdSettings, SessionSettings
 from kactl_agent.runtime.configuration import (
     AgentConfiguration,
     compare,
     dump_sealed,
     load_sealed,
+    settings_for,
     without_secrets,
 )
 from kactl_agent.vrrp.settings import Family, HmacKey, HmacSettings, VirtualAddress, VrrpSettings
@@ -70,3 +72,40 @@ def test_compare_by_name() -> None:
     new = (instance("D"), instance("C"), instance("B", priority=7))
     changes = compare(old, new)
     assert (changes.removed, changes.changed, changes.added, changes.unchanged) == (("A",), ("B",), ("D",), ("C",))
+
+
+SESSION = SessionSettings(
+    name="b", neighbor=b"\1\2\3\4", desired_min_tx_interval=1, required_min_rx_interval=1, detect_mult=3,
+    authentication=AuthSettings(AuthType.KEYED_SHA1, (AuthKey(1, b"hush"),), 1),
+)  # fmt: skip
+EVERYTHING = msgspec.structs.replace(
+    CONFIGURATION,
+    router_id="lb1",
+    sources={"A": {"priority": "default"}},
+    bfd=BfdSettings(sessions=(SESSION,)),
+    checkers=b"a password of a checker",
+)
+
+
+def test_each_worker_is_wanted_when_there_is_work_for_it() -> None:
+    workers = ("vrrp", "bfd", "checkers")
+    assert [EVERYTHING.needs(worker) for worker in workers] == [True, True, True]
+    empty = AgentConfiguration(revision="r", file="f")
+    assert [empty.needs(worker) for worker in workers] == [False, False, False]
+
+
+@pytest.mark.parametrize("worker", ["vrrp", "bfd", "checkers"])
+def test_each_worker_is_given_its_own_part_and_what_is_for_all(worker: str) -> None:
+    given = settings_for(worker, EVERYTHING)
+    assert [given.needs(other) for other in ("vrrp", "bfd", "checkers")] == [
+        other == worker for other in ("vrrp", "bfd", "checkers")
+    ]
+    assert getattr(given, worker) == getattr(EVERYTHING, worker)
+    assert (given.revision, given.file, given.router_id, given.sources) == ("r1", EVERYTHING.file, "lb1", {})
+
+
+def test_who_only_looks_sees_no_secrets_of_any_worker() -> None:
+    data = msgspec.msgpack.encode(without_secrets(EVERYTHING))
+    assert b"hush" not in data
+    assert b"a password" not in data
+    assert without_secrets(EVERYTHING).bfd.sessions[0].name == "b"
