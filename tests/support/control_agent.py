@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kactl_agent.control.protocol import SOCKET_NAME, ControlError
-from kactl_agent.control.server import ControlServer
+from kactl_agent.control.protocol import SOCKET_NAME, ControlError, Parameters
+from kactl_agent.control.server import Answer, ControlServer, Method
 from kactl_agent.observe.journal import Journal
 
 
@@ -24,8 +24,9 @@ class FakeService:
         self.outcome: dict[str, Any] | ControlError = {"revision": "0" * 64, "changes": None, "message": ""}
         self.reloads = 0
 
-    def status(self) -> dict[str, Any]:
-        return self.document
+    @property
+    def methods(self) -> dict[str, Method]:
+        return {"status": lambda _parameters, answer: answer(self.document), "reload": self.reload}
 
     def events_since(self, cursor: str, limit: int) -> tuple[list[dict[str, Any]], bool]:
         return self.journal.since(cursor, limit)
@@ -36,7 +37,7 @@ class FakeService:
     def follow(self, listener: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
         return self.journal.follow(listener)
 
-    def reload(self, answer: Callable[[dict[str, Any] | ControlError], None]) -> None:
+    def reload(self, _parameters: Parameters, answer: Answer) -> None:
         self.reloads += 1
         answer(self.outcome)
 

@@ -20,6 +20,18 @@ LARGEST_BACKLOG = 4 * 1024 * 1024  # bytes of answers a client may leave unread
 MOST_CLIENTS = 64
 MOST_EVENTS = 1000  # in one answer
 
+METHODS = (
+    # of the connection itself
+    "ping",
+    "version",
+    "events",
+    "subscribe",
+    # of the agent
+    "status",
+    "reload",
+)
+"""Every method there is."""
+
 BAD_REQUEST = "bad-request"
 TOO_LARGE = "request-too-large"
 TOO_MANY_CLIENTS = "too-many-clients"
@@ -49,6 +61,34 @@ class Request:
         self.id = identity
         self.method = method
         self.params = params
+
+
+class Parameters:
+    """What a request says besides its method. Reading what is not as it should be raises ControlError."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._values = values
+
+    def text(self, name: str, default: str = "") -> str:
+        value = self._values.get(name, default)
+        if not isinstance(value, str):
+            raise ControlError(BAD_PARAMS, f"{name} is a string")
+        return value
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        """A whole number."""
+        value = self._values.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not (value == default or least <= value <= most):
+            raise ControlError(BAD_PARAMS, f"{name} is a number from {least} to {most}")
+        return value
+
+    def flag(self, name: str) -> bool:
+        value = self._values.get(name, False)
+        if not isinstance(value, bool):
+            raise ControlError(BAD_PARAMS, f"{name} is true or false")
+        return value
 
 
 def decode_request(line: bytes) -> Request:

@@ -5,30 +5,32 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from kactl_agent import __version__
 from kactl_agent.control import protocol
-from kactl_agent.control.protocol import ControlError, Request
+from kactl_agent.control.protocol import ControlError, Parameters, Request
 
 _IDLE_REQUEST_SECONDS = 30.0  # for the rest of a request that has begun
-_RELOAD_SECONDS = 60.0
+_ANSWER_SECONDS = 60.0
 Answer = Callable[[Any], None]
+"""To be called once, now or later, with the result or a ControlError."""
+Method = Callable[[Parameters, Answer], None]
+"""May raise ControlError instead of answering."""
 
 
 class Service(Protocol):
-    """What the methods ask of the observer."""
+    """What the observer offers. `methods` are those of the agent; those of a connection are here."""
 
-    def status(self) -> dict[str, Any]: ...
+    @property
+    def methods(self) -> Mapping[str, Method]: ...
 
     def events_since(self, cursor: str, limit: int) -> tuple[list[dict[str, Any]], bool]: ...
 
     def end_of_events(self) -> str: ...
 
     def follow(self, listener: Callable[[dict[str, Any]], None]) -> Callable[[], None]: ...
-
-    def reload(self, answer: Callable[[dict[str, Any] | ControlError], None]) -> None: ...
 
 
 class ControlServer:
@@ -52,7 +54,7 @@ class ControlServer:
 
 
 class _Client(asyncio.Protocol):
-    """One connection. Requests are answered in order; `reload` when it is done, without holding the others up."""
+    """One connection. Requests are answered in order; what takes its time, without holding the others up."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, server: ControlServer) -> None:
         self._loop = loop
@@ -137,21 +139,22 @@ class _Client(asyncio.Protocol):
         try:
             request = protocol.decode_request(line)
             identity = request.id
-            method = _METHODS.get(request.method)
-            if method is None:
-                known = ", ".join(sorted(_METHODS))
+            mine = _METHODS.get(request.method)
+            method = self._server.service.methods.get(request.method)
+            if mine is not None:
+                mine(self, request)
+            elif method is not None:
+                self._ask(request, method)
+            else:
+                known = ", ".join(sorted((*_METHODS, *self._server.service.methods)))
                 raise ControlError(
                     protocol.UNKNOWN_METHOD, f"there is no method {request.method[:64]!r}", {"methods": known}
                 )
-            method(self, request)
         except ControlError as error:
             self._write(protocol.encode_error(error.data.pop("id", identity), error))
 
     def _result(self, request: Request, result: Any) -> None:
         self._write(protocol.encode_result(request.id, result))
-
-    def _status(self, request: Request) -> None:
-        self._result(request, self._server.service.status())
 
     def _ping(self, request: Request) -> None:
         self._result(request, "pong")
@@ -160,7 +163,9 @@ class _Client(asyncio.Protocol):
         self._result(request, {"agent": __version__, "protocol": protocol.PROTOCOL_VERSION})
 
     def _events(self, request: Request) -> None:
-        cursor, limit = _text(request, "cursor"), _number(request, "limit", protocol.MOST_EVENTS)
+        parameters = Parameters(request.params)
+        cursor = parameters.text("cursor")
+        limit = parameters.number("limit", protocol.MOST_EVENTS, 1, protocol.MOST_EVENTS)
         try:
             events, gap = self._server.service.events_since(cursor, limit)
         except ValueError as error:
@@ -173,7 +178,7 @@ class _Client(asyncio.Protocol):
         if self._unfollow is not None:
             raise ControlError(protocol.BAD_REQUEST, "this connection has subscribed already")
         service = self._server.service
-        cursor = _text(request, "cursor") or service.end_of_events()
+        cursor = Parameters(request.params).text("cursor") or service.end_of_events()
         try:
             events, gap = service.events_since(cursor, 1 << 30)
         except ValueError as error:
@@ -183,10 +188,10 @@ class _Client(asyncio.Protocol):
             self._write(protocol.encode_event(event))
         self._unfollow = service.follow(lambda event: self._write(protocol.encode_event(event)))
 
-    def _reload(self, request: Request) -> None:
+    def _ask(self, request: Request, method: Method) -> None:
         answered = False
 
-        def answer(outcome: dict[str, Any] | ControlError) -> None:
+        def answer(outcome: Any) -> None:
             nonlocal answered
             if answered:
                 return
@@ -197,30 +202,18 @@ class _Client(asyncio.Protocol):
             else:
                 self._result(request, outcome)
 
-        too_late = ControlError(protocol.RELOAD_FAILED, f"no outcome within {_RELOAD_SECONDS:.0f} s; see the log")
-        patience = self._loop.call_later(_RELOAD_SECONDS, answer, too_late)
-        self._server.service.reload(answer)
+        text = f"no outcome of {request.method} within {_ANSWER_SECONDS:.0f} s; see the log"
+        code = protocol.RELOAD_FAILED if request.method == "reload" else protocol.INTERNAL
+        patience = self._loop.call_later(_ANSWER_SECONDS, answer, ControlError(code, text))
+        try:
+            method(Parameters(request.params), answer)
+        except ControlError as error:
+            answer(error)
 
 
 _METHODS: dict[str, Callable[[_Client, Request], None]] = {
-    "status": _Client._status,
     "ping": _Client._ping,
     "version": _Client._version,
     "events": _Client._events,
     "subscribe": _Client._subscribe,
-    "reload": _Client._reload,
 }
-
-
-def _text(request: Request, name: str) -> str:
-    value = request.params.get(name, "")
-    if not isinstance(value, str):
-        raise ControlError(protocol.BAD_PARAMS, f"{name} is a string")
-    return value
-
-
-def _number(request: Request, name: str, most: int) -> int:
-    value = request.params.get(name, most)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise ControlError(protocol.BAD_PARAMS, f"{name} is a number from 1 to {most}")
-    return value

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from kactl_agent.control.protocol import RELOAD_FAILED, ControlError
-from kactl_agent.control.server import ControlServer
+from kactl_agent.control.protocol import RELOAD_FAILED, ControlError, Parameters
+from kactl_agent.control.server import Answer, ControlServer, Method
 from kactl_agent.observe.dumps import render_json, render_text
 from kactl_agent.observe.handlers import Handlers
 from kactl_agent.observe.journal import Journal
@@ -31,7 +31,6 @@ PROCESS = "observer"
 _LAST_WORDS_SECONDS = 6.0  # for the other workers to end after the supervisor did
 _MOST_RELOADS = 64
 _MOST_EARLY_LINES = 1000
-ReloadAnswer = Callable[[dict[str, Any] | ControlError], None]
 
 
 class ObserverStart(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,8 +79,12 @@ class Observer:
         self.handlers.on(frames.LogRecord, log.write)
         self.handlers.on(frames.RecordingLine, self._record)
         watch_vrrp(self.handlers, self._state, self._journal)
+        self.methods: dict[str, Method] = {
+            "status": lambda _parameters, answer: answer(self.status()),
+            "reload": self._reload,
+        }
         self._ending = False
-        self._reloads: dict[int, ReloadAnswer] = {}
+        self._reloads: dict[int, Answer] = {}
         self._reload_serial = 0
         self._recordings: dict[str, int] = {}
         self._recordings_to_begin: dict[str, int] = {}  # files of recordings whose first line has not come yet
@@ -119,13 +122,11 @@ class Observer:
     def follow(self, listener: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
         return self._journal.follow(listener)
 
-    def reload(self, answer: ReloadAnswer) -> None:
+    def _reload(self, _parameters: Parameters, answer: Answer) -> None:
         if self._supervisor is None or self._ending:
-            answer(ControlError(RELOAD_FAILED, "the agent is stopping"))
-            return
+            raise ControlError(RELOAD_FAILED, "the agent is stopping")
         if len(self._reloads) >= _MOST_RELOADS:
-            answer(ControlError(RELOAD_FAILED, f"{_MOST_RELOADS} reloads are waiting already"))
-            return
+            raise ControlError(RELOAD_FAILED, f"{_MOST_RELOADS} reloads are waiting already")
         self._reload_serial += 1
         self._reloads[self._reload_serial] = answer
         self._supervisor.edge.post(frames.ReloadRequest(self._reload_serial))

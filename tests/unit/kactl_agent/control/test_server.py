@@ -14,8 +14,8 @@ import pytest
 
 from kactl_agent.control import protocol
 from kactl_agent.control.client import AgentNotReachable, ControlClient
-from kactl_agent.control.protocol import ControlError
-from kactl_agent.control.server import ControlServer
+from kactl_agent.control.protocol import ControlError, Parameters
+from kactl_agent.control.server import Answer, ControlServer, Method
 from kactl_agent.observe.journal import Journal
 from support.netns import wait_for
 
@@ -26,8 +26,18 @@ class Service:
         self.outcome: dict[str, Any] | ControlError = {"revision": "r2"}
         self.padding = ""
 
-    def status(self) -> dict[str, Any]:
-        return {"schema_version": 1, "padding": self.padding}
+    @property
+    def methods(self) -> dict[str, Method]:
+        return {
+            "status": lambda _parameters, answer: answer({"schema_version": 1, "padding": self.padding}),
+            "reload": lambda _parameters, answer: self.reload(answer),
+            "picky": self.picky,
+        }
+
+    def picky(self, parameters: Parameters, answer: Answer) -> None:
+        """Answers twice, which counts once."""
+        for _ in range(2):
+            answer([parameters.text("name"), parameters.number("count", 0, 1, 9), parameters.flag("all")])
 
     def events_since(self, cursor: str, limit: int) -> tuple[list[dict[str, Any]], bool]:
         return self.journal.since(cursor, limit)
@@ -38,7 +48,7 @@ class Service:
     def follow(self, listener: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
         return self.journal.follow(listener)
 
-    def reload(self, answer: Callable[[dict[str, Any] | ControlError], None]) -> None:
+    def reload(self, answer: Answer) -> None:
         asyncio.get_running_loop().call_later(0.05, answer, self.outcome)
 
 
@@ -236,3 +246,20 @@ def test_something_else_answers(tmp_path: Path) -> None:
             client.call("ping")
         thread.join()
     listener.close()
+
+
+def test_parameters_are_read_and_refused_with_their_name(running: Running) -> None:
+    with ControlClient(running.run_dir) as client:
+        assert client.call("picky", {"name": "x", "count": 9, "all": True}) == ["x", 9, True]
+        assert client.call("picky") == ["", 0, False]
+        for wrong, text in (
+            ({"name": 1}, "name is a string"),
+            ({"count": "1"}, "count is a number from 1 to 9"),
+            ({"count": True}, "count is a number from 1 to 9"),
+            ({"count": 10}, "count is a number from 1 to 9"),
+            ({"all": 1}, "all is true or false"),
+        ):
+            with pytest.raises(ControlError, match=text) as refused:
+                client.call("picky", wrong)
+            assert refused.value.code == "bad-params"
+        assert client.call("ping") == "pong"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kactl_agent.control.protocol import ControlError
+from kactl_agent.control.protocol import METHODS, ControlError, Parameters
 from kactl_agent.observe.logs import LogFormat, LogWriter
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, dump_sealed
@@ -58,6 +58,9 @@ class Bench:
                 self.answers += [frame for frame, _descriptors in self.supervisor.receive()]
 
         self.loop.run_until_complete(poll())
+
+    def reload(self, answers: list[Any]) -> None:
+        self.observer.methods["reload"](Parameters({}), answers.append)
 
     def state(self) -> str:
         return self.observer.status()["vrrp"]["instances"]["VI"]["state"]
@@ -122,8 +125,8 @@ def test_new_settings(bench: Bench) -> None:
 
 def test_a_client_gets_the_outcome_of_its_reload(bench: Bench) -> None:
     answers: list[Any] = []
-    bench.observer.reload(answers.append)
-    bench.observer.reload(answers.append)
+    bench.reload(answers)
+    bench.reload(answers)
     bench.until(lambda: frames.ReloadRequest(2) in bench.answers)
     bench.supervisor.post(frames.ReloadOutcome(1, True, "removed a", "2", CHANGES))
     bench.supervisor.post(frames.ReloadOutcome(2, False, "invalid", "2", None, journal=False))
@@ -136,10 +139,17 @@ def test_a_client_gets_the_outcome_of_its_reload(bench: Bench) -> None:
 
 def test_reloads_that_wait_are_limited(bench: Bench) -> None:
     answers: list[Any] = []
-    for _ in range(70):
-        bench.observer.reload(answers.append)
-    assert len(answers) == 6
-    assert all(isinstance(answer, ControlError) for answer in answers)
+    for _ in range(64):
+        bench.reload(answers)
+    for _ in range(6):
+        with pytest.raises(ControlError):
+            bench.reload(answers)
+    assert answers == []
+
+
+def test_every_method_is_in_the_protocol(bench: Bench) -> None:
+    own = {"ping", "version", "events", "subscribe"}
+    assert own | set(bench.observer.methods) == set(METHODS)
 
 
 def test_a_dump_goes_to_the_descriptors(bench: Bench, tmp_path: Path) -> None:
