@@ -342,7 +342,7 @@ def instances(draw: st.DrawFn, struct: type[Struct], most: int = MOST_OPTIONS) -
 
 def _may_choose(struct: type[Struct], field: Field, chosen: set[str]) -> bool:
     attribute = field.attribute
-    if attribute in chosen or attribute == "x_keepalived" or attribute in EXACTLY_ONE.get(struct, ()):
+    if attribute in chosen or field.keyword.extension or attribute in EXACTLY_ONE.get(struct, ()):
         return False
     needed = NEEDS.get((struct, attribute))
     return needed is None or needed in chosen or needed not in EXACTLY_ONE.get(struct, ())

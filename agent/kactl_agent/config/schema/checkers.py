@@ -200,6 +200,22 @@ CONNECT_TIMEOUT = Keyword(
 )
 
 
+CHECK_JITTER = Keyword(
+    Integer(0, 50, unit="percent"),
+    "Random part of the time to the next check that is taken off it, in percent: many agents do not ask at once",
+    default=f"{_INHERITED}; 0",
+    extension=True,
+    process="checker",
+)
+DELAY_LOOP_DOWN = Keyword(
+    Duration(minimum=10_000, maximum=86_400_000_000),
+    "Time from a failed check to the next while the checker says down, in seconds: a server that is back is seen sooner",
+    default=f"{_INHERITED}; the delay_loop, for HTTP_GET and SSL_GET at least delay_before_retry",
+    extension=True,
+    process="checker",
+)
+
+
 class CheckTiming(BlockKeywords, frozen=True, kw_only=True):
     """When checks run and what their results count for; for a server, the defaults of its checkers."""
 
@@ -208,6 +224,8 @@ class CheckTiming(BlockKeywords, frozen=True, kw_only=True):
     retry: Annotated[Maybe[int], RETRY] = UNSET
     delay_before_retry: Annotated[Maybe[int], DELAY_BEFORE_RETRY] = UNSET
     warmup: Annotated[Maybe[int], WARMUP] = UNSET
+    check_jitter: Annotated[Maybe[int], CHECK_JITTER] = UNSET
+    delay_loop_down: Annotated[Maybe[int], DELAY_LOOP_DOWN] = UNSET
 
 
 class Checker(CheckTiming, frozen=True, kw_only=True):

@@ -237,7 +237,7 @@ class HttpGet(Connection, frozen=True, kw_only=True):
 
 
 class SslGet(HttpGet, frozen=True, kw_only=True):
-    """SSL_GET: HTTP_GET over TLS. The server's certificate is not verified."""
+    """SSL_GET: HTTP_GET over TLS. The server's certificate is not verified, unless tls_verify says so."""
 
     tls_compliant: Annotated[
         Maybe[bool],
@@ -246,6 +246,27 @@ class SslGet(HttpGet, frozen=True, kw_only=True):
             "End TLS connections with an exchange of close_notify (RFC 8446 section 6.1) rather than by just closing",
             default="off",
             since="2.2.8",
+            process="checker",
+        ),
+    ] = UNSET
+    tls_verify: Annotated[
+        Maybe[bool],
+        Keyword(
+            BOOL,
+            "Fail unless the server shows a certificate that is valid now, issued by a CA of the SSL block (without one, of "
+            "the system), for the name sent with enable_sni, else for the address",
+            default="off",
+            extension=True,
+            process="checker",
+        ),
+    ] = UNSET
+    tls_expiry_warning: Annotated[
+        Maybe[int],
+        Keyword(
+            Integer(1, 3650, unit="days"),
+            "Warn when the server's certificate is valid for fewer days than this; the check succeeds nevertheless",
+            default="no warning",
+            extension=True,
             process="checker",
         ),
     ] = UNSET

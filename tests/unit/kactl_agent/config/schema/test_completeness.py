@@ -14,7 +14,7 @@ from support.schema_strategies import structs, structs_of
 
 LIST = Path(__file__).parents[4] / "data" / "keywords.tsv"
 
-EXTENSIONS = {"x-keepalived"}
+EXTENSIONS = {"x-keepalived", "check_jitter", "delay_loop_down", "tls_verify", "tls_expiry_warning"}
 """kactl's own keywords."""
 
 UNLISTED: dict[str, set[str]] = {}
