@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from kactl_agent.runtime.configuration import ConfigurationChanges
+from kactl_agent.runtime.drain_frames import DrainOutcome, DrainRequest, Drains, DrainsApplied
+from kactl_agent.runtime.frame import Frame as Frame
+from kactl_agent.runtime.journal_frames import Happening
+from kactl_agent.vrrp.evidence import Evidence
 from kactl_agent.vrrp.snapshot import InstanceSnapshot
-
-
-class Frame(msgspec.Struct, frozen=True, tag_field="frame", tag=True):
-    """Any of them. Times named `at` are wall-clock ns since 1970, others monotonic ns."""
 
 
 class LogRecord(Frame, frozen=True):
@@ -33,6 +33,9 @@ class TransitionRecord(Frame, frozen=True):
     detail: str
     priority: int
     master: bytes
+    evidence: Evidence | None = None  # what the instance knew
+    lag: int = 0  # ns, the worst of the worker's loop lately
+    revision: str = ""  # of the configuration in force
 
 
 class Snapshot(Frame, frozen=True):
@@ -230,6 +233,11 @@ AnyFrame = (
     | ReloadOutcome
     | DumpState
     | StateDumped
+    | Happening
+    | DrainRequest
+    | DrainOutcome
+    | Drains
+    | DrainsApplied
 )
 
 _encoder = msgspec.msgpack.Encoder()
