@@ -19,7 +19,7 @@ class LogRecord(Frame, frozen=True):
     level: str  # debug, info, warning, error
     process: str
     message: str
-    fields: dict[str, str | int | bool] = {}
+    fields: dict[str, str | int | bool] = msgspec.field(default_factory=dict)
 
 
 class TransitionRecord(Frame, frozen=True):
@@ -196,7 +196,9 @@ class ReloadOutcome(Frame, frozen=True):
     revision: str
     changes: ConfigurationChanges | None = None  # of VRRP instances
     journal: bool = True
-    others: dict[str, ConfigurationChanges] = {}  # what the other workers say, by worker
+    others: dict[str, ConfigurationChanges] = msgspec.field(
+        default_factory=dict
+    )  # what the other workers say, by worker
 
 
 class DumpState(Frame, frozen=True):

@@ -1,6 +1,11 @@
-"""What any process has to say to the journal: one shape for everything that happens (see `kactl_agent.observe.journal`)."""
+"""What any process has to say to the journal: one shape for everything that happens.
+
+See `kactl_agent.observe.journal`, which takes them.
+"""
 
 from __future__ import annotations
+
+import msgspec
 
 from kactl_agent.runtime.frame import Frame
 
@@ -24,4 +29,4 @@ class Happening(Frame, frozen=True, kw_only=True):
     cause: str = ""  # stable code
     detail: str = ""  # one sentence for an operator
     because: tuple[str, ...] = ()
-    facts: dict[str, Fact] = {}
+    facts: dict[str, Fact] = msgspec.field(default_factory=dict)
