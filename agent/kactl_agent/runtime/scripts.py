@@ -81,7 +81,7 @@ class ScriptRunner:
 
     def run(self, executable: Executable, listener: RunListener) -> int:
         """Ask for a run; its number. Raises ValueError for a command line that no process can have."""
-        request = encode(Run(self._last + 1, executable.arguments, executable.uid, executable.gid))
+        request = encode(Run(self._last + 1, executable.command_line, executable.uid, executable.gid))
         if len(request) > LARGEST:
             raise ValueError("the command line is too long")
         self._last += 1

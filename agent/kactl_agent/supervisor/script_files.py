@@ -10,7 +10,6 @@ import errno
 import grp
 import os
 import pwd
-import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,9 +98,7 @@ class ScriptFiles:
             self._check_security(path)
         resolved = path if self._policy.keep_symlinks else str(Path(path).resolve())
         arguments = (resolved, *command.arguments[1:])
-        if not _has_format(resolved, identity):
-            arguments = ("/bin/sh", "-c", shlex.join(arguments))
-        return Executable(arguments, identity.uid, identity.gid)
+        return Executable(arguments, identity.uid, identity.gid, shell=not _has_format(resolved, identity))
 
     # -- users ---------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import Enum
 
 import msgspec
@@ -36,6 +37,16 @@ class Executable(msgspec.Struct, frozen=True):
     arguments: tuple[str, ...]  # the first is an absolute path
     uid: int
     gid: int
+    shell: bool = False  # the kernel cannot execute the file: a shell has to read it
+
+    def with_arguments(self, *more: str) -> Executable:
+        """The same with further arguments behind its own."""
+        return Executable((*self.arguments, *more), self.uid, self.gid, self.shell)
+
+    @property
+    def command_line(self) -> tuple[str, ...]:
+        """What the kernel is given: as keepalived, `/bin/sh -c` and every word in quotes, where a shell is needed."""
+        return ("/bin/sh", "-c", shlex.join(self.arguments)) if self.shell else self.arguments
 
 
 class ScriptSettings(msgspec.Struct, frozen=True, kw_only=True):

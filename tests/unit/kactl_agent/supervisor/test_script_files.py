@@ -58,7 +58,7 @@ def test_a_program_is_executed_itself() -> None:
 
 def test_what_is_no_executable_format_goes_through_the_shell_with_quoted_arguments(place: Path) -> None:
     path = program(place / "chk", "exit 3\n")
-    assert prepare(path, "it's", "$HOME").arguments == ("/bin/sh", "-c", f"{path} 'it'\"'\"'s' '$HOME'")
+    assert prepare(path, "it's", "$HOME").command_line == ("/bin/sh", "-c", f"{path} 'it'\"'\"'s' '$HOME'")
 
 
 def test_links_are_resolved_unless_they_are_to_be_kept(place: Path) -> None:

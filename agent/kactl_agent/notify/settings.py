@@ -1,0 +1,96 @@
+"""What notifications need to know of the configuration: resolved and defaulted. Times are nanoseconds."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from kactl_agent.tracking.settings import Command, Executable
+from kactl_agent.vrrp.settings import SECOND
+
+
+class ItemNotify(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is told, and to whom, about one vrrp_instance or vrrp_sync_group."""
+
+    scripts: dict[str, Command] = {}  # by keyword: notify_master, ..., notify
+    mail: bool = False  # smtp_alert
+    deleted: bool = False  # notify_deleted: what a reload takes away is DELETED, not FAULT
+
+
+class VrrpNotify(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the vrrp worker tells others. Items of which nothing is told but FIFO lines may be missing."""
+
+    instances: dict[str, ItemNotify] = {}
+    groups: dict[str, ItemNotify] = {}
+    fault_mails: bool = True  # False: no_email_faults
+    states_on_reload: bool = False  # fifo_write_vrrp_states_on_reload
+    executables: tuple[tuple[Command, Executable], ...] = ()  # of all the scripts that can, and may, be run here
+
+    @property
+    def sends_mail(self) -> bool:
+        return any(item.mail for items in (self.instances, self.groups) for item in items.values())
+
+
+class Security(Enum):
+    """What protects the way to a mail relay (smtp_tls)."""
+
+    NONE = "none"
+    STARTTLS = "starttls"  # RFC 3207
+    IMPLICIT = "implicit"  # RFC 8314 3.3
+
+
+class Recipient(msgspec.Struct, frozen=True):
+    """Of notification_email."""
+
+    address: str  # what RCPT TO says
+    text: str  # what the header says, a name included
+
+
+class MailSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The mail relay, and who gets mail from whom."""
+
+    host: str  # an address, unless its name could not be looked up
+    port: int
+    helo_name: str
+    sender: Recipient
+    recipients: tuple[Recipient, ...]
+    subject_prefix: str  # router_id
+    timeout: int = 30 * SECOND  # for the connection and for each answer (smtp_connect_timeout)
+    security: Security = Security.NONE
+    server_name: str = ""  # what the certificate of the relay has to be for
+    ca_file: str = ""  # who may have issued it; empty: whom the machine trusts
+    user: str = ""  # empty: no authentication
+    password: str = ""  # never logged
+
+
+class FifoSettings(msgspec.Struct, frozen=True):
+    """notify_fifo, vrrp_notify_fifo or lvs_notify_fifo, made ready for this machine."""
+
+    path: str
+    uid: int
+    gid: int
+    script: Executable | None = None  # its reader, started by the agent; the path comes as its last argument
+
+
+class OwnScript(msgspec.Struct, frozen=True):
+    """startup_script or shutdown_script, made ready for this machine."""
+
+    executable: Executable
+    timeout: int = 10 * SECOND
+
+
+class SupervisorNotify(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the supervisor itself runs and opens: the workers see no more of it than descriptors."""
+
+    startup: OwnScript | None = None
+    shutdown: OwnScript | None = None
+    fifos: dict[str, FifoSettings] = {}  # by keyword
+
+
+class NotifySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything about notifications in one revision of the configuration."""
+
+    vrrp: VrrpNotify = VrrpNotify()
+    supervisor: SupervisorNotify = SupervisorNotify()
+    mail: MailSettings | None = None
