@@ -23,6 +23,7 @@ LOADED = (
     *("ipv6", "dummy", "macvlan", "ipvlan", "veth", "vrf", "bridge", "nfnetlink", "nf_tables", "xt_mark", "ip_vs"),
     *("mpls_router", "mpls_iptunnel", "ila"),
     *(f"ip_vs_{scheduler}" for scheduler in SCHEDULERS),
+    *("nf_conntrack", "nf_conntrack_sip", "ip_vs_pe_sip"),
 )
 """Modules loaded before the command; those the kernel does not have are passed over."""
 
