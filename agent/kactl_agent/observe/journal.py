@@ -1,7 +1,21 @@
-"""What happened and why, in order: transitions, reloads, restarted processes. Bounded, in memory.
+"""What happened and why, in order: transitions, reloads, restarted processes, drains. Bounded, in memory and on disk.
 
-Every entry has a cursor: an opaque text that says how far a reader has come. It survives the reader, not the observer:
-after a restart of that process a reader starts over and is told that something may be missing.
+Every entry is an event: `cursor`, `time` and `type`, and what its type says. A cursor is an opaque text that says how
+far a reader has come; with files it survives the observer and the agent.
+
+Whatever happens to an object of the configuration is told in one shape, so that `kactl why` can follow the chain from
+one to the next: a worker posts a `kactl_agent.runtime.journal_frames.Happening`, which becomes an event of
+
+    type      what happened, one word of the field: "real_server", "bfd_session", "stall", "drain", ...
+    subject   what it happened to, as the configuration calls it: "vrrp_instance VI_1", "bfd_instance b1",
+              "real_server 10.0.0.1:80 of 192.0.2.10:80/TCP"
+    old, new  states, where it is a change of state
+    cause     a stable code ("check_failed"), and
+    detail    one sentence for an operator ("TCP_CHECK: connection refused (3 of 3)")
+    because   subjects whose events shortly before may be the reason: ["bfd_instance b1"]
+    facts     the inputs at that moment, few and small: {"failures": 3, "last_ok_ms_ago": 8012}
+
+Transitions of VRRP instances and sync groups have their own types, older than this shape; `subject_of` names theirs.
 """
 
 from __future__ import annotations
@@ -11,7 +25,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
+from kactl_agent.observe.journal_files import JournalFiles
 from kactl_agent.observe.wall_clock import timestamp
+from kactl_agent.runtime.journal_frames import Happening
 
 Event = dict[str, Any]
 
@@ -19,25 +37,54 @@ Event = dict[str, Any]
 class Journal:
     """The newest `limit` events. `follow` registers a listener for new ones."""
 
-    def __init__(self, limit: int = 10_000, identity: str | None = None) -> None:
-        self._events: deque[tuple[int, Event]] = deque(maxlen=limit)
-        self._identity = identity or secrets.token_hex(4)
-        self._number = 0
+    def __init__(self, limit: int = 4_000, identity: str | None = None, files: JournalFiles | None = None) -> None:
+        self._files = files
+        found = files.load() if files is not None else []
+        self._events: deque[tuple[int, bytes]] = deque(found, maxlen=limit)  # as JSON: a third of the memory
+        self._identity = identity or (files.identity if files is not None else "") or secrets.token_hex(4)
+        if files is not None:
+            files.begin(self._identity)
+        self._number = self._events[-1][0] if self._events else 0
         self._listeners: list[Callable[[Event], None]] = []
 
     def append(self, kind: str, at: int, **fields: Any) -> Event:
         """Add an event that happened at wall-clock ns `at`."""
         self._number += 1
         event = {"cursor": f"{self._identity}-{self._number}", "time": timestamp(at), "type": kind, **fields}
-        self._events.append((self._number, event))
+        line = msgspec.json.encode(event)
+        self._events.append((self._number, line))
+        if self._files is not None:
+            self._files.append(line)
         for listener in tuple(self._listeners):
             listener(event)
         return event
+
+    def take(self, frame: Happening) -> Event:
+        """Add what a worker tells; what it leaves empty is left out."""
+        said = {
+            "subject": frame.subject,
+            "old": frame.old,
+            "new": frame.new,
+            "cause": frame.cause,
+            "detail": frame.detail,
+            "because": list(frame.because),
+            "facts": dict(frame.facts),
+        }
+        return self.append(frame.kind, frame.at, **{key: value for key, value in said.items() if value})
+
+    @property
+    def trouble(self) -> str:
+        """Why the newest events are not on disk, "" when they are, or need not be."""
+        return self._files.trouble if self._files is not None else ""
 
     @property
     def cursor(self) -> str:
         """Where the journal ends now."""
         return f"{self._identity}-{self._number}"
+
+    def newest(self) -> list[Event]:
+        """All that is kept, oldest first."""
+        return [msgspec.json.decode(line) for _, line in self._events]
 
     def since(self, cursor: str, limit: int) -> tuple[list[Event], bool]:
         """The oldest `limit` events behind `cursor`, and whether there is a gap before them.
@@ -49,20 +96,31 @@ class Journal:
             identity, _, number = cursor.rpartition("-")
             if not identity or not number.isascii() or not number.isdigit() or len(number) > 18:
                 raise ValueError(f"{cursor!r} is not a cursor")
-            if identity == self._identity:
+            if identity == self._identity and int(number) <= self._number:
                 after = int(number)
                 gap = bool(self._events) and self._events[0][0] > after + 1
             else:
                 gap = True
         events: list[Event] = []
-        for number_, event in self._events:
+        for number_, line in self._events:
             if number_ > after:
                 if len(events) == limit:
                     break
-                events.append(event)
+                events.append(msgspec.json.decode(line))
         return events, gap
 
     def follow(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Call `listener` with every new event until the function returned is called."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+
+def subject_of(event: Event) -> str:
+    """What the event happened to: "vrrp_instance VI_1". Reloads concern the whole agent: ""."""
+    subject = event.get("subject")
+    if isinstance(subject, str):
+        return subject
+    for key, kind in (("instance", "vrrp_instance"), ("group", "vrrp_sync_group"), ("process", "process")):
+        if key in event:
+            return f"{kind} {event[key]}"
+    return ""

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from kactl_agent.observe.journal import Journal
+from kactl_agent.observe.journal import Journal, subject_of
+from kactl_agent.runtime.journal_frames import Happening
 
 
 def test_events_have_times_and_cursors_that_go_on() -> None:
@@ -49,3 +50,32 @@ def test_followers_hear_of_new_events_until_they_stop() -> None:
     unfollow()
     journal.append("after", 0)
     assert heard == [event]
+
+
+def test_a_cursor_from_the_future_of_this_journal_is_a_gap() -> None:
+    """One that was written to disk no more: its reader must not wait for numbers that mean other events."""
+    journal = Journal(identity="j")
+    event = journal.append("x", 0)
+    assert journal.since("j-7", 10) == ([event], True)
+
+
+def test_happenings_have_one_shape_and_say_no_more_than_they_know() -> None:
+    journal = Journal(identity="j")
+    happening = Happening(
+        at=0, kind="bfd_session", subject="bfd_instance b1", old="Up", new="Down", cause="detection_time",
+        detail="nothing heard for 300 ms", because=("interface eth0",), facts={"detect_mult": 3},
+    )  # fmt: skip
+    event = journal.take(happening)
+    assert event["type"] == "bfd_session"
+    assert (event["old"], event["new"], event["because"]) == ("Up", "Down", ["interface eth0"])
+    assert journal.take(Happening(at=0, kind="stall", subject="process vrrp")) == {
+        "cursor": "j-2", "time": "1970-01-01T00:00:00.000Z", "type": "stall", "subject": "process vrrp",
+    }  # fmt: skip
+
+
+def test_every_event_has_a_subject() -> None:
+    assert subject_of({"subject": "bfd_instance b1"}) == "bfd_instance b1"
+    assert subject_of({"type": "transition", "instance": "VI"}) == "vrrp_instance VI"
+    assert subject_of({"type": "group_transition", "group": "G"}) == "vrrp_sync_group G"
+    assert subject_of({"type": "process", "process": "vrrp"}) == "process vrrp"
+    assert subject_of({"type": "reload"}) == ""
