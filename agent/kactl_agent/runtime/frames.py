@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from kactl_agent.runtime.bfd_frames import BfdHeartbeat, BfdSessionGone, BfdSnapshot, SessionVerdict
 from kactl_agent.runtime.configuration import ConfigurationChanges
 from kactl_agent.runtime.drain_frames import DrainOutcome, DrainRequest, Drains, DrainsApplied
 from kactl_agent.runtime.frame import Frame as Frame
@@ -235,6 +236,10 @@ AnyFrame = (
     | ReloadOutcome
     | DumpState
     | StateDumped
+    | SessionVerdict
+    | BfdSnapshot
+    | BfdSessionGone
+    | BfdHeartbeat
     | Happening
     | DrainRequest
     | DrainOutcome
