@@ -53,8 +53,11 @@ class IprouteNames:
     def _names(self, file: str) -> Mapping[str, int]:
         names = dict(_BUILT_IN[file])
         for directory in self.directories:
-            for path in (directory / file, *sorted((directory / f"{file}.d").glob("*.conf"))):
-                names.update(_entries(path))
+            names.update(_entries(directory / file))
+            for path in sorted((directory / f"{file}.d").glob("*.conf")):
+                # FRR brings a `static` of its own, which iproute2 and keepalived know by its usual number all the same
+                for name, number in _entries(path):
+                    names.setdefault(name, number)
         return names
 
 

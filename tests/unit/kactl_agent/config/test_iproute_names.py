@@ -19,6 +19,8 @@ def names(tmp_path: Path) -> IprouteNames:
     (usr / "rt_tables").write_text("# as it comes\n100\tshipped\n101 moved\n254\tmain\n")
     (etc / "rt_tables").write_text("201 moved # by the administrator\n0x66\tdmz\nnonsense here\n\n7\n")
     (etc / "rt_tables.d" / "site.conf").write_text("300 site\n")
+    (etc / "rt_protos.d").mkdir()
+    (etc / "rt_protos.d" / "frr.conf").write_text("186 bgp\n196 static\n")
     (etc / "rt_tables.d" / "README").write_text("301 readme\n")
     (etc / "rt_dsfield").write_text("0xb8 EF\n")
     return IprouteNames((usr, etc))
@@ -38,7 +40,7 @@ def test_tables(names: IprouteNames, text: str, number: int | None) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "number"),
     [
-        ("rt_protos", "static", 4), ("rt_protos", "keepalived", 18), ("rt_scopes", "link", 253),
+        ("rt_protos", "static", 4), ("rt_protos", "bgp", 186), ("rt_protos", "keepalived", 18), ("rt_scopes", "link", 253),
         ("rt_scopes", "global", 0), ("rt_scopes", "site", 200), ("rt_dsfield", "EF", 0xB8), ("group", "default", 0),
         ("rt_realms", "cosmos", None),
     ],
