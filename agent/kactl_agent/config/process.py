@@ -10,7 +10,7 @@ from msgspec import UNSET
 from kactl_agent.config.checks.problem import Sheet
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import or_default
-from kactl_agent.runtime.process_settings import (
+from kactl_agent.process_settings import (
     DEFAULT_UMASK,
     JSON_FILE,
     STATE_FILE,
@@ -20,15 +20,7 @@ from kactl_agent.runtime.process_settings import (
     WorkerScheduling,
 )
 
-SERVED_ROOT = frozenset(
-    {
-        "net_namespace",
-        "namespace_with_ipsets",
-        "instance",
-        "use_pid_dir",
-        "child_wait_time",
-    }
-)
+SERVED_ROOT = frozenset({"namespace_with_ipsets", "child_wait_time"})
 _WORKERS = {"vrrp": "vrrp", "checkers": "checker", "bfd": "bfd"}  # name of a worker -> what its keywords begin with
 SERVED_GLOBAL = frozenset(
     {f"{word}_{part}" for word in _WORKERS.values() for part in ("priority", "rt_priority", "rlimit_rttime")}
@@ -38,16 +30,6 @@ SERVED_GLOBAL = frozenset(
         "process_names",
         "max_auto_priority",
         "min_auto_priority_delay",
-        "process_monitor_rcv_bufs",
-        "process_monitor_rcv_bufs_force",
-        "config_save_dir",
-        "tmp_config_directory",
-        "state_dump_file",
-        "stats_dump_file",
-        "json_dump_file",
-        "json_version",
-        "data_use_instance",
-        "umask",
         "include_check",
     }
 )

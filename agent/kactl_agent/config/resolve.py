@@ -20,14 +20,16 @@ from kactl_agent.config.firewall import accepts, resolve_firewall
 from kactl_agent.config.in_force import OWNER, InstanceInForce, Sourced, packed
 from kactl_agent.config.in_force import SECOND as US_SECOND
 from kactl_agent.config.network import receive_buffer, resolve_network
+from kactl_agent.config.process import resolve_process
 from kactl_agent.config.routing import RoutingResolver
-from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.network import family_of
 from kactl_agent.config.schema.shapes import or_default
 from kactl_agent.config.schema.vrrp import GarpExtraIf
+from kactl_agent.config.served import say_what_is_not_served
 from kactl_agent.config.static_items import resolve_static_items
 from kactl_agent.config.trackers import ScriptPolicy, resolve_script_policy, resolve_trackers
 from kactl_agent.config.virtual_interfaces import InstanceInterfaces, InterfaceNames
+from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.tracking.settings import TrackingSettings
 from kactl_agent.vrrp.firewall import FirewallSettings
 from kactl_agent.vrrp.network_settings import NetworkSettings
@@ -55,156 +57,6 @@ _OLD_CHECKSUM = {
 }
 _GROUPS = {4: packed("224.0.0.18"), 6: packed("ff02::12")}
 
-SERVED: dict[str, frozenset[str]] = {
-    # block -> the keywords of it that the agent acts on
-    "": frozenset(
-        {
-            "global_defs",
-            "static_ipaddress",
-            "static_routes",
-            "static_rules",
-            "track_group",
-            "vrrp_instance",
-            "vrrp_script",
-            "vrrp_sync_group",
-            "vrrp_track_process",
-            "track_file",
-            "interface_up_down_delays",
-            "garp_group",
-            "linkbeat_use_polling",
-            "linkbeat_interfaces",
-            "x-keepalived",
-        }
-    ),
-    "global_defs": frozenset(
-        {
-            "router_id",
-            "default_interface",
-            "iproute_usr_dir",
-            "iproute_etc_dir",
-            "vrrp_version",
-            "nftables",
-            "nftables_priority",
-            "nftables_counters",
-            "nftables_ifindex",
-            "disable_local_igmp",
-            "vmac_prefix",
-            "vmac_addr_prefix",
-            "vrrp_mcast_group4",
-            "vrrp_mcast_group6",
-            "vrrp_down_timer_adverts",
-            "vrrp_garp_master_delay",
-            "vrrp_garp_master_repeat",
-            "vrrp_garp_master_refresh",
-            "vrrp_garp_master_refresh_repeat",
-            "vrrp_garp_lower_prio_delay",
-            "vrrp_garp_lower_prio_repeat",
-            "vrrp_garp_interval",
-            "vrrp_gna_interval",
-            "vrrp_min_garp",
-            "vrrp_lower_prio_no_advert",
-            "vrrp_higher_prio_send_advert",
-            "vrrp_owner_ignore_adverts",
-            "vrrp_startup_delay",
-            "vrrp_strict",
-            "vrrp_notify_priority_changes",
-            "vrrp_garp_extra_if",
-            "vrrp_netlink_cmd_rcv_bufs",
-            "vrrp_netlink_cmd_rcv_bufs_force",
-            "vrrp_netlink_monitor_rcv_bufs",
-            "vrrp_netlink_monitor_rcv_bufs_force",
-            "vrrp_rx_bufs_policy",
-            "vrrp_rx_bufs_multiplier",
-            "log_unknown_vrids",
-            "dynamic_interfaces",
-            "vrrp_delay_after_boot",
-            "vrrp_check_unicast_src",
-            "vrrp_skip_check_adv_addr",
-            "v3_checksum_as_v2",
-            "script_user",
-            "enable_script_security",
-            "use_symlink_paths",
-            "x-keepalived",
-        }
-    ),
-    "vrrp_instance": frozenset(
-        {
-            "state",
-            "interface",
-            "use_vmac",
-            "use_vmac_addr",
-            "use_ipvlan",
-            "accept",
-            "no_accept",
-            "vmac_xmit_base",
-            "virtual_router_id",
-            "priority",
-            "advert_int",
-            "version",
-            "native_ipv6",
-            "preempt",
-            "nopreempt",
-            "preempt_delay",
-            "down_timer_adverts",
-            "virtual_ipaddress",
-            "virtual_ipaddress_excluded",
-            "no_virtual_ipaddress",
-            "virtual_routes",
-            "virtual_rules",
-            "authentication",
-            "auth_hmac",
-            "strict_mode",
-            "mcast_src_ip",
-            "mcast_dst_ip",
-            "unicast_src_ip",
-            "unicast_peer",
-            "unicast_ttl",
-            "unicast_fault_no_peer",
-            "check_unicast_src",
-            "dont_track_primary",
-            "linkbeat_use_polling",
-            "garp_extra_if",
-            "notify_priority_changes",
-            "vrf",
-            "kernel_rx_buf_size",
-            "promote_secondaries",
-            "old_unicast_checksum",
-            "skip_check_adv_addr",
-            "timer_expired_backup",
-            "track_interface",
-            "track_script",
-            "track_file",
-            "track_process",
-            "track_src_ip",
-            "garp_master_delay",
-            "garp_master_repeat",
-            "garp_master_refresh",
-            "garp_master_refresh_repeat",
-            "garp_lower_prio_delay",
-            "garp_lower_prio_repeat",
-            "lower_prio_no_advert",
-            "higher_prio_send_advert",
-            "owner_ignore_adverts",
-            "v3_checksum_as_v2",
-            "debug",
-            "x-keepalived",
-        }
-    ),
-    "vrrp_sync_group": frozenset(
-        {
-            "group",
-            "track_interface",
-            "track_script",
-            "track_file",
-            "track_process",
-            "sync_group_tracking_weight",
-            "notify_priority_changes",
-            "global_tracking",
-            "x-keepalived",
-        }
-    ),
-}
-
 
 class Settings(msgspec.Struct, frozen=True):
     """Everything the workers take, in one immutable value."""
@@ -217,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True):
     network: NetworkSettings = NetworkSettings()
     tracking: TrackingSettings = TrackingSettings()
     script_policy: ScriptPolicy = ScriptPolicy()
+    process: ProcessSettings = ProcessSettings()
 
 
 class Resolution(msgspec.Struct, frozen=True):
@@ -230,7 +83,7 @@ class Resolution(msgspec.Struct, frozen=True):
 def resolve(document: Document) -> Resolution:
     """Settings of a document that `check` found no error in; errors of its own are in `diagnostics`."""
     sheet = Sheet(document)
-    _not_served(sheet)
+    say_what_is_not_served(sheet)
     instances = []
     sources: dict[str, dict[str, str]] = {}
     routing = RoutingResolver(sheet)
@@ -254,6 +107,7 @@ def resolve(document: Document) -> Resolution:
         network=resolve_network(document.config, in_force),
         tracking=resolve_trackers(sheet),
         script_policy=resolve_script_policy(document.config),
+        process=resolve_process(sheet),
     )
     return Resolution(settings, sources, [p.diagnostic for p in sheet.problems])
 
@@ -473,21 +327,3 @@ class _InstanceResolver:
 def hmac_key(text: str) -> bytes:
     """The bytes of a key: `hex:` and its digits, or the text itself."""
     return bytes.fromhex(text.removeprefix("hex:")) if text.startswith("hex:") else text.encode()
-
-
-def _not_served(sheet: Sheet) -> None:
-    """One warning for each keyword that is set and that this version of the agent does not act on."""
-    config = sheet.document.config
-    blocks: list[tuple[Path, str, Any]] = [((), "", config), (("global_defs",), "global_defs", config.global_defs)]
-    for name, instance in or_default(config.vrrp_instance, {}).items():
-        blocks.append((("vrrp_instance", name), "vrrp_instance", instance))
-    for name, group in or_default(config.vrrp_sync_group, {}).items():
-        blocks.append((("vrrp_sync_group", name), "vrrp_sync_group", group))
-    for path, block, value in blocks:
-        if value is UNSET:
-            continue
-        struct: type[msgspec.Struct] = type(value)
-        for field, _ in table_of(struct).set_fields(value):
-            if field.name not in SERVED[block]:
-                text = f"{field.name} is not served by this version of the agent"
-                sheet.warning((*path, field.name), "not-served", text)

@@ -13,6 +13,7 @@ import msgspec
 
 from kactl_agent.bfd import settings as bfd_settings
 from kactl_agent.bfd.settings import BfdSettings
+from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.tracking.settings import Executable, TrackingSettings
 from kactl_agent.vrrp import settings as vrrp_settings
 from kactl_agent.vrrp.firewall import FirewallSettings
@@ -39,6 +40,7 @@ class AgentConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     bfd: BfdSettings = BfdSettings()
     checkers: bytes = b""  # settings of the checkers worker, encoded: megabytes that nobody else decodes; b"" is none
     privileges: dict[str, tuple[str, ...]] = {}  # worker -> names of capabilities beyond those it always has
+    process: ProcessSettings = ProcessSettings()
     sources: dict[str, dict[str, str]] = {}  # instance -> keyword -> where its value in force stands
 
     @property

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from kactl_agent.kernel.timerfd import MonotonicTimer
 from kactl_agent.runtime.frames import AnyFrame
@@ -59,16 +59,22 @@ class Timer:
     each other, waking up for each of them costs more than what there is to do.
     """
 
+    on_lateness: ClassVar[Callable[[int], None] | None] = None
+    """Hears by how many ns each timer of this process fires late (`kactl_agent.runtime.scheduling`)."""
+
     def __init__(self, loop: asyncio.AbstractEventLoop, fire: Callable[[], None]) -> None:
         self._loop = loop
         self._fire = fire
         self._not_before = 0
+        self._armed = 0
         self._timer = MonotonicTimer()
         loop.add_reader(self._timer.fileno(), self._fired)
 
     def arm(self, deadline: int | None) -> None:
         """`deadline` is ns of `time.monotonic_ns`; None disarms."""
-        self._timer.set(None if deadline is None else max(deadline, self._not_before))
+        if deadline is not None:
+            self._armed = deadline = max(deadline, self._not_before)
+        self._timer.set(deadline)
 
     def close(self) -> None:
         self._loop.remove_reader(self._timer.fileno())
@@ -76,7 +82,10 @@ class Timer:
 
     def _fired(self) -> None:
         if self._timer.clear():  # it may have been moved since the loop saw it
-            self._not_before = time.monotonic_ns() + _BETWEEN_TWO
+            now = time.monotonic_ns()
+            self._not_before = now + _BETWEEN_TWO
+            if Timer.on_lateness is not None:
+                Timer.on_lateness(now - self._armed)
             self._fire()
 
 

@@ -16,10 +16,12 @@ import resource
 import signal
 import time
 from collections.abc import Callable
+from typing import ClassVar
 
+from kactl_agent.process_settings import ProcessSettings, WorkerScheduling
 from kactl_agent.runtime import privileges
+from kactl_agent.runtime.loop import Timer
 from kactl_agent.runtime.privileges import Capability
-from kactl_agent.runtime.process_settings import ProcessSettings, WorkerScheduling
 
 _MCL_CURRENT, _MCL_FUTURE = 1, 2
 _RLIMIT_RTPRIO_ALL = 99
@@ -38,6 +40,9 @@ def wants_priority(settings: ProcessSettings, worker: str) -> bool:
 
 class Scheduling:
     """Of the process that makes it. `prepare` before capabilities are given up; `begin` when the loop runs."""
+
+    current: ClassVar[Scheduling | None] = None
+    """Of this process, once it has been prepared: there is one, as there is one set of capabilities."""
 
     def __init__(self, worker: str, settings: ProcessSettings) -> None:
         self._worker = worker
@@ -59,7 +64,9 @@ class Scheduling:
         return max(self._settings.of(self._worker).rt_priority, self._auto)
 
     def prepare(self) -> frozenset[Capability]:
-        """Raise the limits and do what need not wait for the loop. Returns the capabilities to keep for later."""
+        """Raise the limits and do what need not wait for the loop. Returns the capabilities to keep for later. From now
+        on it is the `current` one."""
+        Scheduling.current = self
         own = self._settings.of(self._worker)
         keep = set()
         raised = _raise_limit(resource.RLIMIT_RTPRIO, _RLIMIT_RTPRIO_ALL)
@@ -74,6 +81,7 @@ class Scheduling:
     def begin(self, loop: asyncio.AbstractEventLoop, say: Say) -> None:
         """The worker is about to serve: real-time scheduling begins, and what could not be had is said."""
         self._loop, self._say = loop, say
+        Timer.on_lateness = self.late
         signal.signal(signal.SIGXCPU, self._used_up)
         self._set_priority()
         self._tell()

@@ -14,6 +14,7 @@ from kactl_agent.runtime import frames
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, load_sealed
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.loop import LoopEdge
+from kactl_agent.runtime.scheduling import Scheduling
 
 _LAST_WORDS_SECONDS = 0.5
 NO_CHANGES = ConfigurationChanges((), (), (), ())
@@ -68,6 +69,8 @@ class WorkerShell:
 
     def started(self) -> None:
         """The worker is at work."""
+        if Scheduling.current is not None:
+            Scheduling.current.begin(self._loop, self.log)
         self._supervisor.edge.post(frames.WorkerStarted(self.process))
 
     @property
@@ -189,6 +192,8 @@ class WorkerShell:
             return
         new, self._prepared = self._prepared[1], None
         self._applying = True
+        if Scheduling.current is not None:
+            Scheduling.current.change(new.process)
         self._worker.apply(new, partial(self._applied, serial))
 
     def _applied(self, serial: int, changes: ConfigurationChanges, problems: Sequence[str]) -> None:

@@ -244,10 +244,11 @@ class Fleet:
             self._host.log("error", f"the {name} worker cannot be started, again in {delay} s: {reason}")
             self._later(name, delay)
 
-    def retire(self, child: Worker, order: frames.Stop) -> None:
-        """It has no work any more, or another has to do it: `Host.ended` hears of its end."""
+    def retire(self, child: Worker, order: frames.Stop, seconds: float) -> None:
+        """It has no work any more, or another has to do it: `Host.ended` hears of its end. After `seconds` it is
+        killed."""
         self._leaving.add(child)
-        self._tell_to_stop(child, order, WORKERS[child.name].stop_seconds)
+        self._tell_to_stop(child, order, seconds)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -255,12 +256,12 @@ class Fleet:
         for handle in self._respawns.values():
             handle.cancel()
 
-    def stop_next_worker(self, order: frames.Stop) -> bool:
-        """Stop the first of those that still run. False when none does."""
-        for name, kind in WORKERS.items():
+    def stop_next_worker(self, order: frames.Stop, seconds: float) -> bool:
+        """Stop the first of those that still run, and kill it after `seconds`. False when none does."""
+        for name in WORKERS:
             child = self._children.get(name)
             if child is not None:
-                self._tell_to_stop(child, order, kind.stop_seconds)
+                self._tell_to_stop(child, order, seconds)
                 return True
         return False
 

@@ -83,7 +83,17 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> Ag
     firewall = settings.firewall if "vrrp" in options.only else FirewallSettings()
     # what the workers take decides, so that a changed comment is no change
     network = settings.network
-    taken = (settings.router_id, vrrp, sync_groups, static, firewall, network, tracking, sorted(executables.items()))
+    taken = (
+        settings.router_id,
+        vrrp,
+        sync_groups,
+        static,
+        firewall,
+        network,
+        tracking,
+        sorted(executables.items()),
+        settings.process,
+    )
     digest = hashlib.sha256(msgspec.msgpack.encode(taken, order="deterministic")).hexdigest()
     return AgentConfiguration(
         revision=digest[:12],
@@ -97,6 +107,7 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> Ag
         network=network,
         tracking=tracking,
         track_scripts=executables,
+        process=settings.process,
     )
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from kactl_agent import __version__
 from kactl_agent.observe.logs import LogFormat, LogWriter
-from kactl_agent.runtime import frames
+from kactl_agent.runtime import frames, privileges
 from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed, settings_for, without_secrets
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.sdnotify import Notifier
@@ -106,6 +106,7 @@ class Supervisor:
             ignored,
         )
         self._log("info", f"kactl-agent {__version__} starting, configuration {self.configuration.revision}")
+        self._take_process_settings()
         import_wanted(self.configuration)
         gc.collect()
         gc.freeze()  # what is shared with the workers stays shared: a collection would write to every page
@@ -245,8 +246,12 @@ class Supervisor:
         for failure in initialise(each for each in configuration.tracking.files if each not in known):
             self._log("warning", failure)
 
+    def _take_process_settings(self) -> None:
+        privileges.set_process_name(self.configuration.process.name or "kactl-agent")
+
     def adopt(self, configuration: AgentConfiguration) -> None:
         self.configuration = configuration
+        self._take_process_settings()
         observer = self._fleet.edge(OBSERVER)
         if observer is not None:
             observer.post(frames.Settings(0), [dump_sealed(without_secrets(configuration))])
@@ -257,10 +262,10 @@ class Supervisor:
             if missing:
                 # what a process has given up it cannot have again
                 self._log("info", f"the {worker.name} worker is restarted: it needs {' and '.join(missing)} now")
-                self._fleet.retire(worker, frames.Stop(keep_ipvs=True))
+                self._fleet.retire(worker, frames.Stop(keep_ipvs=True), self._stop_seconds)
             elif not configuration.needs(worker.name):
                 self._log("info", f"the {worker.name} worker has nothing to do any more and ends")
-                self._fleet.retire(worker, self._stop_order)
+                self._fleet.retire(worker, self._stop_order, self._stop_seconds)
         self._fleet.start_wanted(configuration)
 
     def reloading(self, under_way: bool) -> None:
@@ -287,6 +292,11 @@ class Supervisor:
     def _stop_order(self) -> frames.Stop:
         return frames.Stop(self._options.keep_vips, self._options.keep_ipvs)
 
+    @property
+    def _stop_seconds(self) -> float:
+        """Until a worker that was told to stop is killed (child_wait_time)."""
+        return self.configuration.process.child_wait_time / 1e9
+
     def stop(self, code: int) -> None:
         """Orderly: the workers one after the other, then the spawner, then the observer. A second call changes
         nothing."""
@@ -301,7 +311,7 @@ class Supervisor:
         self._stop_next()
 
     def _stop_next(self) -> None:
-        if self._fleet.stop_next_worker(self._stop_order):
+        if self._fleet.stop_next_worker(self._stop_order, self._stop_seconds):
             return
         if self._options.keep_vips:
             self._leftovers.leave()

@@ -6,12 +6,15 @@ import importlib
 import os
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from kactl_agent.runtime import privileges
 from kactl_agent.runtime.configuration import AgentConfiguration, settings_for
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.privileges import Capability
+from kactl_agent.runtime.scheduling import Scheduling
 from kactl_agent.supervisor.options import Options
 
 if TYPE_CHECKING:
@@ -27,7 +30,6 @@ class WorkerKind(NamedTuple):
     name: str
     module: str
     always: tuple[Capability, ...]  # capabilities it has whatever the configuration says
-    stop_seconds: float  # until it is killed
     runs_scripts: bool
     reclaims: bool  # `reclaim` of its module takes back at once what a worker that died left on the machine
     reclaims_at_end: bool  # `reclaim_at_end` takes back what the next worker would take over, when none follows
@@ -39,9 +41,9 @@ _VRRP = (Capability.CAP_NET_ADMIN, Capability.CAP_NET_RAW)
 WORKERS = {
     kind.name: kind
     for kind in (
-        WorkerKind("checkers", "kactl_agent.workers.checkers", (Capability.CAP_NET_ADMIN,), 5.0, True, False, True),
-        WorkerKind("bfd", "kactl_agent.workers.bfd", (), 5.0, False, False, False),
-        WorkerKind("vrrp", "kactl_agent.workers.vrrp", _VRRP, 5.0, True, True, True),
+        WorkerKind("checkers", "kactl_agent.workers.checkers", (Capability.CAP_NET_ADMIN,), True, False, True),
+        WorkerKind("bfd", "kactl_agent.workers.bfd", (), False, False, False),
+        WorkerKind("vrrp", "kactl_agent.workers.vrrp", _VRRP, True, True, True),
     )
 }
 """In the order they are stopped in; they start in the opposite one."""
@@ -93,7 +95,14 @@ def prepare(name: str, options: Options, configuration: AgentConfiguration) -> R
     module = import_module(name)
     mine = settings_for(name, configuration)
     start = module.start(mine, capabilities(name, configuration), **_from_command_line(name, options))
-    return partial(module.run, start)
+    return partial(_run, name, configuration, module, start)
+
+
+def _run(name: str, configuration: AgentConfiguration, module: ModuleType, start: Any, *edges: Edge) -> int:
+    """In the new process, while it still may do everything: see `kactl_agent.runtime.scheduling`."""
+    kept = Scheduling(name, configuration.process).prepare()
+    code: int = module.run(msgspec.structs.replace(start, capabilities=start.capabilities | kept), *edges)
+    return code
 
 
 def _from_command_line(name: str, options: Options) -> dict[str, bool]:

@@ -8,7 +8,7 @@ from kactl_agent.config.bind import bind
 from kactl_agent.config.check import check
 from kactl_agent.config.checks.problem import Sheet
 from kactl_agent.config.process import resolve_process, umask_bits
-from kactl_agent.runtime.process_settings import DumpSettings, ProcessSettings, WorkerScheduling
+from kactl_agent.process_settings import DumpSettings, ProcessSettings, WorkerScheduling
 
 
 def made(text: str) -> tuple[ProcessSettings, list[str]]:

@@ -16,7 +16,7 @@ import pytest
 
 from kactl_agent.runtime import privileges
 from kactl_agent.runtime.privileges import Capability
-from kactl_agent.runtime.process_settings import ProcessSettings, WorkerScheduling
+from kactl_agent.process_settings import ProcessSettings, WorkerScheduling
 from kactl_agent.runtime.scheduling import Scheduling
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
