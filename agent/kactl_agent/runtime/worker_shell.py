@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, load_sealed
@@ -17,6 +17,7 @@ from kactl_agent.runtime.loop import LoopEdge
 from kactl_agent.runtime.scheduling import Scheduling
 
 _LAST_WORDS_SECONDS = 0.5
+F = TypeVar("F", bound=frames.Frame)
 NO_CHANGES = ConfigurationChanges((), (), (), ())
 Applied = Callable[[ConfigurationChanges, Sequence[str]], None]
 """To be called once, now or in a later turn of the loop: what changed, and what is not on the machine as it should."""
@@ -61,6 +62,7 @@ class WorkerShell:
         self._applying = False
         self._stopping = False
         self._peers: dict[str, LoopEdge] = {}
+        self._handlers: dict[type[frames.Frame], Callable[[Any], object]] = {}
         self._supervisor = LoopEdge(loop, supervisor, self._from_supervisor, self._supervisor_lost)
         self._observer: LoopEdge | None = None
         self._use_observer(observer)
@@ -72,6 +74,14 @@ class WorkerShell:
         if Scheduling.current is not None:
             Scheduling.current.begin(self._loop, self.log)
         self._supervisor.edge.post(frames.WorkerStarted(self.process))
+
+    def on(self, kind: type[F], handler: Callable[[F], object]) -> None:
+        """What to do with a frame of the supervisor that this worker alone understands."""
+        self._handlers[kind] = handler
+
+    def answer(self, frame: frames.Frame) -> None:
+        """To the supervisor."""
+        self._supervisor.edge.post(frame)
 
     @property
     def observer(self) -> Edge | None:
@@ -151,6 +161,8 @@ class WorkerShell:
                 self._apply(frame.serial)
             case frames.DropSettings():
                 self._prepared = None
+            case _ if type(frame) in self._handlers and not self._stopping:
+                self._handlers[type(frame)](frame)
             case _:
                 pass
         _close_all(descriptors)
