@@ -80,7 +80,7 @@ class FileChecker(_Follower):
         raise TypeError(f"{type(event).__name__} is no input of FILE_CHECK")
 
     def _content(self, event: FileContent, now: int) -> list[Action]:
-        verdict = file_verdict(self._settings.path, event)
+        verdict = file_verdict(self._settings.file.path, event)
         value = -verdict.value if self._settings.reverse else verdict.value
         weight = self._settings.weight
         difference = max(-_HIGHEST, min(_HIGHEST, value * weight))

@@ -1,7 +1,8 @@
 """What the checkers need to know of the configuration: resolved, defaulted, integers only.
 
 `config/checkers.py` makes these from what the user wrote. Times are nanoseconds, addresses are text as
-`ipaddress` writes it.
+`ipaddress` writes it. Tens of thousands of them are sent from process to process: they are arrays, not objects with
+names.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from enum import Enum
 
 import msgspec
 
-from kactl_agent.tracking.settings import Command, Executable
+from kactl_agent.tracking.settings import Command, Executable, FileSettings
 from kactl_agent.vrrp.settings import SECOND
 
 BOOTSTRAP_DELAY = SECOND
@@ -25,7 +26,7 @@ class HttpVersion(Enum):
     HTTP_1_1 = "1.1"
 
 
-class CheckTiming(msgspec.Struct, frozen=True, kw_only=True):
+class CheckTiming(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """When a check runs, and how many failures count."""
 
     delay_loop: int = 60 * SECOND  # from the end of a check to the next one
@@ -38,7 +39,7 @@ class CheckTiming(msgspec.Struct, frozen=True, kw_only=True):
     jitter: int = 0  # percent of a delay that a random part of is taken off it (extension check_jitter)
 
 
-class ConnectTarget(msgspec.Struct, frozen=True, kw_only=True):
+class ConnectTarget(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Where a check goes to, and from where. Empty and 0: the kernel chooses."""
 
     address: str
@@ -50,25 +51,25 @@ class ConnectTarget(msgspec.Struct, frozen=True, kw_only=True):
     timeout: int = 5 * SECOND  # to connect, and again to be answered
 
 
-class CheckerSettings(msgspec.Struct, frozen=True, kw_only=True, tag_field="checker"):
+class CheckerSettings(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag_field="checker"):
     """What every checker has."""
 
     timing: CheckTiming
 
 
-class TcpCheckSettings(CheckerSettings, frozen=True, kw_only=True, tag="TCP_CHECK"):
+class TcpCheckSettings(CheckerSettings, frozen=True, kw_only=True, array_like=True, tag="TCP_CHECK"):
     """TCP_CHECK."""
 
     target: ConnectTarget
 
 
-class PingCheckSettings(CheckerSettings, frozen=True, kw_only=True, tag="PING_CHECK"):
+class PingCheckSettings(CheckerSettings, frozen=True, kw_only=True, array_like=True, tag="PING_CHECK"):
     """PING_CHECK; ports have no meaning."""
 
     target: ConnectTarget
 
 
-class RegexSettings(msgspec.Struct, frozen=True, kw_only=True):
+class RegexSettings(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """regex of a url, a PCRE2 pattern."""
 
     pattern: str
@@ -78,7 +79,7 @@ class RegexSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_offset: int | None = None  # where a match may begin at the latest
 
 
-class UrlSettings(msgspec.Struct, frozen=True, kw_only=True):
+class UrlSettings(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """url: one request, and what the response must be like."""
 
     path: str
@@ -90,7 +91,7 @@ class UrlSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_compliant: bool = False  # close_notify in both directions at the end
 
 
-class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
+class TlsSettings(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """SSL block and what an SSL_GET says about certificates."""
 
     certificate: str = ""  # files, PEM
@@ -107,7 +108,7 @@ class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"TlsSettings(certificate={self.certificate!r}, key={self.key!r}, password={hidden!r}, ca={self.ca!r})"
 
 
-class HttpCheckSettings(CheckerSettings, frozen=True, kw_only=True, tag="HTTP_GET"):
+class HttpCheckSettings(CheckerSettings, frozen=True, kw_only=True, array_like=True, tag="HTTP_GET"):
     """HTTP_GET, and with `tls` SSL_GET."""
 
     target: ConnectTarget
@@ -117,14 +118,14 @@ class HttpCheckSettings(CheckerSettings, frozen=True, kw_only=True, tag="HTTP_GE
     tls: TlsSettings | None = None
 
 
-class SmtpCheckSettings(CheckerSettings, frozen=True, kw_only=True, tag="SMTP_CHECK"):
+class SmtpCheckSettings(CheckerSettings, frozen=True, kw_only=True, array_like=True, tag="SMTP_CHECK"):
     """SMTP_CHECK; one for each host block."""
 
     target: ConnectTarget
     helo_name: str = "smtpchecker.keepalived.org"
 
 
-class DnsCheckSettings(CheckerSettings, frozen=True, kw_only=True, tag="DNS_CHECK"):
+class DnsCheckSettings(CheckerSettings, frozen=True, kw_only=True, array_like=True, tag="DNS_CHECK"):
     """DNS_CHECK."""
 
     target: ConnectTarget
@@ -132,7 +133,7 @@ class DnsCheckSettings(CheckerSettings, frozen=True, kw_only=True, tag="DNS_CHEC
     name: str = "."
 
 
-class UdpCheckSettings(CheckerSettings, frozen=True, kw_only=True, tag="UDP_CHECK"):
+class UdpCheckSettings(CheckerSettings, frozen=True, kw_only=True, array_like=True, tag="UDP_CHECK"):
     """UDP_CHECK. A reply must begin with `pattern` in the bits of `mask`, which is as long."""
 
     target: ConnectTarget
@@ -144,26 +145,26 @@ class UdpCheckSettings(CheckerSettings, frozen=True, kw_only=True, tag="UDP_CHEC
     max_reply_length: int = 255
 
 
-class MiscCheckSettings(CheckerSettings, frozen=True, kw_only=True, tag="MISC_CHECK"):
+class MiscCheckSettings(CheckerSettings, frozen=True, kw_only=True, array_like=True, tag="MISC_CHECK"):
     """MISC_CHECK. `executable` is what the command is on this machine; loading fills it in."""
 
     command: Command
     timeout: int  # then the run is ended and has failed
     dynamic: bool = False  # exit status 2..255 is success and sets the weight to it less 2
     executable: Executable | None = None
+    place: tuple[str | int, ...] = ()  # of the block in the configuration, until loading has filled in the above
 
 
-class FileCheckSettings(CheckerSettings, frozen=True, kw_only=True, tag="FILE_CHECK"):
+class FileCheckSettings(CheckerSettings, frozen=True, kw_only=True, array_like=True, tag="FILE_CHECK"):
     """FILE_CHECK: the value in the file times `weight` is added to the weight of the real server; with weight 0, any
     value but 0 takes it down."""
 
-    name: str  # of the track_file
-    path: str  # of the file
+    file: FileSettings
     weight: int = 1
     reverse: bool = False
 
 
-class BfdCheckSettings(CheckerSettings, frozen=True, kw_only=True, tag="BFD_CHECK"):
+class BfdCheckSettings(CheckerSettings, frozen=True, kw_only=True, array_like=True, tag="BFD_CHECK"):
     """BFD_CHECK: up while the session is."""
 
     name: str  # of the bfd_instance

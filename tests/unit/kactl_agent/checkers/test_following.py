@@ -8,11 +8,16 @@ from kactl_agent.checkers.actions import CheckEnded, CheckVerdict, WeightChanged
 from kactl_agent.checkers.following import BfdChecker, FileChecker
 from kactl_agent.checkers.settings import BfdCheckSettings, CheckTiming, FileCheckSettings
 from kactl_agent.tracking.actions import FileContent, SessionState
+from kactl_agent.tracking.settings import FileSettings
 from kactl_agent.vrrp.actions import Shutdown, Startup
 
 
 def file_checker(weight: int, *, reverse: bool = False) -> FileChecker:
-    return FileChecker(FileCheckSettings(timing=CheckTiming(), name="f", path="/run/f", weight=weight, reverse=reverse))
+    return FileChecker(
+        FileCheckSettings(
+            timing=CheckTiming(), file=FileSettings(name="f", path="/run/f"), weight=weight, reverse=reverse
+        )
+    )
 
 
 @pytest.mark.parametrize(
