@@ -27,6 +27,7 @@ from kactl_agent.vrrp.actions import (
     RouteLost,
     RuleLost,
     Shutdown,
+    Stalled,
     Startup,
 )
 from kactl_agent.vrrp.network_settings import PaceSettings
@@ -73,6 +74,8 @@ class VrrpMachine:
         self.driver = Driver(clock, self.actions.perform, arm, changed)
         self._settings: dict[str, VrrpSettings] = {}
         self._places = Places(kernel, watcher, self.driver.receive, partial(listener.report, ""))
+        self.before_work: Callable[[], None] = lambda: None  # called before packets are read and timers are served
+        self._places.before_reading = lambda: self.before_work()
         self._engines: dict[str, VrrpEngine] = {}
         self._groups: dict[str, SyncGroup] = {}
         self._interface_states: dict[str, InterfaceState] = {}
@@ -225,9 +228,17 @@ class VrrpMachine:
     def run_due(self) -> None:
         """The armed time has come. A process that was held up must not judge others by its own silence: what they have
         sent meanwhile is heard before a timer says that they have sent nothing."""
+        self.before_work()
         if self.driver.overdue() > _LATE:
             self._places.read_all()
         self.driver.run_due()
+
+    def stalled(self, duration: int) -> None:
+        """This process, or the machine, has just stood still for so many ns. Engines know it before they hear what was
+        sent meanwhile, and that before any timer is served."""
+        for name in self.names:
+            self.driver.tell(name, Stalled(duration))
+        self._places.read_all()
 
     def pace(self, settings: PaceSettings) -> None:
         """Keep these gaps between announcements from now on."""

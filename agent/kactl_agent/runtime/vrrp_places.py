@@ -64,6 +64,7 @@ class Places:
         self._report = report
         self._places: dict[PlaceKey, _Place] = {}
         self.log_unknown = False  # log_unknown_vrids
+        self.before_reading: Callable[[], None] = lambda: None
 
     def add(self, settings: VrrpSettings) -> None:
         place = self._places.setdefault(_key(settings), _Place(_key(settings)))
@@ -138,6 +139,7 @@ class Places:
             place.socket = None
 
     def _readable(self, place: _Place) -> None:
+        self.before_reading()
         self._read(place, PACKETS_A_WAKEUP)
 
     def _read(self, place: _Place, limit: int) -> None:

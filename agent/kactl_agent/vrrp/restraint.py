@@ -17,6 +17,8 @@ from kactl_agent.vrrp.timers import master_down_interval
 
 DRAIN_REFUSED = "drain_refused"
 """The code of the report that nobody took over from an instance that was drained with require_peer."""
+DRAINED_WITHOUT_MASTER = "drained_without_master"
+"""The code of the report that nobody is master while this one is drained."""
 STALL_OVER = "stall_over"
 """The code of the report that a master is still master after a pause of its own."""
 STALLED = "stalled"
@@ -75,7 +77,7 @@ class Restraint(Election):
         if self._drain is not None:
             detail = "no other router advertises, and this one is drained: the virtual addresses are nobody's"
             return [
-                *self._report("drained_without_master", detail),
+                *self._report(DRAINED_WITHOUT_MASTER, detail),
                 *self._advance(Event.MASTER_DOWN_TIMER_DRAINED, Occasion(now)),
             ]
         held = self._settings.sync_group

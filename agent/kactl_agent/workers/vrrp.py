@@ -19,11 +19,15 @@ from kactl_agent.kernel.ports import Kernel
 from kactl_agent.kernel.proc_events import ProcEvents
 from kactl_agent.runtime import frames, privileges, static_items, virtual_interfaces, vrrp_machine, vrrp_routing
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare
+from kactl_agent.runtime.drain_frames import DrainOrder
+from kactl_agent.runtime.drains import DrainKeeper
 from kactl_agent.runtime.ipc import Edge
+from kactl_agent.runtime.journal_frames import Fact, Happening
 from kactl_agent.runtime.link_states import LinkStates
 from kactl_agent.runtime.linkbeat import Linkbeat
 from kactl_agent.runtime.loop import SocketWatcher, Timer, on_terminate, worker_loop
 from kactl_agent.runtime.scripts import ScriptRunner
+from kactl_agent.runtime.stall import StallWatch
 from kactl_agent.runtime.static_items import StaticKeeper
 from kactl_agent.runtime.trackers import Trackers
 from kactl_agent.runtime.vrrp_machine import VrrpEngine, VrrpMachine, addresses_of
@@ -36,12 +40,14 @@ from kactl_agent.vrrp.instance import PRIORITY_CHANGED, VrrpInstance
 from kactl_agent.vrrp.network_settings import NetworkSettings
 from kactl_agent.vrrp.pairing import pair
 from kactl_agent.vrrp.recording import Recorder
+from kactl_agent.vrrp.restraint import ADVERT_LATE, DRAIN_REFUSED, DRAINED_WITHOUT_MASTER, STALL_OVER, STALLED
 from kactl_agent.vrrp.settings import VrrpSettings
 
 PROCESS = "vrrp"
 EXIT_FAILED = 1
 EXIT_PRIVILEGE = 5
 GROUP = "sync_group"
+_JOURNALED = frozenset({ADVERT_LATE, DRAIN_REFUSED, DRAINED_WITHOUT_MASTER, STALL_OVER, STALLED})
 _HEARTBEAT_SECONDS = 1.0
 _SNAPSHOT_SECONDS = 0.5  # between two reports of what is no transition: statistics, a master heard of
 _SNAPSHOTS_A_TURN = 16  # of the loop: the timers of hundreds of instances do not wait for the reports of all of them
@@ -55,6 +61,7 @@ class VrrpWorkerStart(msgspec.Struct, frozen=True, kw_only=True):
     keep_addresses: bool  # --keep-vips
     recording: bool
     capabilities: frozenset[privileges.Capability] = frozenset(_CAPABILITIES)
+    drains: tuple[DrainOrder, ...] = ()
 
 
 def start(
@@ -63,10 +70,15 @@ def start(
     *,
     keep_addresses: bool,
     recording: bool,
+    drains: tuple[DrainOrder, ...] = (),
 ) -> VrrpWorkerStart:
     """What `run` takes."""
     return VrrpWorkerStart(
-        configuration=configuration, keep_addresses=keep_addresses, recording=recording, capabilities=capabilities
+        configuration=configuration,
+        keep_addresses=keep_addresses,
+        recording=recording,
+        capabilities=capabilities,
+        drains=drains,
     )
 
 
@@ -161,6 +173,12 @@ class VrrpWorker:
         self._unrecorded: set[str] = set()
         self._recordings_to_begin: set[str] = set()
         self._shell = WorkerShell(PROCESS, loop, supervisor, observer, self)
+        self._stall_watch = StallWatch(loop, time.monotonic_ns, self._stalled)
+        self._machine.before_work = self._stall_watch.look
+        self._drains = DrainKeeper(
+            lambda: self._instances, self._machine.driver.tell, self._shell.answer, start.drains
+        )  # fmt: skip
+        self._shell.on(frames.Drains, self._drained)
 
     def begin(self) -> None:
         self._loop.add_reader(self._kernel.links.fileno(), self._links_changed)
@@ -170,8 +188,11 @@ class VrrpWorker:
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         self._trackers.apply(self._configuration.tracking, self._configuration.track_scripts)
         self._machine.actions.firewall.configure(self._configuration.firewall)
+        self._drains.configure(self._configuration.vrrp, self._configuration.sync_groups)
         self._machine.start(self._engines(self._configuration.vrrp), self._tracked, self._configuration.sync_groups)
         self._note_groups()
+        self._watch_stalls()
+        self._stall_watch.start()
         self._shell.started()
         self._beat()
 
@@ -197,7 +218,7 @@ class VrrpWorker:
     def _tracked(self, name: str) -> list[Input]:
         """What an instance has to be told of its trackers before it starts."""
         trackers = self._trackers.start(name, self._configuration.tracking.uses.get(name, ()))
-        return [*trackers, *self._static.inputs(name)]
+        return [*trackers, *self._static.inputs(name), *self._drains.inputs(name)]
 
     def _tell(self, name: str, event: Input) -> None:
         """What static items say to an instance; one that does not run yet asks when it starts."""
@@ -209,6 +230,7 @@ class VrrpWorker:
         if self._stopping:
             return
         self._stopping = True
+        self._stall_watch.stop()
         if order is not None:
             self._machine.actions.keep_addresses = order.keep_addresses
         self._loop.remove_reader(self._kernel.links.fileno())
@@ -267,8 +289,11 @@ class VrrpWorker:
             self._trackers.switch(name, new.tracking.uses.get(name, ()))
         kept = set(names.values())
         fresh = [settings for settings in new.vrrp if settings.name not in kept]
+        self._drains.configure(new.vrrp, new.sync_groups)
         self._machine.start(self._engines(fresh), self._tracked, new.sync_groups)
         self._machine.actions.firewall.configure(new.firewall)
+        self._drains.enforce()
+        self._watch_stalls()
         self._note_groups()
         self._dirty.update(dict.fromkeys(self._instances))
         self._report_soon()
@@ -297,6 +322,9 @@ class VrrpWorker:
                 detail=transition.detail,
                 priority=transition.priority,
                 master=transition.master,
+                evidence=transition.evidence,
+                lag=self._stall_watch.worst,
+                revision=self._configuration.revision,
             )
         )
         self._log("info", f"{name}: {old} -> {new}: {transition.detail}", instance=name, cause=transition.cause)
@@ -321,6 +349,26 @@ class VrrpWorker:
                 frames.PriorityRecord(time.time_ns(), name, now.state.value, now.effective_priority, report.detail)
             )
 
+        if name and report.code in _JOURNALED:
+            self._shell.event(
+                Happening(at=time.time_ns(), kind=report.code, subject=f"vrrp_instance {name}", detail=report.detail)
+            )
+
+    def _stalled(self, gap: int) -> None:
+        detail = f"the vrrp worker stood still for {gap // 1_000_000} ms: neither heard nor sent anything"
+        self._log("warning", detail)
+        facts: dict[str, Fact] = {"duration_ms": gap // 1_000_000}
+        self._shell.event(
+            Happening(at=time.time_ns(), kind="stall", subject="process vrrp", detail=detail, facts=facts)
+        )
+        self._machine.stalled(gap)
+
+    def _watch_stalls(self) -> None:
+        self._stall_watch.follow(min((each.advert_interval for each in self._configuration.vrrp), default=0))
+
+    def _drained(self, orders: frames.Drains) -> None:
+        self._drains.follow(orders, self._configuration.vrrp, self._configuration.sync_groups)
+
     def _log(self, level: str, message: str, **fields: str | int | bool) -> None:
         self._shell.log(level, message, **fields)
 
@@ -336,6 +384,7 @@ class VrrpWorker:
     # -- state for the observer ----------------------------------------------------------------------------------------
 
     def _changed(self, name: str, _now: int) -> None:
+        self._drains.settle()
         self._dirty[name] = None
         if self._report_scheduled is None:
             self._report_scheduled = self._loop.call_later(_SNAPSHOT_SECONDS, self._report)

@@ -1,0 +1,87 @@
+"""Whether this process gets to run: its loop's lag, and pauses of the process or of the whole machine.
+
+A tick comes every so often; a gap between two looks at the clock that is longer than that is time in which nothing was
+read and nothing was sent. Whoever is about to judge others by their silence looks at the clock first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+_LAG_WINDOW = 5_000_000_000  # ns; `worst` looks back over one to two of them
+_LONGEST_TICK = 500_000_000
+_SHORTEST_TICK = 20_000_000
+
+
+class Later(Protocol):
+    """The part of an event loop that a watch needs."""
+
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> object: ...
+
+
+class StallWatch:
+    """`stalled` is called with the length of a gap, in ns, before anything else is done after it."""
+
+    def __init__(self, loop: Later, clock: Callable[[], int], stalled: Callable[[int], None]) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._stalled = stalled
+        self._tick = _LONGEST_TICK
+        self._last = clock()
+        self._window_start = self._last
+        self._worst_before = self._worst_now = 0
+        self._noticing = False
+        self._stopped = False
+
+    def follow(self, shortest_interval: int) -> None:
+        """Look twice in the shortest interval (ns) that anybody counts silence in; 0 is none."""
+        self._tick = (
+            min(_LONGEST_TICK, max(_SHORTEST_TICK, shortest_interval // 2)) if shortest_interval else (_LONGEST_TICK)
+        )
+
+    def start(self) -> None:
+        self._last = self._clock()
+        self._again()
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    @property
+    def worst(self) -> int:
+        """The longest lag of the last 5 to 10 s, in ns."""
+        self._turn(self._clock())
+        return max(self._worst_before, self._worst_now)
+
+    def look(self) -> None:
+        """Notice a gap now. To be called before packets are read and timers are served."""
+        now = self._clock()
+        gap, self._last = now - self._last, now
+        lag = gap - self._tick
+        if lag <= 0:
+            return
+        self._turn(now)
+        self._worst_now = max(self._worst_now, lag)
+        if lag > self._tick and not self._noticing:  # less is what a loaded machine does
+            self._noticing = True
+            try:
+                self._stalled(gap)
+            finally:
+                self._noticing = False
+
+    def _again(self) -> None:
+        if not self._stopped:
+            self._loop.call_later(self._tick / 1e9, self._ticked)
+
+    def _ticked(self) -> None:
+        if not self._stopped:
+            self.look()
+            self._again()
+
+    def _turn(self, now: int) -> None:
+        """Forget what is older than the window."""
+        windows = (now - self._window_start) // _LAG_WINDOW
+        if windows > 0:
+            self._worst_before = self._worst_now if windows == 1 else 0
+            self._worst_now = 0
+            self._window_start += windows * _LAG_WINDOW
