@@ -74,8 +74,9 @@ class KeptDrains:
         configuration = self._host.configuration
         instances = covered(request.target, configuration.vrrp, configuration.sync_groups)
         if not instances and request.target != ALL:
-            known = ", ".join(each.name for each in (*configuration.vrrp, *configuration.sync_groups)) or "none"
-            text = f"there is no vrrp_instance or vrrp_sync_group {request.target!r} (there is: {known})"
+            known = [each.name for each in configuration.vrrp] + [each.name for each in configuration.sync_groups]
+            there_is = f"there is: {', '.join(known)}" if known else "there is none"
+            text = f"there is no vrrp_instance or vrrp_sync_group {request.target!r} ({there_is})"
             self._refuse(request, text)
         elif request.undrain:
             self._undrain(request, instances)

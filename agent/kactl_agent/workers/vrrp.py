@@ -19,10 +19,10 @@ from kactl_agent.kernel.ports import Kernel
 from kactl_agent.kernel.proc_events import ProcEvents
 from kactl_agent.runtime import frames, privileges, static_items, virtual_interfaces, vrrp_machine, vrrp_routing
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare
-from kactl_agent.runtime.drain_frames import DrainOrder
+from kactl_agent.runtime.drain_frames import DrainOrder, Drains
 from kactl_agent.runtime.drains import DrainKeeper
 from kactl_agent.runtime.ipc import Edge
-from kactl_agent.runtime.journal_frames import Fact, Happening
+from kactl_agent.runtime.journal_frames import Happening
 from kactl_agent.runtime.link_states import LinkStates
 from kactl_agent.runtime.linkbeat import Linkbeat
 from kactl_agent.runtime.loop import SocketWatcher, Timer, on_terminate, worker_loop
@@ -178,7 +178,7 @@ class VrrpWorker:
         self._drains = DrainKeeper(
             lambda: self._instances, self._machine.driver.tell, self._shell.answer, start.drains
         )  # fmt: skip
-        self._shell.on(frames.Drains, self._drained)
+        self._shell.on(Drains, self._drained)
 
     def begin(self) -> None:
         self._loop.add_reader(self._kernel.links.fileno(), self._links_changed)
@@ -357,16 +357,13 @@ class VrrpWorker:
     def _stalled(self, gap: int) -> None:
         detail = f"the vrrp worker stood still for {gap // 1_000_000} ms: neither heard nor sent anything"
         self._log("warning", detail)
-        facts: dict[str, Fact] = {"duration_ms": gap // 1_000_000}
-        self._shell.event(
-            Happening(at=time.time_ns(), kind="stall", subject="process vrrp", detail=detail, facts=facts)
-        )
+        self._shell.event(Happening(at=time.time_ns(), kind="stall", subject="process vrrp", detail=detail))
         self._machine.stalled(gap)
 
     def _watch_stalls(self) -> None:
         self._stall_watch.follow(min((each.advert_interval for each in self._configuration.vrrp), default=0))
 
-    def _drained(self, orders: frames.Drains) -> None:
+    def _drained(self, orders: Drains) -> None:
         self._drains.follow(orders, self._configuration.vrrp, self._configuration.sync_groups)
 
     def _log(self, level: str, message: str, **fields: str | int | bool) -> None:
