@@ -9,6 +9,14 @@ from kactl_agent.runtime.configuration import ConfigurationChanges
 from kactl_agent.runtime.drain_frames import DrainOutcome, DrainRequest, Drains, DrainsApplied
 from kactl_agent.runtime.frame import Frame as Frame
 from kactl_agent.runtime.journal_frames import Happening
+from kactl_agent.runtime.reload_frames import ConfirmOutcome as ConfirmOutcome
+from kactl_agent.runtime.reload_frames import ConfirmRequest as ConfirmRequest
+from kactl_agent.runtime.reload_frames import PendingConfirmation as PendingConfirmation
+from kactl_agent.runtime.reload_frames import PlanOutcome as PlanOutcome
+from kactl_agent.runtime.reload_frames import PlanRequest as PlanRequest
+from kactl_agent.runtime.reload_frames import ReloadOutcome as ReloadOutcome
+from kactl_agent.runtime.reload_frames import ReloadRequest as ReloadRequest
+from kactl_agent.runtime.reload_frames import RollbackRequest as RollbackRequest
 from kactl_agent.vrrp.evidence import Evidence
 from kactl_agent.vrrp.snapshot import InstanceSnapshot
 
@@ -181,27 +189,6 @@ class ProcessState(Frame, frozen=True):
     last_exit: str = ""
 
 
-class ReloadRequest(Frame, frozen=True):
-    """A client of the control socket wants a reload."""
-
-    serial: int
-
-
-class ReloadOutcome(Frame, frozen=True):
-    """How a reload went; `serial` is the request's, 0 for one by signal. One reload may answer several requests: only
-    one of the outcomes is for the journal."""
-
-    serial: int
-    ok: bool
-    message: str
-    revision: str
-    changes: ConfigurationChanges | None = None  # of VRRP instances
-    journal: bool = True
-    others: dict[str, ConfigurationChanges] = msgspec.field(
-        default_factory=dict
-    )  # what the other workers say, by worker
-
-
 class DumpState(Frame, frozen=True):
     """Attached are two descriptors to write to: state as JSON, then as text."""
 
@@ -234,6 +221,12 @@ AnyFrame = (
     | ProcessState
     | ReloadRequest
     | ReloadOutcome
+    | RollbackRequest
+    | PlanRequest
+    | PlanOutcome
+    | ConfirmRequest
+    | ConfirmOutcome
+    | PendingConfirmation
     | DumpState
     | StateDumped
     | SessionVerdict
