@@ -15,6 +15,7 @@ from kactl_agent import __version__
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("kactl.commands.check:check", "Say what is wrong with configurations, YAML or keepalived.conf."),
+    "config": ("kactl.commands.config:config", "Show a configuration as data, or change it and keep its comments."),
     "convert": ("kactl.commands.convert:convert", "Convert keepalived.conf to YAML, and back, without loss."),
     "events": ("kactl.commands.events:events", "Show what happened to an agent's virtual routers, and why."),
     "genhash": ("kactl.commands.genhash:genhash", "Compute the digest of a page as HTTP_GET and SSL_GET do."),
