@@ -38,7 +38,15 @@ def instance(name: str = "VI_1", **keywords: Any) -> dict[str, Any]:
 class Agent:
     """One kactl-agent process in a node."""
 
-    def __init__(self, node: Node, directory: Path, configuration: dict[str, Any], *options: str) -> None:
+    def __init__(
+        self,
+        node: Node,
+        directory: Path,
+        configuration: dict[str, Any],
+        *options: str,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        """`environment` is added to what the test itself has."""
         self.node = node
         self.run_dir = directory / "run"
         self.config = directory / "agent.yaml"
@@ -47,7 +55,8 @@ class Agent:
         self.configure(configuration)
         command = (*self.command_line(self.config, self.run_dir), "--log-detail", *options)
         with self.log_path.open("a") as log:
-            self.process = node.run(*command, stderr=log, stdin=subprocess.DEVNULL)
+            environment = os.environ | (environment or {})
+            self.process = node.run(*command, stderr=log, stdin=subprocess.DEVNULL, env=environment)
 
     @staticmethod
     def command_line(config: Path, run_dir: Path) -> tuple[str, ...]:

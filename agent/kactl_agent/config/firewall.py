@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from msgspec import UNSET
 
 from kactl_agent.config.in_force import OWNER, InstanceInForce, Sourced
-from kactl_agent.config.schema.global_defs import GlobalDefs
+from kactl_agent.config.schema.global_defs import GlobalDefs, IptablesChains
+from kactl_agent.config.schema.global_defs import IpsetNames as SaidNames
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import or_default
-from kactl_agent.vrrp.firewall import FirewallSettings
+from kactl_agent.vrrp.firewall import FirewallSettings, IpsetNames, IptablesSettings
 from kactl_agent.vrrp.settings import Family, VrrpSettings
 from kactl_agent.vrrp.virtual_interface import InterfaceKind
 
@@ -45,8 +46,36 @@ def resolve_firewall(config: Config, instances: Iterable[VrrpSettings]) -> Firew
     return FirewallSettings(
         families=tuple(family for family in Family if family in needed),
         table=table if isinstance(table, str) else _TABLE,
+        iptables=_iptables(said) if said.nftables is UNSET or said.nftables is False else None,
         priority=or_default(said.nftables_priority, -1),
         counters=or_default(said.nftables_counters, False),
         by_index=or_default(said.nftables_ifindex, False),
         local_igmp=local_igmp,
+    )
+
+
+def _iptables(said: GlobalDefs) -> IptablesSettings | None:
+    """vrrp_iptables and vrrp_ipsets. Where nftables is asked for as well, that is used."""
+    chains = said.vrrp_iptables
+    if chains is UNSET or chains is False:
+        return None
+    sets = said.vrrp_ipsets
+    names = None if sets is False else _set_names(sets if isinstance(sets, SaidNames) else SaidNames())
+    if not isinstance(chains, IptablesChains):
+        return IptablesSettings(input_chain="INPUT", output_chain="OUTPUT", sets=names)
+    return IptablesSettings(
+        input_chain=or_default(chains.inchain, "INPUT"), output_chain=or_default(chains.outchain, ""), sets=names
+    )
+
+
+def _set_names(said: SaidNames) -> IpsetNames:
+    """What is left out is made from the first."""
+    first = or_default(said.ipv4, _TABLE)
+    return IpsetNames(
+        ipv4=first,
+        ipv6=or_default(said.ipv6, f"{first}6"),
+        ipv6_interface=or_default(said.ipv6_interface, f"{first}_if6"),
+        igmp=or_default(said.igmp, f"{first}_igmp"),
+        mld=or_default(said.mld, f"{first}_mld"),
+        neighbours=or_default(said.nd, f"{first}_nd"),
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from kactl_agent.kernel.addresses import NetlinkAddresses
+from kactl_agent.kernel.firewall import LinuxFirewall
 from kactl_agent.kernel.frames import PacketFrameSocket
 from kactl_agent.kernel.links import NetlinkLinks
-from kactl_agent.kernel.nftables import NftablesFirewall
 from kactl_agent.kernel.routing import NetlinkRouting
 from kactl_agent.kernel.sysctl import ProcSysctls
 from kactl_agent.kernel.virtual_links import NetlinkVirtualLinks
@@ -22,7 +22,7 @@ class LinuxKernel:
         self.routing = NetlinkRouting()
         self.virtual_links = NetlinkVirtualLinks()
         self.sysctls = ProcSysctls()
-        self.firewall = NftablesFirewall()
+        self.firewall = LinuxFirewall()
         self.vrrp_sockets = RawVrrpSockets()
         self.frames = PacketFrameSocket()
 

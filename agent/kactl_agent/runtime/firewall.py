@@ -112,16 +112,17 @@ class Firewall:
 
     def _install(self) -> None:
         desired = self._desired()
+        level = "warning"
         try:
             said = self._kernel.firewall.install(self._settings, list(desired))
         except OSError as error:
-            said = f"no firewall rules by nftables, so no_accept and VMACs go without: {error.strerror or error}"
+            said, level = f"no firewall rules, so no_accept and VMACs go without: {error.strerror or error}", "error"
             self._installed, self._held = _NO_TABLE, {}
         else:
             self._installed, self._held = self._settings, desired
         if said and said != self._said:
             self._said = said
-            self._report(Report("firewall", said, "error"))
+            self._report(Report("firewall", said, level))
 
     def _sysctl_refused(self, key: str, value: int, error: OSError) -> None:
         text = f"the kernel parameter {key} cannot be set to {value}: {error.strerror or error}"

@@ -92,7 +92,7 @@ class VirtualInterfaces:
             if interface.kind is InterfaceKind.MACVLAN:
                 own = self._own.get(interface.name)
                 link_local = b"" if own is None else own.address
-                found.append(VmacTraffic(interface.family, link.index, link.parent, link_local))
+                found.append(VmacTraffic(interface.family, link.index, link.parent, link_local, link.name))
         return tuple(found)
 
     def leave(self) -> None:

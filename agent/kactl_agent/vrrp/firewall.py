@@ -8,6 +8,25 @@ import msgspec
 from kactl_agent.vrrp.family import Family
 
 
+class IpsetNames(msgspec.Struct, frozen=True, kw_only=True):
+    """vrrp_ipsets: the sets that the rules of iptables refer to."""
+
+    ipv4: str = "keepalived"
+    ipv6: str = "keepalived6"
+    ipv6_interface: str = "keepalived_if6"  # link-local addresses
+    igmp: str = "keepalived_igmp"  # VMACs, whose reports are dropped
+    mld: str = "keepalived_mld"
+    neighbours: str = "keepalived_nd"  # link-local addresses of parents, not to be advertised by their VMACs
+
+
+class IptablesSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """vrrp_iptables: the chains to put rules into, which have to exist."""
+
+    input_chain: str = "INPUT"
+    output_chain: str = ""  # "": what goes out is not filtered
+    sets: IpsetNames | None = None  # None: no ipsets, a rule for each address
+
+
 class FirewallSettings(msgspec.Struct, frozen=True, kw_only=True):
     """nftables, nftables_*: which table, and how. `families` are those that need one."""
 
@@ -15,6 +34,7 @@ class FirewallSettings(msgspec.Struct, frozen=True, kw_only=True):
     table: str = "keepalived"
     priority: int = -1
     counters: bool = False
+    iptables: IptablesSettings | None = None  # instead of nftables, where the machine has it
     by_index: bool = False  # nftables_ifindex: link-local addresses with the index of their interface, not its name
     local_igmp: bool = True  # False: disable_local_igmp, the kernel reports no membership of 224.0.0.0/24
 
@@ -40,6 +60,7 @@ class VmacTraffic(msgspec.Struct, frozen=True):
     index: int
     parent: int  # index
     parent_link_local: bytes = b""  # not to be advertised by the VMAC, which mirrors it
+    interface: str = ""  # its name, which iptables goes by
 
 
 FirewallEntry = Blocked | VmacTraffic

@@ -22,6 +22,7 @@ from kactl_agent.config.schema.shapes import (
     Maybe,
     Optional,
     Scalar,
+    SecretSource,
     Text,
     ValueFault,
     WholeSeconds,
@@ -169,7 +170,7 @@ class IpsetNames(Keywords, frozen=True, kw_only=True):
     ipv6_interface: Annotated[
         Maybe[str],
         Keyword(
-            _SET, "Link-local IPv6 addresses with interface", default="the second with _if", position=2, process="vrrp"
+            _SET, "Link-local IPv6 addresses with interface", default="the first with _if6", position=2, process="vrrp"
         ),
     ] = UNSET
     igmp: Annotated[
@@ -289,6 +290,47 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
         Keyword(Line(SmtpServer), "Mail relay; its name is looked up when the configuration is loaded", default="none"),
     ] = UNSET
     smtp_helo_name: Annotated[Maybe[str], Keyword(Text("name"), "Name to say in HELO", default="the host name")] = UNSET
+    smtp_tls: Annotated[
+        Maybe[str],
+        Keyword(
+            Choice(("none", "starttls", "implicit")),
+            "How the connection to the relay is protected: STARTTLS (RFC 3207), without which no mail is sent then, or TLS "
+            "from the start (RFC 8314). The relay has to show a certificate that is valid",
+            default="none",
+            extension=True,
+        ),
+    ] = UNSET
+    smtp_tls_ca_file: Annotated[
+        Maybe[str],
+        Keyword(
+            Text("file"),
+            "CA certificates (PEM) that the certificate of the relay must come from",
+            default="those of the system",
+            extension=True,
+        ),
+    ] = UNSET
+    smtp_tls_server_name: Annotated[
+        Maybe[str],
+        Keyword(
+            Text("name"),
+            "Name that the certificate of the relay must be for",
+            default="the host of smtp_server",
+            extension=True,
+        ),
+    ] = UNSET
+    smtp_user: Annotated[
+        Maybe[str],
+        Keyword(
+            Text("name"),
+            "Name to authenticate with at the relay (AUTH PLAIN, RFC 4954); needs smtp_tls",
+            default="none: no authentication",
+            extension=True,
+        ),
+    ] = UNSET
+    smtp_password: Annotated[
+        Maybe[str | SecretSource],
+        Keyword(Text("password", secret=True), "Password of smtp_user", default="none", extension=True),
+    ] = UNSET
     smtp_connect_timeout: Annotated[
         Maybe[int],
         Keyword(

@@ -68,7 +68,7 @@ class Config(BlockKeywords, frozen=True, kw_only=True):
         Maybe[bool],
         Keyword(
             FLAG,
-            "Use ipsets in a network namespace on kernels before 3.13 too, where all namespaces share them",
+            "Use ipsets in a network namespace on kernels before 3.13 too, where all namespaces share them. The agent needs a later kernel, so that it may always use them",
             default="off",
             process="vrrp",
         ),

@@ -6,7 +6,7 @@ import pytest
 
 from kactl_agent.config.bind import bind
 from kactl_agent.config.resolve import Settings, resolve
-from kactl_agent.vrrp.firewall import FirewallSettings
+from kactl_agent.vrrp.firewall import FirewallSettings, IpsetNames, IptablesSettings
 from kactl_agent.vrrp.settings import Family
 
 V4, V6 = "virtual_ipaddress: [192.0.2.1/24]", 'virtual_ipaddress: ["2001:db8::1/64"]'
@@ -58,3 +58,22 @@ def test_names_and_options_of_the_table() -> None:
     assert settings(f"priority: 100, {V4}", words).firewall == FirewallSettings(
         table="mine", priority=-5, counters=True, by_index=True
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", None),
+        ("vrrp_iptables: true", IptablesSettings(input_chain="INPUT", output_chain="OUTPUT", sets=IpsetNames())),
+        ("vrrp_iptables: {inchain: a}, vrrp_ipsets: false", IptablesSettings(input_chain="a")),
+        ("vrrp_iptables: {inchain: a, outchain: b}, vrrp_ipsets: false",
+         IptablesSettings(input_chain="a", output_chain="b")),
+        ("vrrp_iptables: {inchain: a}, vrrp_ipsets: {ipv4: v, mld: m}",
+         IptablesSettings(input_chain="a", sets=IpsetNames(
+             ipv4="v", ipv6="v6", ipv6_interface="v_if6", igmp="v_igmp", mld="m", neighbours="v_nd"))),
+        ("vrrp_iptables: true, nftables: true", None),
+        ("vrrp_ipsets: {ipv4: v}", None),
+    ],
+)  # fmt: skip
+def test_iptables_instead_of_nftables(words: str, expected: IptablesSettings | None) -> None:
+    assert settings(f"priority: 100, no_accept: true, {V4}", words).firewall.iptables == expected

@@ -40,7 +40,8 @@ def test_tables(names: IprouteNames, text: str, number: int | None) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "number"),
     [
-        ("rt_protos", "static", 4), ("rt_protos", "bgp", 186), ("rt_protos", "keepalived", 18), ("rt_scopes", "link", 253),
+        ("rt_protos", "static", 4), ("rt_protos", "bgp", 186), ("rt_protos", "keepalived", 18),
+        ("rt_scopes", "link", 253),
         ("rt_scopes", "global", 0), ("rt_scopes", "site", 200), ("rt_dsfield", "EF", 0xB8), ("group", "default", 0),
         ("rt_realms", "cosmos", None),
     ],
