@@ -20,6 +20,7 @@ from kactl_agent.config.firewall import accepts, resolve_firewall
 from kactl_agent.config.in_force import OWNER, InstanceInForce, Sourced, packed
 from kactl_agent.config.in_force import SECOND as US_SECOND
 from kactl_agent.config.network import receive_buffer, resolve_network
+from kactl_agent.config.notify import NotifyWishes, resolve_notify
 from kactl_agent.config.process import resolve_process
 from kactl_agent.config.routing import RoutingResolver
 from kactl_agent.config.schema.network import family_of
@@ -70,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True):
     tracking: TrackingSettings = TrackingSettings()
     script_policy: ScriptPolicy = ScriptPolicy()
     process: ProcessSettings = ProcessSettings()
+    notify: NotifyWishes = NotifyWishes()
 
 
 class Resolution(msgspec.Struct, frozen=True):
@@ -108,6 +110,7 @@ def resolve(document: Document) -> Resolution:
         tracking=resolve_trackers(sheet),
         script_policy=resolve_script_policy(document.config),
         process=resolve_process(sheet),
+        notify=resolve_notify(sheet, sources),
     )
     return Resolution(settings, sources, [p.diagnostic for p in sheet.problems])
 

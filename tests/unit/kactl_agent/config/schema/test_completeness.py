@@ -15,6 +15,7 @@ from support.schema_strategies import structs, structs_of
 LIST = Path(__file__).parents[4] / "data" / "keywords.tsv"
 
 EXTENSIONS = {"x-keepalived", "check_jitter", "delay_loop_down", "tls_verify", "tls_expiry_warning"}
+EXTENSIONS |= {"smtp_tls", "smtp_tls_ca_file", "smtp_tls_server_name", "smtp_user", "smtp_password"}
 """kactl's own keywords."""
 
 UNLISTED: dict[str, set[str]] = {}
