@@ -14,6 +14,8 @@ import msgspec
 from kactl_agent.bfd import settings as bfd_settings
 from kactl_agent.bfd.settings import BfdSettings
 from kactl_agent.process_settings import ProcessSettings
+from kactl_agent.reload_settings import ReloadSettings
+from kactl_agent.tracking import settings as tracking_settings
 from kactl_agent.tracking.settings import Executable, TrackingSettings
 from kactl_agent.vrrp import settings as vrrp_settings
 from kactl_agent.vrrp.firewall import FirewallSettings
@@ -41,6 +43,7 @@ class AgentConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     checkers: bytes = b""  # settings of the checkers worker, encoded: megabytes that nobody else decodes; b"" is none
     privileges: dict[str, tuple[str, ...]] = {}  # worker -> names of capabilities beyond those it always has
     process: ProcessSettings = ProcessSettings()
+    reload: ReloadSettings = ReloadSettings()
     sources: dict[str, dict[str, str]] = {}  # instance -> keyword -> where its value in force stands
 
     @property
@@ -95,7 +98,7 @@ def without_secrets(configuration: AgentConfiguration) -> AgentConfiguration:
     return msgspec.structs.replace(
         configuration,
         vrrp=instances,
-        tracking=TrackingSettings(),
+        tracking=tracking_settings.without_secrets(configuration.tracking),
         track_scripts={},
         bfd=bfd_settings.without_secrets(configuration.bfd),
         checkers=b"",

@@ -116,3 +116,14 @@ class TrackingSettings(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[FileSettings, ...] = ()
     processes: tuple[ProcessSettings, ...] = ()
     uses: dict[str, tuple[TrackerUse, ...]] = {}  # by instance
+
+
+def without_secrets(tracking: TrackingSettings) -> TrackingSettings:
+    """The same for those who only look: of command lines the file alone, arguments may be secrets."""
+    replace = msgspec.structs.replace
+    scripts = tuple(
+        replace(script, command=replace(script.command, arguments=script.command.arguments[:1]))
+        for script in tracking.scripts
+    )
+    processes = tuple(replace(process, arguments=()) for process in tracking.processes)
+    return replace(tracking, scripts=scripts, processes=processes)

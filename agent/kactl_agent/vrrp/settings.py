@@ -145,6 +145,7 @@ class VrrpSettings(msgspec.Struct, frozen=True, kw_only=True):
     virtual_interfaces: tuple[VirtualInterface, ...] = ()  # made for this instance
     own_interface: str = ""  # use_vmac, use_ipvlan: the one of `virtual_interfaces` that stands for `interface`
     transmit_on_parent: bool = False  # vmac_xmit_base: adverts go and come by `interface` all the same
+    strict_mode: bool = False  # all that it means is said by the others: this is to be shown
     sync_group: str = ""  # vrrp_sync_group: held in BACKUP until its group goes MASTER; see `vrrp.sync_group`
 
     @property
@@ -161,8 +162,8 @@ class SyncGroupSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def without_secrets(settings: VrrpSettings) -> VrrpSettings:
-    """The same for those who only look: no password, and the keys without their bytes."""
+    """The same for those who only look: a mark in place of the password, and the keys without their bytes."""
     auth_hmac = settings.auth_hmac
     if auth_hmac is not None:
         auth_hmac = msgspec.structs.replace(auth_hmac, keys=tuple(HmacKey(entry.id, b"") for entry in auth_hmac.keys))
-    return msgspec.structs.replace(settings, auth_password=b"", auth_hmac=auth_hmac)
+    return msgspec.structs.replace(settings, auth_password=b"*" if settings.auth_password else b"", auth_hmac=auth_hmac)

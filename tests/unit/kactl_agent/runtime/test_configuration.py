@@ -14,6 +14,14 @@ from kactl_agent.runtime.configuration import (
     settings_for,
     without_secrets,
 )
+from kactl_agent.tracking.settings import (
+    Command,
+    ProcessSettings,
+    ScriptSettings,
+    TrackerKind,
+    TrackerUse,
+    TrackingSettings,
+)
 from kactl_agent.vrrp.settings import Family, HmacKey, HmacSettings, VirtualAddress, VrrpSettings
 
 
@@ -63,8 +71,21 @@ def test_what_is_not_sealed_or_not_ours_is_refused() -> None:
 
 
 def test_secrets_stay_with_who_needs_them() -> None:
-    assert without_secrets(CONFIGURATION).vrrp[0].auth_password == b""
-    assert b"secret" not in msgspec.msgpack.encode(without_secrets(CONFIGURATION))
+    shown = without_secrets(CONFIGURATION)
+    assert shown.vrrp[0].auth_password == b"*", "that there is one is no secret"
+    assert b"secret" not in msgspec.msgpack.encode(shown)
+
+
+def test_of_what_is_tracked_arguments_stay_with_who_runs_it() -> None:
+    tracking = TrackingSettings(
+        scripts=(ScriptSettings(name="chk", command=Command(("/bin/chk", "--password", "hush"))),),
+        processes=(ProcessSettings(name="p", process="daemon", arguments=("hush",)),),
+        uses={"A": (TrackerUse(TrackerKind.SCRIPT, "chk", -5),)},
+    )
+    shown = without_secrets(msgspec.structs.replace(CONFIGURATION, tracking=tracking)).tracking
+    assert b"hush" not in msgspec.msgpack.encode(shown)
+    assert shown.scripts[0].command.arguments == ("/bin/chk",)
+    assert (shown.processes[0].process, shown.uses) == ("daemon", tracking.uses)
 
 
 def test_compare_by_name() -> None:
