@@ -35,6 +35,7 @@ _DEFINITIONS = {
     TrackerKind.SCRIPT: "vrrp_script",
     TrackerKind.FILE: "track_file",
     TrackerKind.PROCESS: "vrrp_track_process",
+    TrackerKind.BFD: "bfd_instance",
 }
 _TRACKED = (TrackerKind.INTERFACE, *_DEFINITIONS)
 _SECOND = 1_000_000  # durations of the model are microseconds
@@ -77,7 +78,7 @@ def resolve_trackers(sheet: Sheet) -> TrackingSettings:
 
     return TrackingSettings(
         scripts=tuple(_script(sheet, name, block) for name, block in defined(TrackerKind.SCRIPT)),
-        files=tuple(_file(name, block) for name, block in defined(TrackerKind.FILE)),
+        files=tuple(file_settings(name, block) for name, block in defined(TrackerKind.FILE)),
         processes=tuple(_process(sheet, name, block) for name, block in defined(TrackerKind.PROCESS)),
         uses={name: entries for name, entries in uses.items() if entries},
     )
@@ -189,7 +190,8 @@ def command_words(sheet: Sheet, path: Path, text: str) -> tuple[str, ...]:
     return words
 
 
-def _file(name: str, block: Any) -> FileSettings:
+def file_settings(name: str, block: Any) -> FileSettings:
+    """What a track_file block says."""
     initial: int | None = None
     overwrite = False
     if block.init_file is True:
