@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 AF_INET, AF_INET6 = 2, 10
-PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
+PROTOCOLS = {0: "none", 6: "tcp", 17: "udp", 132: "sctp"}
 
 # IP_VS_SVC_F_*
 PERSISTENT, HASHED, ONE_PACKET, SCHEDULER_1, SCHEDULER_2, SCHEDULER_3 = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20

@@ -6,10 +6,9 @@ Tens of thousands of real servers are sent from process to process: what repeats
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
+from kactl_agent.checkers.settings import AnyCheckerSettings
 from kactl_agent.ipvs.model import Forwarding, SyncDaemon, Timeouts
 from kactl_agent.tracking.settings import Command
 from kactl_agent.vrrp.network_settings import NetlinkBuffer
@@ -43,7 +42,7 @@ class RealServerSettings(msgspec.Struct, frozen=True, array_like=True):
     snmp_name: str = ""
     notify_up: Command | None = None
     notify_down: Command | None = None
-    checkers: tuple[Any, ...] = ()
+    checkers: tuple[AnyCheckerSettings, ...] = ()
 
 
 class SorryServerSettings(msgspec.Struct, frozen=True, array_like=True):

@@ -100,12 +100,15 @@ class AddressRange(Scalar[str]):
 class Granularity(Scalar[str]):
     """An IPv4 netmask in dotted form, or the length of an IPv6 prefix. Value: canonical text.
 
-    keepalived reads any number of up to four parts as an IPv4 address (inet_aton(3)): 255.255.255 is 255.255.0.255.
+    Fewer than four parts are read as inet_aton(3) does, and keepalived: 255.255.65280 is 255.255.255.0. It takes a
+    single number too.
     """
 
     def parse(self, text: str) -> str:
         if re.fullmatch(r"[0-9]{1,3}", text) and 1 <= int(text) <= 128:
             return str(int(text))
+        if "." in text and (mask := self._loose(text)) is not UNSET:
+            return mask
         try:
             return str(ipaddress.IPv4Address(text))
         except ValueError:
@@ -114,6 +117,7 @@ class Granularity(Scalar[str]):
             ) from None
 
     def _loose(self, text: str) -> str | UnsetType:
+        """A mask in parts that are decimal."""
         try:
             return socket.inet_ntoa(socket.inet_aton(text)) if re.fullmatch(r"[0-9.]+", text) else UNSET
         except OSError:
