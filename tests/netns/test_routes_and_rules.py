@@ -91,6 +91,24 @@ def test_what_somebody_deletes_comes_back(net: Network, tmp_path: Path, words: l
         wait_for(lambda: routes(one.node) == ALL and preferences(one.node) == {2000}, SLACK, "all back\n" + one.log)
 
 
+def test_what_somebody_deletes_is_put_back_where_that_is_wanted(net: Network, tmp_path: Path) -> None:
+    """on_foreign_removal restore: the instance stays MASTER throughout, whatever goes with what is deleted."""
+    one = Agent(net.nodes[0], tmp_path / "one", configuration(200, on_foreign_removal="restore"))
+    node = one.node
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        wait_for(lambda: routes(node) == ALL and preferences(node) == {2000}, SLACK, "all there")
+        status = one.status()
+        assert status is not None
+        (address,) = status["vrrp"]["instances"]["VI_1"]["virtual_ipaddress"]
+        for words in (["route", "del", "203.0.113.0/28"], ["rule", "del", "preference", "2000"],
+                      ["addr", "del", address, "dev", "eth0"]):  # fmt: skip
+            ip(*words, namespace=node.namespace)
+            wait_for(lambda: routes(node) == ALL and preferences(node) == {2000} and node.has(address), SLACK, one.log)
+        assert "MASTER -> BACKUP" not in one.log
+        assert one.log.count("is put back") == 3
+
+
 def test_no_track(net: Network, tmp_path: Path) -> None:
     free = [{"destination": "203.0.113.48/28", "via": "198.51.100.250", "no_track": True}, ROUTES[0]]
     one = Agent(net.nodes[0], tmp_path / "one", configuration(200, virtual_routes=free))

@@ -75,6 +75,7 @@ SETTINGS: Mapping[str, Setting] = {
     "track_primary": Setting("dont_track_primary", Impact.HITLESS, lambda on: _flag(not on)),
     "promote_secondaries": Setting("promote_secondaries", Impact.HITLESS, _flag),
     "notify_priority_changes": Setting("notify_priority_changes", Impact.HITLESS, _flag),
+    "foreign_removal": Setting("on_foreign_removal", Impact.HITLESS, _value),
     "track_source": Setting("track_src_ip", Impact.HITLESS, _flag),
     "rfc_discards": Setting("discards", Impact.HITLESS, None),
     "skip_check_adv_addr": Setting("skip_check_adv_addr", Impact.HITLESS, _flag),

@@ -38,6 +38,7 @@ from kactl_agent.vrrp.settings import (
     MICROSECOND,
     ChecksumForm,
     Family,
+    ForeignRemoval,
     GratuitousSettings,
     HmacKey,
     HmacMode,
@@ -164,6 +165,9 @@ class _InstanceResolver:
             virtual_interfaces=self.interfaces.all,
             own_interface="" if own_interface is None else own_interface.name,
             transmit_on_parent=self.interfaces.transmit_on_parent,
+            foreign_removal=ForeignRemoval(
+                self._take("on_foreign_removal", it.pick("on_foreign_removal", "vrrp_on_foreign_removal", "resign"))
+            ),
             promote_secondaries=self._take("promote_secondaries", it.pick("promote_secondaries", "", False)),
             routes=tuple(self.routing.routes(or_default(it.said.virtual_routes, ()), (*it.path, "virtual_routes"))),
             rules=tuple(self.routing.rules(or_default(it.said.virtual_rules, ()), (*it.path, "virtual_rules"))),

@@ -11,6 +11,8 @@ from kactl_agent.vrrp.actions import (
     ActionFailed,
     AddAddresses,
     AddressLost,
+    AddRoutes,
+    AddRules,
     ClockOffset,
     Drain,
     Input,
@@ -44,7 +46,7 @@ from kactl_agent.vrrp.priority import effective_priority
 from kactl_agent.vrrp.reception import REMARKS, Reception
 from kactl_agent.vrrp.restraint import Restraint
 from kactl_agent.vrrp.routing import same_route, same_rule
-from kactl_agent.vrrp.settings import OldUnicastChecksum, VrrpSettings
+from kactl_agent.vrrp.settings import ForeignRemoval, OldUnicastChecksum, VrrpSettings
 from kactl_agent.vrrp.snapshot import InstanceSnapshot
 
 PRIORITY_CHANGED = "priority_changed"
@@ -364,7 +366,7 @@ class VrrpInstance(Restraint):
         if address is None or not address.tracked:
             return []
         detail = f"{text_of(address.address)} was removed from {address.interface} by something else"
-        return self._advance(Event.ADDRESS_LOST, Occasion(now), "address_lost", detail)
+        return self._lost("address_lost", detail, AddAddresses((address,)), now)
 
     def _route_lost(self, event: RouteLost, now: int) -> list[Action]:
         lost = same_route(event.route)
@@ -372,7 +374,7 @@ class VrrpInstance(Restraint):
         if route is None or not route.tracked:
             return []
         detail = f"the route `{route.text}` was removed by something else"
-        return self._advance(Event.ADDRESS_LOST, Occasion(now), "route_lost", detail)
+        return self._lost("route_lost", detail, AddRoutes((route,)), now)
 
     def _rule_lost(self, event: RuleLost, now: int) -> list[Action]:
         lost = same_rule(event.rule)
@@ -380,7 +382,21 @@ class VrrpInstance(Restraint):
         if rule is None or not rule.tracked:
             return []
         detail = f"the rule `{rule.text}` was removed by something else"
-        return self._advance(Event.ADDRESS_LOST, Occasion(now), "rule_lost", detail)
+        return self._lost("rule_lost", detail, AddRules((rule,)), now)
+
+    def _lost(self, cause: str, detail: str, remedy: AddAddresses | AddRoutes | AddRules, now: int) -> list[Action]:
+        """on_foreign_removal. What cannot be put back stays away until the instance is MASTER anew."""
+        removal = self._settings.foreign_removal
+        if removal is ForeignRemoval.RESIGN:
+            return self._advance(Event.ADDRESS_LOST, Occasion(now), cause, detail)
+        if self._state is not State.MASTER:
+            return []
+        if removal is ForeignRemoval.IGNORE:
+            return self._report(cause, f"{detail}: that is ignored, as on_foreign_removal says")
+        actions = [*self._report(cause, f"{detail}: it is put back, as on_foreign_removal says"), remedy]
+        if isinstance(remedy, AddAddresses):
+            actions += self._gratuitous.added(remedy.addresses, now)
+        return actions
 
     def _pending_changed(self, event: TrackerPending, now: int) -> list[Action]:
         if event.pending:

@@ -37,6 +37,14 @@ class OldUnicastChecksum(Enum):
     NEVER = "never"  # nor taken from others
 
 
+class ForeignRemoval(Enum):
+    """What a MASTER does when somebody else removes its address, route or rule (on_foreign_removal)."""
+
+    RESIGN = "resign"  # priority 0, and back after Skew_Time: keepalived
+    RESTORE = "restore"
+    IGNORE = "ignore"
+
+
 class HmacMode(Enum):
     """What auth_hmac does about adverts that are not signed, and whether it signs."""
 
@@ -136,6 +144,7 @@ class VrrpSettings(msgspec.Struct, frozen=True, kw_only=True):
     track_primary: bool = True  # FAULT while the interface is down (False: dont_track_primary)
     promote_secondaries: bool = False  # the kernel parameter of the interface is set while the instance exists
     notify_priority_changes: bool = False  # changes of the effective priority are events of the journal
+    foreign_removal: ForeignRemoval = ForeignRemoval.RESIGN
     track_source: bool = False  # FAULT while `source_address` is not on the machine (track_src_ip)
     rfc_discards: bool = False  # also discard what the RFCs want discarded and keepalived takes
     skip_check_adv_addr: bool = False  # compare the addresses of a new master's adverts only

@@ -621,6 +621,16 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
             process="vrrp",
         ),
     ] = UNSET
+    vrrp_on_foreign_removal: Annotated[
+        Maybe[str],
+        Keyword(
+            Choice(("resign", "restore", "ignore")),
+            "Default of on_foreign_removal: what a master does when somebody else removes its address, route or rule",
+            default="resign",
+            extension=True,
+            process="vrrp",
+        ),
+    ] = UNSET
     log_unknown_vrids: Annotated[
         Maybe[bool],
         Keyword(

@@ -834,6 +834,16 @@ class VrrpInstance(Notified, frozen=True, kw_only=True):
             process="vrrp",
         ),
     ] = UNSET
+    on_foreign_removal: Annotated[
+        Maybe[str],
+        Keyword(
+            Choice(("resign", "restore", "ignore")),
+            "What a master does when somebody else removes one of its addresses, routes or rules: resign with priority 0 and come back after the skew time, as keepalived does, so that all is set up anew (and another router may take over); put back what is missing and stay master; or ignore it. What has no_track is ignored always",
+            default="vrrp_on_foreign_removal of global_defs, resign",
+            extension=True,
+            process="vrrp",
+        ),
+    ] = UNSET
     promote_secondaries: Annotated[
         Maybe[bool],
         Keyword(

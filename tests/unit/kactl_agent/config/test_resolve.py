@@ -337,6 +337,21 @@ def test_promote_secondaries_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
+    ("own", "of_all", "wanted"),
+    [
+        ("", "", "resign"),
+        ("on_foreign_removal: restore,", "", "restore"),
+        ("", "vrrp_on_foreign_removal: ignore", "ignore"),
+        ("on_foreign_removal: resign,", "vrrp_on_foreign_removal: ignore", "resign"),
+    ],
+)
+def test_on_foreign_removal(own: str, of_all: str, wanted: str) -> None:
+    found = resolution(f"global_defs: {{{of_all}}}\nvrrp_instance: {{VI: {{{HEAD}, {own} {V4}}}}}\n")
+    assert found.diagnostics == []
+    assert found.settings.vrrp[0].foreign_removal.value == wanted
+
+
+@pytest.mark.parametrize(
     ("own", "of_all", "of_group", "wanted"),
     [
         ("", "", "", False),

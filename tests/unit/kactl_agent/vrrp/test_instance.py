@@ -23,7 +23,7 @@ from kactl_agent.vrrp.actions import (
 )
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.packet import IPV4_GROUP, IPV6_GROUP
-from kactl_agent.vrrp.settings import CENTISECOND, SECOND, ChecksumForm, Family, VirtualAddress
+from kactl_agent.vrrp.settings import CENTISECOND, SECOND, ChecksumForm, Family, ForeignRemoval, VirtualAddress
 from support.vrrp import (
     LOCAL,
     LOCAL6,
@@ -433,6 +433,33 @@ def test_address_lost_concerns_tracked_addresses_of_a_master() -> None:
     instance, now = master()
     assert instance.handle_event(AddressLost(VirtualAddress(PEER, 24, "eth0")), now) == []
     assert started().handle_event(AddressLost(VIP), 0) == []
+
+
+def test_an_address_that_is_to_be_restored_is_put_back_and_announced() -> None:
+    instance, now = master(foreign_removal=ForeignRemoval.RESTORE)
+    actions = instance.handle_event(AddressLost(VIP), now + 1)
+    assert [type(a) for a in actions] == [Report, AddAddresses, Announce]
+    assert of(AddAddresses, actions) == [AddAddresses((VIP,))]
+    assert of(Announce, actions) == [Announce((VIP,), 5)]
+    assert instance.state is State.MASTER
+    again = instance.handle_event(AddressLost(VIP), now + 2)
+    assert [type(a) for a in again] == [AddAddresses, Announce], "said once, done every time"
+
+
+def test_a_loss_that_is_to_be_ignored_is_said() -> None:
+    instance, now = master(foreign_removal=ForeignRemoval.IGNORE)
+    (report,) = instance.handle_event(AddressLost(VIP), now + 1)
+    assert isinstance(report, Report)
+    assert "was removed from eth0 by something else: that is ignored" in report.detail
+    assert instance.state is State.MASTER
+
+
+@pytest.mark.parametrize("removal", [ForeignRemoval.RESTORE, ForeignRemoval.IGNORE])
+def test_who_is_no_master_restores_nothing(removal: ForeignRemoval) -> None:
+    assert started(foreign_removal=removal).handle_event(AddressLost(VIP), 0) == []
+    untracked = VirtualAddress(VIP.address, 24, "eth0", tracked=False)
+    instance, now = master(addresses=(untracked,), foreign_removal=removal)
+    assert instance.handle_event(AddressLost(untracked), now) == []
 
 
 # -- what is sent -----------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from kactl_agent.vrrp.actions import (
     State,
 )
 from kactl_agent.vrrp.instance import VrrpInstance
+from kactl_agent.vrrp.settings import ForeignRemoval
 from kactl_agent.vrrp.timers import skew_time
 from support.routing import hop, route, rule
 from support.vrrp import LOCAL, due, interface, make_settings, master, of, sent, started, transition
@@ -80,6 +81,17 @@ def test_a_loss_is_answered_as_keepalived_does(loss: RouteLost | RuleLost, cause
     actions = instance.handle_timer(due(instance))
     assert instance.state is State.MASTER
     assert of(AddRoutes, actions)
+
+
+@pytest.mark.parametrize(
+    ("loss", "remedy"), [(RouteLost(SECOND), AddRoutes((SECOND,))), (RuleLost(RULE), AddRules((RULE,)))]
+)
+def test_a_loss_that_is_to_be_restored(loss: RouteLost | RuleLost, remedy: AddRoutes | AddRules) -> None:
+    instance, now = master(**BOTH, foreign_removal=ForeignRemoval.RESTORE)
+    report, action = instance.handle_event(loss, now + 5)
+    assert "is put back" in str(report)
+    assert action == remedy
+    assert instance.state is State.MASTER
 
 
 def test_no_track_and_what_is_no_longer_ours_changes_nothing() -> None:
