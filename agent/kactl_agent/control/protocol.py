@@ -28,7 +28,13 @@ METHODS = (
     "subscribe",
     # of the agent
     "status",
+    "why",
+    "drain",
+    "undrain",
     "reload",
+    "plan",
+    "confirm",
+    "rollback",
 )
 """Every method there is."""
 
@@ -39,6 +45,11 @@ UNKNOWN_METHOD = "unknown-method"
 BAD_PARAMS = "bad-params"
 NOT_READY = "not-ready"
 RELOAD_FAILED = "reload-failed"
+CONFIGURATION_INVALID = "configuration-invalid"
+PLAN_FAILED = "plan-failed"
+CONFIRM_FAILED = "nothing-to-confirm"
+DRAIN_FAILED = "drain-failed"
+UNKNOWN_SUBJECT = "unknown-subject"
 INTERNAL = "internal-error"
 
 

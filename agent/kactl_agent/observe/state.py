@@ -12,6 +12,7 @@ from kactl_agent.observe.wall_clock import timestamp
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.runtime.frames import GroupState, Heartbeat, ProcessState, Snapshot
 from kactl_agent.vrrp.settings import SyncGroupSettings, VirtualAddress, VrrpSettings
+from kactl_agent.vrrp.snapshot import InstanceSnapshot
 
 SCHEMA_VERSION = 1
 
@@ -40,7 +41,10 @@ class AgentState:
             "ipvs": lambda: {"virtual_servers": []},
             "bfd": lambda: {"instances": {}},
         }
+        self.about_agent: dict[str, Callable[[], Any]] = {}  # more of what `agent` has
         self.configuration = configuration
+        self.drained: Callable[[str], dict[str, Any] | None] = lambda _name: None
+        """By whose word an instance is drained."""
 
     # -- what the workers report ---------------------------------------------------------------------------------------
 
@@ -112,6 +116,7 @@ class AgentState:
                 "later_than_10ms": heartbeat.late_over_10ms if heartbeat else 0,
             },
             "dropped_records": heartbeat.dropped if heartbeat else 0,
+            **{name: about() for name, about in self.about_agent.items()},
         }
 
     def _group(self, settings: SyncGroupSettings) -> dict[str, Any]:
@@ -142,6 +147,7 @@ class AgentState:
             return {
                 "state": "INIT", "since": None, **common,
                 "priority": {"configured": settings.priority, "effective": settings.priority, "contributions": []},
+                "drained": self.drained(settings.name),
                 "master": None, "faults": [], "waiting_for": [], "statistics": {}, "cause": "", "detail": "",
             }  # fmt: skip
         snapshot = known.snapshot
@@ -154,6 +160,8 @@ class AgentState:
                 "effective": snapshot.effective_priority,
                 "contributions": [{"name": name, "weight": weight} for name, weight in snapshot.contributions],
             },
+            "drained": self._drained(settings.name, snapshot),
+            "listening": snapshot.listening,
             "master": _host(snapshot.master),
             "master_priority": snapshot.master_priority or None,
             "source_address": _host(snapshot.source_address),
@@ -166,6 +174,13 @@ class AgentState:
             "statistics": dict(snapshot.statistics),
             "as_of": timestamp(known.at),
         }
+
+    def _drained(self, name: str, snapshot: InstanceSnapshot) -> dict[str, Any] | None:
+        """By whose word; the instance itself knows whether it is drained."""
+        if snapshot.drained is None:
+            return None
+        known = self.drained(name) or {"by": name, "reason": snapshot.drained, "since": None, "until": None}
+        return {**known, "handing_over": snapshot.handing_over}
 
 
 def address_text(address: VirtualAddress) -> str:

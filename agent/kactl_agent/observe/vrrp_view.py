@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from kactl_agent.observe.evidence_view import evidence_document
 from kactl_agent.observe.handlers import Handlers
 from kactl_agent.observe.journal import Journal
 from kactl_agent.observe.state import AgentState
@@ -24,6 +25,9 @@ def watch_vrrp(handlers: Handlers, state: AgentState, journal: Journal) -> None:
             detail=frame.detail,
             priority=frame.priority,
             master=str(ip_address(frame.master)) if frame.master else None,
+            **({"evidence": evidence_document(frame.evidence)} if frame.evidence is not None else {}),
+            lag_ms=round(frame.lag / 1e6, 3),
+            revision=frame.revision,
         )
 
     def priority(frame: frames.PriorityRecord) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.runtime.drain_frames import DrainOrder
 from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
 from kactl_agent.runtime.privileges import Capability
 from kactl_agent.supervisor.children import Backoff, Worker, exit_text, fork_child
@@ -37,6 +38,9 @@ class Host(Protocol):
 
     def observe(self, supervisor: Edge) -> int:
         """The life of the observer's process."""
+
+    def drains(self) -> tuple[DrainOrder, ...]:
+        """What a VRRP worker starts with."""
 
     def started(self, worker: str) -> None: ...
 
@@ -106,10 +110,11 @@ class Fleet:
             child.edge.post(frames.ObserverEdge(OBSERVER), [to_worker.detach()])
             ours.post(frames.ObserverEdge(child.name), [to_observer.detach()])
         self.post_spawner()
+        self._host.started(OBSERVER)
 
     def start(self, name: str, configuration: AgentConfiguration) -> None:
         """Raises OSError when there is no room for another process."""
-        run = prepare(name, self._options, configuration)
+        run = prepare(name, self._options, configuration, self._host.drains())
         ours, theirs = (Edge(sock) for sock in socket_pair())
         to_observer, to_worker = socket_pair()
         observer = Edge(to_worker)
@@ -192,11 +197,14 @@ class Fleet:
         child = self._children.get(name)
         self.post(frames.ProcessState(name, child.pid if child else 0, self.restarts[name], last_exit))
 
-    def post(self, frame: frames.Frame) -> None:
-        """To the observer, if there is one."""
+    def post(self, frame: frames.Frame, descriptors: Sequence[int] = ()) -> None:
+        """To the observer, if there is one. The descriptors are closed in any case."""
         observer = self.edge(OBSERVER)
         if observer is not None:
-            observer.post(frame)
+            observer.post(frame, descriptors)
+            return
+        for descriptor in descriptors:
+            os.close(descriptor)
 
     def post_spawner(self, last_exit: str = "") -> None:
         process = self._spawning.process

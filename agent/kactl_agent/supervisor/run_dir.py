@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from kactl_agent.control.protocol import SOCKET_NAME
@@ -123,6 +124,18 @@ class RunDirectory:
         path = self.path / name
         path.unlink(missing_ok=True)
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    def keep(self, names: Iterable[str]) -> list[int]:
+        """Files that outlive us, for their owner only: to read, and to write at their end. Raises OSError."""
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        opened: list[int] = []
+        try:
+            opened.extend(os.open(self.path / name, flags, 0o600) for name in names)
+        except OSError:
+            for descriptor in opened:
+                os.close(descriptor)
+            raise
+        return opened
 
     def replace(self, temporary: str, name: str) -> None:
         (self.path / temporary).replace(self.path / name)

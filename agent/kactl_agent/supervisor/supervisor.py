@@ -10,15 +10,18 @@ from collections.abc import Iterable
 from functools import partial
 
 from kactl_agent import __version__
+from kactl_agent.observe.journal_files import NAMES as JOURNAL_FILES
 from kactl_agent.observe.logs import LogFormat, LogWriter
 from kactl_agent.runtime import frames, privileges
 from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed, settings_for, without_secrets
+from kactl_agent.runtime.drain_frames import DrainOrder, DrainRequest, DrainsApplied
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.sdnotify import Notifier
 from kactl_agent.supervisor.children import Worker, exit_text
+from kactl_agent.supervisor.desk import ConfigurationDesk
+from kactl_agent.supervisor.drains import KeptDrains
 from kactl_agent.supervisor.fleet import OBSERVER, Fleet
 from kactl_agent.supervisor.leftovers import Leftovers
-from kactl_agent.supervisor.loading import LoadingProcess
 from kactl_agent.supervisor.options import (
     EXIT_CONFIGURATION,
     EXIT_FAILED,
@@ -28,7 +31,6 @@ from kactl_agent.supervisor.options import (
 )
 from kactl_agent.supervisor.poller import Poller
 from kactl_agent.supervisor.recordings import Recordings
-from kactl_agent.supervisor.reload import Reload
 from kactl_agent.supervisor.run_dir import RunDirectory
 from kactl_agent.supervisor.spawning import SpawnerProcess, Spawning
 from kactl_agent.supervisor.state_dump import StateDump
@@ -69,7 +71,9 @@ class Supervisor:
         run_dir: RunDirectory,
         configuration: AgentConfiguration,
         spawner: SpawnerProcess,
+        text: bytes | None = None,
     ) -> None:
+        """`text` is what the configuration was read from."""
         self.configuration = configuration
         self._options = options
         self._log = log
@@ -77,7 +81,8 @@ class Supervisor:
         self._run_dir = run_dir
         self._listener = run_dir.listen()
         self._poller = Poller()
-        self._reload = Reload(self, self._poller, lambda: LoadingProcess(options))
+        self._desk = ConfigurationDesk(self, self._poller, options, text)
+        self._reload = self._desk.reload
         self._spawning = Spawning(self._poller, self._spawner_ended)
         self._fleet = Fleet(self, self._poller, options, self._spawning, self._kept_by)
         self._spawning.watch(spawner, self._script_workers)
@@ -89,6 +94,8 @@ class Supervisor:
         self._ready = False
         self._recordings = Recordings(options.record, log)
         self._state_dump = StateDump(run_dir, log)
+        self._drains = KeptDrains(self, self._poller)
+        self._journal = self._open_journal()
 
     def run(self) -> int:
         ignored = (signal.SIGPIPE,)
@@ -97,7 +104,7 @@ class Supervisor:
             {
                 signal.SIGTERM: partial(self.stop, EXIT_FINE),
                 signal.SIGINT: partial(self.stop, EXIT_FINE),
-                signal.SIGHUP: partial(self._reload_requested, 0),
+                signal.SIGHUP: self._desk.request_plain,
                 signal.SIGUSR1: dump,
                 signal.SIGUSR2: dump,  # keepalived's STATS and JSON: both files hold the statistics
                 signal.SIGRTMIN + 2: dump,
@@ -107,6 +114,7 @@ class Supervisor:
         )
         self._log("info", f"kactl-agent {__version__} starting, configuration {self.configuration.revision}")
         self._take_process_settings()
+        self._desk.take_settings(self.configuration.reload)
         import_wanted(self.configuration)
         gc.collect()
         gc.freeze()  # what is shared with the workers stays shared: a collection would write to every page
@@ -135,14 +143,29 @@ class Supervisor:
             log_format=LogFormat(self._options.log_format),
             log_level=self._options.log_level,
             log_detail=self._options.log_detail,
+            journal=tuple(self._journal),
         )
         return observer_worker.run(start, self._listener, supervisor)
 
     def _kept_by(self, name: str) -> list[int]:
         """Workers share the lock: see RunDirectory.claim."""
-        return [self._listener.fileno()] if name == OBSERVER else [self._run_dir.lock]
+        return [self._listener.fileno(), *self._journal] if name == OBSERVER else [self._run_dir.lock]
+
+    def _open_journal(self) -> list[int]:
+        try:
+            return self._run_dir.keep(JOURNAL_FILES)
+        except OSError as error:
+            self._log("warning", f"the journal is kept in memory alone: {self._run_dir.path}: {error.strerror}")
+            return []
+
+    def drains(self) -> tuple[DrainOrder, ...]:
+        return self._drains.orders
 
     def started(self, worker: str) -> None:
+        if worker == OBSERVER:
+            self._drains.observer_started()
+            self._desk.observer_started()
+            return
         self._leftovers.taken_over(worker)
         observer = self._fleet.edge(OBSERVER)
         if worker == "vrrp" and observer is not None:
@@ -157,8 +180,14 @@ class Supervisor:
                 self._reload.prepared(worker, frame)
             case frames.SettingsApplied():
                 self._reload.applied(worker, frame)
-            case frames.ReloadRequest() if worker == OBSERVER:
-                self._reload_requested(frame.serial)
+            case (
+                frames.ReloadRequest() | frames.RollbackRequest() | frames.ConfirmRequest() | frames.PlanRequest()
+            ) if worker == OBSERVER:
+                self._desk.said(frame)
+            case DrainRequest() if worker == OBSERVER and not self._stopping:
+                self._drains.request(frame)
+            case DrainsApplied():
+                self._drains.applied(frame)
             case frames.StateDumped() if worker == OBSERVER:
                 self._state_dump.done(frame.error, self._fleet.edge(OBSERVER))
             case _:
@@ -166,6 +195,8 @@ class Supervisor:
 
     def ended(self, worker: Worker, code: int) -> None:
         name = worker.name
+        if name == "vrrp":
+            self._drains.worker_lost()
         if name == OBSERVER:
             self._state_dump.observer_lost()
         elif code != 0 and code not in _PERMANENT:
@@ -207,6 +238,17 @@ class Supervisor:
         if not self._options.respawn:
             self.stop(EXIT_FAILED)
         return self._options.respawn
+
+    # -- kactl_agent.supervisor.drains.Host ----------------------------------------------------------------------------
+
+    def to_vrrp(self, frame: frames.Frame) -> bool:
+        edge = self._fleet.edge("vrrp")
+        if edge is not None:
+            edge.post(frame)
+        return edge is not None
+
+    def to_observer(self, frame: frames.Frame) -> None:
+        self._fleet.post(frame)
 
     # -- kactl_agent.supervisor.reload.Host ----------------------------------------------------------------------------
 
@@ -250,7 +292,9 @@ class Supervisor:
         privileges.set_process_name(self.configuration.process.name or "kactl-agent")
 
     def adopt(self, configuration: AgentConfiguration) -> None:
-        self.configuration = configuration
+        before, self.configuration = self.configuration, configuration
+        self._drains.adopted(before, configuration)
+        self._desk.take_settings(configuration.reload)
         self._take_process_settings()
         observer = self._fleet.edge(OBSERVER)
         if observer is not None:
@@ -269,6 +313,7 @@ class Supervisor:
         self._fleet.start_wanted(configuration)
 
     def reloading(self, under_way: bool) -> None:
+        self._desk.mark(under_way=under_way)
         if under_way:
             self._notifier.reloading()
         else:
@@ -277,14 +322,12 @@ class Supervisor:
     def answer(self, outcome: frames.ReloadOutcome) -> None:
         self._fleet.post(outcome)
 
+    def tell_observer(self, frame: frames.Frame, descriptors: tuple[int, ...] = ()) -> None:
+        self._fleet.post(frame, descriptors)
+
     def _dump(self) -> None:
         if not self._stopping:
             self._state_dump.request(self._fleet.edge(OBSERVER))
-
-    def _reload_requested(self, serial: int) -> None:
-        if self._stopping:
-            return
-        self._reload.request(serial)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -306,7 +349,7 @@ class Supervisor:
         self._exit_code = code
         self._log("info", "stopping")
         self._notifier.stopping()
-        self._reload.cancel()
+        self._desk.close()
         self._fleet.cancel_restarts()
         self._stop_next()
 

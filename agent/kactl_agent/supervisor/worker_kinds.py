@@ -12,6 +12,7 @@ import msgspec
 
 from kactl_agent.runtime import privileges
 from kactl_agent.runtime.configuration import AgentConfiguration, settings_for
+from kactl_agent.runtime.drain_frames import DrainOrder
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.privileges import Capability
 from kactl_agent.runtime.scheduling import Scheduling
@@ -90,11 +91,13 @@ def import_module(name: str) -> ModuleType:
     return importlib.import_module(WORKERS[name].module)
 
 
-def prepare(name: str, options: Options, configuration: AgentConfiguration) -> Run:
+def prepare(name: str, options: Options, configuration: AgentConfiguration, drains: tuple[DrainOrder, ...] = ()) -> Run:
     """What the new process runs. A worker's module has `start`, which makes what its `run` takes first."""
     module = import_module(name)
     mine = settings_for(name, configuration)
     start = module.start(mine, capabilities(name, configuration), **_from_command_line(name, options))
+    if name == "vrrp":
+        start = msgspec.structs.replace(start, drains=drains)
     return partial(_run, name, configuration, module, start)
 
 

@@ -14,12 +14,14 @@ from typing import Any
 
 import msgspec
 
-from kactl_agent.control.protocol import RELOAD_FAILED, ControlError, Parameters
-from kactl_agent.control.server import Answer, ControlServer, Method
+from kactl_agent.control.server import ControlServer, Method
 from kactl_agent.observe.dumps import render_json, render_text
+from kactl_agent.observe.explaining import Explaining
 from kactl_agent.observe.handlers import Handlers
 from kactl_agent.observe.journal import Journal
+from kactl_agent.observe.journal_files import JournalFiles
 from kactl_agent.observe.logs import LogFormat, LogWriter
+from kactl_agent.observe.reload_desk import ReloadDesk
 from kactl_agent.observe.state import AgentState
 from kactl_agent.observe.vrrp_view import watch_vrrp
 from kactl_agent.runtime import frames, privileges
@@ -29,7 +31,6 @@ from kactl_agent.runtime.loop import LoopEdge, worker_loop
 
 PROCESS = "observer"
 _LAST_WORDS_SECONDS = 6.0  # for the other workers to end after the supervisor did
-_MOST_RELOADS = 64
 _MOST_EARLY_LINES = 1000
 
 
@@ -42,6 +43,7 @@ class ObserverStart(msgspec.Struct, frozen=True, kw_only=True):
     log_format: LogFormat
     log_level: str
     log_detail: bool
+    journal: tuple[int, ...] = ()  # descriptors of its files
 
 
 def run(start: ObserverStart, listener: socket.socket, supervisor: Edge) -> int:
@@ -71,7 +73,7 @@ class Observer:
     def __init__(self, loop: asyncio.AbstractEventLoop, start: ObserverStart, supervisor: Edge, log: LogWriter) -> None:
         self._loop = loop
         self._state = AgentState(start.configuration, start.supervisor_pid, started=start.started)
-        self._journal = Journal()
+        self._journal = Journal(files=JournalFiles(start.journal) if start.journal else None)
         self._log = log
         self._supervisor: LoopEdge | None = LoopEdge(loop, supervisor, self._from_supervisor, self.supervisor_lost)
         self._workers: dict[str, LoopEdge] = {}
@@ -81,14 +83,25 @@ class Observer:
         watch_vrrp(self.handlers, self._state, self._journal)
         self.methods: dict[str, Method] = {
             "status": lambda _parameters, answer: answer(self.status()),
-            "reload": self._reload,
         }
+        self._reloads = ReloadDesk(self._post, self._journal)
+        self.methods |= self._reloads.methods
+        self.handlers.on(frames.ReloadOutcome, self._reloads.reload_outcome)
+        self.handlers.on(frames.ConfirmOutcome, self._reloads.confirm_outcome)
+        self.handlers.on(frames.PendingConfirmation, self._reloads.take_pending)
+        self._state.about_agent["pending_confirmation"] = self._reloads.status
+        Explaining(self.handlers, self._journal, self._state, self._post).offer(self.methods)
         self._ending = False
-        self._reloads: dict[int, Answer] = {}
-        self._reload_serial = 0
         self._recordings: dict[str, int] = {}
         self._recordings_to_begin: dict[str, int] = {}  # files of recordings whose first line has not come yet
         self._early: dict[str, list[bytes]] = {}  # lines of recordings whose file has not come yet
+
+    def _post(self, frame: frames.Frame) -> bool:
+        """To the supervisor. False when the agent is stopping."""
+        if self._supervisor is None or self._ending:
+            return False
+        self._supervisor.edge.post(frame)
+        return True
 
     def announce(self) -> None:
         if self._supervisor is not None:
@@ -122,15 +135,6 @@ class Observer:
     def follow(self, listener: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
         return self._journal.follow(listener)
 
-    def _reload(self, _parameters: Parameters, answer: Answer) -> None:
-        if self._supervisor is None or self._ending:
-            raise ControlError(RELOAD_FAILED, "the agent is stopping")
-        if len(self._reloads) >= _MOST_RELOADS:
-            raise ControlError(RELOAD_FAILED, f"{_MOST_RELOADS} reloads are waiting already")
-        self._reload_serial += 1
-        self._reloads[self._reload_serial] = answer
-        self._supervisor.edge.post(frames.ReloadRequest(self._reload_serial))
-
     # -- frames --------------------------------------------------------------------------------------------------------
 
     def _from_worker(self, frame: frames.AnyFrame, descriptors: list[int]) -> None:
@@ -157,8 +161,8 @@ class Observer:
                 self._process_state(frame)
             case frames.Settings() if descriptors:
                 self._state.configuration = load_sealed(descriptors.pop())
-            case frames.ReloadOutcome():
-                self._reload_outcome(frame)
+            case frames.PlanOutcome():
+                self._reloads.plan_outcome(frame, descriptors.pop() if descriptors else None)
             case frames.ObserverEdge() if descriptors:
                 self._worker_gained(frame.worker, Edge.from_descriptor(descriptors.pop()))
             case frames.RecordingFile() if descriptors:
@@ -169,7 +173,7 @@ class Observer:
             case frames.Stop():
                 self.supervisor_lost()
             case _:
-                pass
+                self.handlers.handle(frame)
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -177,15 +181,6 @@ class Observer:
         self._state.take_process(frame)
         if frame.last_exit and frame.pid == 0:
             self._journal.append("process", time.time_ns(), process=frame.process, ended=frame.last_exit)
-
-    def _reload_outcome(self, frame: frames.ReloadOutcome) -> None:
-        changes = msgspec.to_builtins(frame.changes) if frame.changes is not None else None
-        outcome = {"revision": frame.revision, "changes": changes, "message": frame.message}
-        if frame.journal:
-            self._journal.append("reload", time.time_ns(), ok=frame.ok, **outcome)
-        answer = self._reloads.pop(frame.serial, None)
-        if answer is not None:
-            answer(outcome if frame.ok else ControlError(RELOAD_FAILED, frame.message, {"revision": frame.revision}))
 
     def _dump(self, descriptors: list[int]) -> str:
         status = self._state.status()

@@ -18,6 +18,7 @@ from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.ports import Kernel
 from kactl_agent.kernel.proc_events import ProcEvents
 from kactl_agent.runtime import frames, privileges, static_items, virtual_interfaces, vrrp_machine, vrrp_routing
+from kactl_agent.runtime.bfd_frames import BfdSessionGone, SessionVerdict
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare
 from kactl_agent.runtime.drain_frames import DrainOrder, Drains
 from kactl_agent.runtime.drains import DrainKeeper
@@ -33,6 +34,7 @@ from kactl_agent.runtime.trackers import Trackers
 from kactl_agent.runtime.vrrp_machine import VrrpEngine, VrrpMachine, addresses_of
 from kactl_agent.runtime.vrrp_routing import routing_of
 from kactl_agent.runtime.worker_shell import Applied, WorkerShell
+from kactl_agent.tracking.actions import SessionState
 from kactl_agent.tracking.debounce import longest_down_delay
 from kactl_agent.vrrp.actions import GroupTransition, Input, Report, Transition
 from kactl_agent.vrrp.firewall import together
@@ -70,15 +72,10 @@ def start(
     *,
     keep_addresses: bool,
     recording: bool,
-    drains: tuple[DrainOrder, ...] = (),
 ) -> VrrpWorkerStart:
     """What `run` takes."""
     return VrrpWorkerStart(
-        configuration=configuration,
-        keep_addresses=keep_addresses,
-        recording=recording,
-        capabilities=capabilities,
-        drains=drains,
+        configuration=configuration, keep_addresses=keep_addresses, recording=recording, capabilities=capabilities
     )
 
 
@@ -465,10 +462,17 @@ class VrrpWorker:
         """Nobody has to be told anything yet."""
 
     def peer_said(self, name: str, frame: frames.AnyFrame) -> None:
-        """Nor has anybody anything to say."""
+        """The bfd worker says which sessions are up, and everything again after a reload."""
+        match frame:
+            case SessionVerdict():
+                self._trackers.session_changed(frame.session, SessionState(frame.up))
+            case BfdSessionGone():
+                self._trackers.session_gone(frame.session)
+            case _:
+                pass
 
     def peer_lost(self, name: str) -> None:
-        """See above."""
+        """What was said last counts on, until the next one says otherwise."""
 
 
 def _nanoseconds_since_boot() -> int:
