@@ -48,7 +48,7 @@ def reaches_agent(command: Callable[Concatenate[Environment, P], int]) -> Callab
     return reached
 
 
-def ask(run_dir: str, method: str, timeout: float = 10.0) -> Any:
+def ask(run_dir: str, method: str, timeout: float = 10.0, params: dict[str, Any] | None = None) -> Any:
     """The result of one method. Raises AgentNotReachable and ControlError."""
     with ControlClient(run_dir, timeout=timeout) as client:
-        return client.call(method)
+        return client.call(method, params)

@@ -17,11 +17,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("kactl.commands.check:check", "Say what is wrong with configurations, YAML or keepalived.conf."),
     "config": ("kactl.commands.config:config", "Show a configuration as data, or change it and keep its comments."),
     "convert": ("kactl.commands.convert:convert", "Convert keepalived.conf to YAML, and back, without loss."),
+    "drain": ("kactl.commands.drain:drain", "Hand over to another router, and stay backup until undrained."),
     "events": ("kactl.commands.events:events", "Show what happened to an agent's virtual routers, and why."),
     "genhash": ("kactl.commands.genhash:genhash", "Compute the digest of a page as HTTP_GET and SSL_GET do."),
     "reload": ("kactl.commands.reload:reload_command", "Make an agent read its configuration again."),
     "schema": ("kactl.commands.schema:schema", "Print the JSON Schema of the YAML configuration."),
     "status": ("kactl.commands.status:status", "Show who is master, since when, and with what priority."),
+    "undrain": ("kactl.commands.drain:undrain", "Let drained instances be master again."),
+    "why": ("kactl.commands.why:why", "Say why an instance is in the state it is in."),
 }
 """Command -> its click command as `module:attribute`, and its line in `kactl --help`, which imports none of them."""
 

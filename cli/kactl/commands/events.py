@@ -17,7 +17,7 @@ from kactl_agent.control.client import ControlClient
 @run_dir_option
 @output_option
 @click.option("--follow", is_flag=True, help="Go on with new events as they happen, until interrupted.")
-@click.option("--cursor", default="", metavar="CURSOR", help="Only what came behind this event.")
+@click.option("--since", "--cursor", "cursor", default="", metavar="CURSOR", help="Only what came behind this event.")
 @click.pass_obj
 @reaches_agent
 def events(environment: Environment, run_dir: str, output: str, follow: bool, cursor: str) -> int:
@@ -52,6 +52,10 @@ def render(event: dict[str, Any]) -> str:
         return f"{event['time']}  sync group {event['group']}: {event['old']} -> {event['new']}: {event['detail']}"
     if event["type"] == "priority":
         return f"{event['time']}  {event['instance']} ({event['state']}): {event['detail']}"
+    if "subject" in event:
+        states = f"{event['old']} -> {event['new']}: " if event.get("old") and event.get("new") else ""
+        detail = event.get("detail") or ", ".join(f"{key} {value}" for key, value in event.get("facts", {}).items())
+        return f"{event['time']}  {event['subject']}: {event['type'].replace('_', ' ')}: {states}{detail}"
     known = {"cursor", "time", "type"}
     facts = ", ".join(f"{key} {value}" for key, value in event.items() if key not in known and value not in ("", None))
     return f"{event['time']}  {event['type']}: {facts}"

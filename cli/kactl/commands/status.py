@@ -67,11 +67,22 @@ def render(document: dict[str, Any], now: datetime) -> list[str]:
         if instance.get("detail"):
             lines.append(f"{name}: {instance['state']} because {instance['detail']}")
         lines += [f"{name}: fault: {fault}" for fault in instance["faults"]]
+        lines += _drained(name, instance.get("drained"))
         lines += [f"{name}: waits for {tracker}" for tracker in instance.get("waiting_for", ())]
     for name, group in document["vrrp"]["sync_groups"].items():
         reason = f" because {group['detail']}" if group.get("detail") else ""
         lines.append(f"sync group {name} ({', '.join(group['members'])}): {group['state']}{reason}")
     return lines
+
+
+def _drained(name: str, drained: dict[str, Any] | None) -> list[str]:
+    if not drained:
+        return []
+    reason = f": {drained['reason']}" if drained["reason"] else ""
+    since = f" since {drained['since']}" if drained["since"] else ""
+    until = f" until {drained['until']}" if drained["until"] else ""
+    by = "" if drained["by"] == name else f" by drain {drained['by']}"
+    return [f"{name}: drained{by}{since}{until}{reason}"]
 
 
 def _time(text: str) -> datetime:
