@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from kactl_agent.bfd.settings import BfdSettings
 from kactl_agent.config.addresses import resolve_address
+from kactl_agent.config.bfd import resolve_bfd
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.diagnostics import Diagnostic
 from kactl_agent.config.document import Document
@@ -72,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True):
     tracking: TrackingSettings = TrackingSettings()
     script_policy: ScriptPolicy = ScriptPolicy()
     process: ProcessSettings = ProcessSettings()
+    bfd: BfdSettings = BfdSettings()
     notify: NotifyWishes = NotifyWishes()
 
 
@@ -111,6 +114,7 @@ def resolve(document: Document) -> Resolution:
         tracking=resolve_trackers(sheet),
         script_policy=resolve_script_policy(document.config),
         process=resolve_process(sheet),
+        bfd=resolve_bfd(sheet),
         notify=resolve_notify(sheet, sources),
     )
     return Resolution(settings, sources, [p.diagnostic for p in sheet.problems])

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from kactl_agent.config.bfd import SERVED_BFD
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.process import SERVED_GLOBAL, SERVED_ROOT
 from kactl_agent.config.schema.keyword import table_of
@@ -18,6 +19,7 @@ SERVED: dict[str, frozenset[str]] = {
     "": frozenset(
         {
             "global_defs",
+            "bfd_instance",
             "static_ipaddress",
             "static_routes",
             "static_rules",
@@ -140,6 +142,7 @@ SERVED: dict[str, frozenset[str]] = {
             "track_script",
             "track_file",
             "track_process",
+            "track_bfd",
             "track_src_ip",
             "garp_master_delay",
             "garp_master_repeat",
@@ -162,12 +165,14 @@ SERVED: dict[str, frozenset[str]] = {
             "track_script",
             "track_file",
             "track_process",
+            "track_bfd",
             "sync_group_tracking_weight",
             "notify_priority_changes",
             "global_tracking",
             "x-keepalived",
         }
     ),
+    "bfd_instance": SERVED_BFD,
 }
 
 
@@ -179,6 +184,8 @@ def say_what_is_not_served(sheet: Sheet) -> None:
         blocks.append((("vrrp_instance", name), "vrrp_instance", instance))
     for name, group in or_default(config.vrrp_sync_group, {}).items():
         blocks.append((("vrrp_sync_group", name), "vrrp_sync_group", group))
+    for name, session in or_default(config.bfd_instance, {}).items():
+        blocks.append((("bfd_instance", name), "bfd_instance", session))
     for path, block, value in blocks:
         if value is UNSET:
             continue

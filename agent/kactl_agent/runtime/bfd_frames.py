@@ -1,4 +1,4 @@
-"""What the bfd worker says to other processes: to VRRP and checkers whether sessions are up, to the observer the rest."""
+"""What the bfd worker says: to VRRP and checkers whether sessions are up, to the observer everything else."""
 
 from __future__ import annotations
 

@@ -96,6 +96,7 @@ class Trackers:
         self._files: dict[str, list[str]] = {}  # path -> the track_file blocks that name it
         self._verdicts: dict[TrackerKey, Verdict] = {}
         self._uses: dict[str, tuple[TrackerUse, ...]] = {}
+        self._sessions: dict[str, SessionState] = {}  # all that was said of BFD sessions, tracked or not yet
 
     # -- configuration -------------------------------------------------------------------------------------------------
 
@@ -144,12 +145,18 @@ class Trackers:
         for key in [key for key in self._verdicts if key[0] is TrackerKind.BFD and key[1] not in names]:
             del self._verdicts[key]
         for name in names:
-            self._verdicts.setdefault((TrackerKind.BFD, name), session_verdict(name, SessionState(False)))
+            known = self._sessions.get(name, SessionState(False))
+            self._verdicts[TrackerKind.BFD, name] = session_verdict(name, known)
 
     def session_changed(self, name: str, state: SessionState) -> None:
-        """A BFD session changed, or is said again after a reload. One that nobody tracks is nobody's business."""
+        """A BFD session changed, or is said again after a reload, which may be before this worker's own."""
+        self._sessions[name] = state
         if (TrackerKind.BFD, name) in self._verdicts:
             self._decide((TrackerKind.BFD, name), session_verdict(name, state))
+
+    def session_gone(self, name: str) -> None:
+        """There is no such session any more: another one of its name, some day, is down until it is said to be up."""
+        self._sessions.pop(name, None)
 
     def _apply_processes(self, tracking: TrackingSettings) -> None:
         wanted = {settings.name: settings for settings in tracking.processes}

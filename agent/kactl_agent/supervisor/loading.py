@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kactl_agent.bfd.settings import BfdSettings
 from kactl_agent.observe.log_sink import LogSink
 from kactl_agent.runtime import privileges
 from kactl_agent.runtime.configuration import AgentConfiguration
@@ -68,10 +69,12 @@ def load(options: Options) -> LoadOutcome:
 def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> AgentConfiguration:
     import hashlib
 
+    from kactl_agent.config.bfd import privileges_for
     from kactl_agent.supervisor.script_files import prepare_track_scripts
     from kactl_agent.supervisor.tracked_files import leave_out_unwatchable
 
     settings = resolution.settings
+    bfd = settings.bfd if "bfd" in options.only else BfdSettings()
     vrrp, sync_groups, tracking = settings.vrrp, settings.sync_groups, settings.tracking
     executables: dict[str, Executable] = {}
     if "vrrp" in options.only:
@@ -93,6 +96,7 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> Ag
         tracking,
         sorted(executables.items()),
         settings.process,
+        bfd,
     )
     digest = hashlib.sha256(msgspec.msgpack.encode(taken, order="deterministic")).hexdigest()
     return AgentConfiguration(
@@ -108,6 +112,8 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> Ag
         tracking=tracking,
         track_scripts=executables,
         process=settings.process,
+        bfd=bfd,
+        privileges={"bfd": privileges_for(bfd)} if bfd.sessions else {},
     )
 
 

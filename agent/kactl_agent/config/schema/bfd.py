@@ -2,16 +2,118 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import UNSET
 
-from kactl_agent.config.schema.keyword import BOOL, FLAG, BlockKeywords, Keyword
-from kactl_agent.config.schema.network import IpAddress
-from kactl_agent.config.schema.shapes import Duration, Integer, Line, Maybe
+from kactl_agent.config.schema.keyword import BOOL, FLAG, BlockKeywords, Keyword, Keywords
+from kactl_agent.config.schema.network import InterfaceName, IpAddress
+from kactl_agent.config.schema.shapes import (
+    Block,
+    Choice,
+    Duration,
+    Integer,
+    Line,
+    Maybe,
+    Repeated,
+    SecretSource,
+    Text,
+    ValueFault,
+)
 from kactl_agent.config.schema.track import ScriptWeight
 
 _LONGEST = 4_294_967_000
+_LONGEST_KEY = 20  # bytes, of SHA1 (RFC 5880 6.7.4)
+_HEX = "hex:"
+
+
+def key_bytes(text: str) -> bytes:
+    """The bytes of a key: `hex:` and its digits, or the text itself."""
+    return bytes.fromhex(text.removeprefix(_HEX)) if text.startswith(_HEX) else text.encode()
+
+
+@dataclass(frozen=True)
+class BfdKey(Text):
+    """A password or key of at most 20 bytes: the text itself, or `hex:` and its bytes in hexadecimal (RFC 5880 6.7)."""
+
+    what: str = "key"
+    secret: bool = True
+
+    def parse(self, text: str) -> str:
+        key = super().parse(text)
+        if key.startswith(_HEX) and not re.fullmatch("(?:[0-9a-fA-F]{2})*", key.removeprefix(_HEX)):
+            raise ValueFault("the key is not hexadecimal, two digits a byte")
+        if not 1 <= len(key_bytes(key)) <= _LONGEST_KEY:
+            text = f"the key has {len(key_bytes(key))} bytes"
+            raise ValueFault(text, "1 to 20 bytes for SHA1, 1 to 16 for MD5 and simple passwords")
+        return key
+
+
+class BfdKeyEntry(Keywords, frozen=True, kw_only=True):
+    """A key of `authentication`, and its number."""
+
+    id: Annotated[
+        Maybe[int],
+        Keyword(
+            Integer(0, 255),
+            "Number of the key, the same on both ends",
+            position=0,
+            required=True,
+            extension=True,
+            process="bfd",
+        ),
+    ] = UNSET
+    key: Annotated[
+        Maybe[str | SecretSource],
+        Keyword(
+            BfdKey(),
+            "The password or key: text, or `hex:` with hexadecimal digits",
+            position=1,
+            required=True,
+            extension=True,
+            process="bfd",
+        ),
+    ] = UNSET
+
+
+AUTH_TYPES = ("simple", "keyed_md5", "meticulous_keyed_md5", "keyed_sha1", "meticulous_keyed_sha1")
+
+
+class BfdAuthentication(BlockKeywords, frozen=True, kw_only=True):
+    """authentication: what is not signed with one of the keys is discarded (RFC 5880, 6.7)."""
+
+    auth_type: Annotated[
+        Maybe[str],
+        Keyword(
+            Choice(AUTH_TYPES),
+            "How packets are signed. `meticulous_keyed_sha1` lets nobody replay them; `simple` has the password in clear",
+            default="meticulous_keyed_sha1",
+            extension=True,
+            process="bfd",
+        ),
+    ] = UNSET
+    key: Annotated[
+        Maybe[tuple[BfdKeyEntry, ...]],
+        Keyword(
+            Repeated(Line(BfdKeyEntry)),
+            "A key. Packets signed with any of them are taken, so that keys can be changed one router after the other",
+            required=True,
+            extension=True,
+            process="bfd",
+        ),
+    ] = UNSET
+    active_key: Annotated[
+        Maybe[int],
+        Keyword(
+            Integer(0, 255),
+            "Number of the key that signs what is sent",
+            default="the first key",
+            extension=True,
+            process="bfd",
+        ),
+    ] = UNSET
 
 
 class BfdInstance(BlockKeywords, frozen=True, kw_only=True):
@@ -126,6 +228,47 @@ class BfdInstance(BlockKeywords, frozen=True, kw_only=True):
             "The neighbour may be more than one hop away: UDP port 4784 (RFC 5883) instead of 3784",
             default="off",
             since="2.2.8",
+            process="bfd",
+        ),
+    ] = UNSET
+    interface: Annotated[
+        Maybe[str],
+        Keyword(
+            InterfaceName(),
+            "Interface, or VRF, that packets leave and come in by. A link-local neighbor_ip and unaffiliated_echo need one",
+            default="any",
+            extension=True,
+            process="bfd",
+        ),
+    ] = UNSET
+    authentication: Annotated[
+        Maybe[BfdAuthentication],
+        Keyword(
+            Block(BfdAuthentication),
+            "Sign packets, and discard what is not signed (RFC 5880, 6.7)",
+            default="none",
+            extension=True,
+            process="bfd",
+        ),
+    ] = UNSET
+    unaffiliated_echo: Annotated[
+        Maybe[bool],
+        Keyword(
+            BOOL,
+            "The neighbour runs no BFD: it is sent packets that it forwards back (RFC 9747). It must be a router",
+            default="off",
+            extension=True,
+            process="bfd",
+        ),
+    ] = UNSET
+    padded_pdu_size: Annotated[
+        Maybe[int],
+        Keyword(
+            Integer(24, 65_507),
+            "Bytes of UDP payload that packets are padded to, and not to be fragmented: the session is Up only while the "
+            "path takes packets of this size (RFC 9764)",
+            default="no padding",
+            extension=True,
             process="bfd",
         ),
     ] = UNSET
