@@ -49,6 +49,7 @@ CONFIGURATION_INVALID = "configuration-invalid"
 PLAN_FAILED = "plan-failed"
 CONFIRM_FAILED = "nothing-to-confirm"
 DRAIN_FAILED = "drain-failed"
+DUMP_FAILED = "dump-failed"
 UNKNOWN_SUBJECT = "unknown-subject"
 INTERNAL = "internal-error"
 

@@ -8,8 +8,10 @@ from ipaddress import ip_address
 from typing import Any
 
 from kactl_agent import __version__
+from kactl_agent.observe.views import AgentView, InstanceView
 from kactl_agent.observe.wall_clock import timestamp
 from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.runtime.dump_frames import TrackerGone, TrackerState
 from kactl_agent.runtime.frames import GroupState, Heartbeat, ProcessState, Snapshot
 from kactl_agent.vrrp.settings import SyncGroupSettings, VirtualAddress, VrrpSettings
 from kactl_agent.vrrp.snapshot import InstanceSnapshot
@@ -36,6 +38,8 @@ class AgentState:
         self._groups: dict[str, GroupState] = {}
         self._since: dict[str, tuple[int, int]] = {}  # engine's monotonic ns -> wall ns when it was first heard of
         self._heartbeat: Heartbeat | None = None
+        self._trackers: dict[tuple[str, str], TrackerState] = {}
+        self._cleared: dict[str, tuple[int, dict[str, int]]] = {}  # instance -> wall ns, counters at that moment
         self._processes: dict[str, ProcessState] = {}
         self.sections: dict[str, Callable[[], dict[str, Any]]] = {
             "ipvs": lambda: {"virtual_servers": []},
@@ -51,6 +55,9 @@ class AgentState:
     def take_snapshot(self, frame: Snapshot) -> None:
         name = frame.snapshot.name
         self._snapshots[name] = frame
+        _at, cleared = self._cleared.get(name, (0, {}))
+        if any(frame.snapshot.statistics.get(counter, 0) < value for counter, value in cleared.items()):
+            del self._cleared[name]  # it counts anew by itself
         since = frame.snapshot.since
         if self._since.get(name, (None, 0))[0] != since:
             # fixed when first heard of: a clock that is set later does not move the past
@@ -59,6 +66,7 @@ class AgentState:
     def forget_instance(self, name: str) -> None:
         self._snapshots.pop(name, None)
         self._since.pop(name, None)
+        self._cleared.pop(name, None)
 
     def take_group(self, frame: GroupState) -> None:
         self._groups[frame.group] = frame
@@ -67,6 +75,8 @@ class AgentState:
         """The worker has ended: what it said last is no longer so."""
         self._snapshots.clear()
         self._groups.clear()
+        self._trackers.clear()
+        self._cleared.clear()
         self._heartbeat = None
 
     def take_heartbeat(self, frame: Heartbeat) -> None:
@@ -74,6 +84,44 @@ class AgentState:
 
     def take_process(self, frame: ProcessState) -> None:
         self._processes[frame.process] = frame
+
+    def take_tracker(self, frame: TrackerState) -> None:
+        self._trackers[frame.kind, frame.name] = frame
+
+    def forget_tracker(self, frame: TrackerGone) -> None:
+        self._trackers.pop((frame.kind, frame.name), None)
+
+    def clear_statistics(self) -> None:
+        """Counters of instances are shown as counted from now on; the engines count on, so that nothing is lost."""
+        now = self._wall()
+        self._cleared = {name: (now, dict(known.snapshot.statistics)) for name, known in self._snapshots.items()}
+
+    def _statistics(self, snapshot: InstanceSnapshot) -> dict[str, int]:
+        _at, cleared = self._cleared.get(snapshot.name, (0, {}))
+        return {name: value - cleared.get(name, 0) for name, value in snapshot.statistics.items()}
+
+    def _cleared_at(self, name: str) -> str | None:
+        """When the counters were cleared; None: they are from when the instance was made."""
+        at, _cleared = self._cleared.get(name, (0, {}))
+        return timestamp(at) if at else None
+
+    # -- what dumps are made of ----------------------------------------------------------------------------------------
+
+    def view(self) -> AgentView:
+        return AgentView(
+            configuration=self.configuration,
+            instances=[self._view(settings) for settings in self.configuration.vrrp],
+            groups={name: group.state for name, group in self._groups.items()},
+            trackers=tuple(self._trackers.values()),
+            processes={name: state.pid for name, state in self._processes.items()},
+            now=self._wall(),
+        )
+
+    def _view(self, settings: VrrpSettings) -> InstanceView:
+        known = self._snapshots.get(settings.name)
+        if known is None:
+            return InstanceView(settings, None, 0, {})
+        return InstanceView(settings, known.snapshot, self._since[settings.name][1], self._statistics(known.snapshot))
 
     # -- what a client reads -------------------------------------------------------------------------------------------
 
@@ -148,7 +196,8 @@ class AgentState:
                 "state": "INIT", "since": None, **common,
                 "priority": {"configured": settings.priority, "effective": settings.priority, "contributions": []},
                 "drained": self.drained(settings.name),
-                "master": None, "faults": [], "waiting_for": [], "statistics": {}, "cause": "", "detail": "",
+                "master": None, "faults": [], "waiting_for": [], "cause": "", "detail": "",
+                "statistics": {}, "statistics_since": None,
             }  # fmt: skip
         snapshot = known.snapshot
         return {
@@ -171,7 +220,8 @@ class AgentState:
             "waiting_for": list(snapshot.waiting_for),
             "cause": snapshot.cause,
             "detail": snapshot.detail,
-            "statistics": dict(snapshot.statistics),
+            "statistics": self._statistics(snapshot),
+            "statistics_since": self._cleared_at(settings.name),
             "as_of": timestamp(known.at),
         }
 

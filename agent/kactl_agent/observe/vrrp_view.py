@@ -9,6 +9,7 @@ from kactl_agent.observe.handlers import Handlers
 from kactl_agent.observe.journal import Journal
 from kactl_agent.observe.state import AgentState
 from kactl_agent.runtime import frames
+from kactl_agent.runtime.dump_frames import TrackerGone, TrackerState
 
 
 def watch_vrrp(handlers: Handlers, state: AgentState, journal: Journal) -> None:
@@ -58,4 +59,6 @@ def watch_vrrp(handlers: Handlers, state: AgentState, journal: Journal) -> None:
     handlers.on(frames.InstanceGone, lambda frame: state.forget_instance(frame.instance))
     handlers.on(frames.GroupState, state.take_group)
     handlers.on(frames.Heartbeat, state.take_heartbeat)
+    handlers.on(TrackerState, state.take_tracker)
+    handlers.on(TrackerGone, state.forget_tracker)
     handlers.on_loss("vrrp", state.forget_instances)

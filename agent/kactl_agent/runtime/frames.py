@@ -7,6 +7,15 @@ import msgspec
 from kactl_agent.runtime.bfd_frames import BfdHeartbeat, BfdSessionGone, BfdSnapshot, SessionVerdict
 from kactl_agent.runtime.configuration import ConfigurationChanges
 from kactl_agent.runtime.drain_frames import DrainOutcome, DrainRequest, Drains, DrainsApplied
+from kactl_agent.runtime.dump_frames import (
+    ClearStatistics,
+    DumpFinished,
+    DumpRequest,
+    DumpWritten,
+    TrackerGone,
+    TrackerState,
+    WriteDump,
+)
 from kactl_agent.runtime.frame import Frame as Frame
 from kactl_agent.runtime.journal_frames import Happening
 from kactl_agent.runtime.reload_frames import ConfirmOutcome as ConfirmOutcome
@@ -229,6 +238,13 @@ AnyFrame = (
     | PendingConfirmation
     | DumpState
     | StateDumped
+    | WriteDump
+    | DumpWritten
+    | ClearStatistics
+    | DumpRequest
+    | DumpFinished
+    | TrackerState
+    | TrackerGone
     | SessionVerdict
     | BfdSnapshot
     | BfdSessionGone
