@@ -26,6 +26,7 @@ class VrrpNotify(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fault_mails: bool = True  # False: no_email_faults
     states_on_reload: bool = False  # fifo_write_vrrp_states_on_reload
     executables: tuple[tuple[Command, Executable], ...] = ()  # of all the scripts that can, and may, be run here
+    fifos: tuple[str, ...] = ()  # keywords of those that lines go to; the supervisor hands their descriptors over
 
     @property
     def sends_mail(self) -> bool:
@@ -83,14 +84,5 @@ class OwnScript(msgspec.Struct, frozen=True):
 class SupervisorNotify(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the supervisor itself runs and opens: the workers see no more of it than descriptors."""
 
-    startup: OwnScript | None = None
     shutdown: OwnScript | None = None
     fifos: dict[str, FifoSettings] = {}  # by keyword
-
-
-class NotifySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything about notifications in one revision of the configuration."""
-
-    vrrp: VrrpNotify = VrrpNotify()
-    supervisor: SupervisorNotify = SupervisorNotify()
-    mail: MailSettings | None = None

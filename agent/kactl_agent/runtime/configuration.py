@@ -13,6 +13,7 @@ import msgspec
 
 from kactl_agent.bfd import settings as bfd_settings
 from kactl_agent.bfd.settings import BfdSettings
+from kactl_agent.notify.settings import MailSettings, OwnScript, SupervisorNotify, VrrpNotify
 from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.reload_settings import ReloadSettings
 from kactl_agent.tracking import settings as tracking_settings
@@ -44,6 +45,10 @@ class AgentConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     privileges: dict[str, tuple[str, ...]] = {}  # worker -> names of capabilities beyond those it always has
     process: ProcessSettings = ProcessSettings()
     reload: ReloadSettings = ReloadSettings()
+    vrrp_notify: VrrpNotify = VrrpNotify()
+    own_notify: SupervisorNotify = SupervisorNotify()
+    mail: MailSettings | None = None
+    startup: OwnScript | None = None  # startup_script, of an agent that starts
     sources: dict[str, dict[str, str]] = {}  # instance -> keyword -> where its value in force stands
 
     @property
@@ -78,11 +83,13 @@ _decoder = msgspec.msgpack.Decoder(AgentConfiguration)
 
 
 _BELONGING = {
-    "vrrp": ("vrrp", "sync_groups", "static", "firewall", "network", "tracking", "track_scripts"),
+    "vrrp": ("vrrp", "sync_groups", "static", "firewall", "network", "tracking", "track_scripts", "vrrp_notify"),
     "bfd": ("bfd",),
     "checkers": ("checkers",),
+    "supervisor": ("own_notify", "startup"),
+    "observer": ("mail",),
 }
-"""Which of the fields only one worker takes. All others go to everyone."""
+"""Which of the fields only one process takes. All others go to everyone."""
 _NOTHING = AgentConfiguration(revision="", file="")
 
 
@@ -93,13 +100,17 @@ def settings_for(worker: str, configuration: AgentConfiguration) -> AgentConfigu
 
 
 def without_secrets(configuration: AgentConfiguration) -> AgentConfiguration:
-    """The same for processes that only look: no passwords, no keys, and no command lines, which may hold some."""
+    """The same for processes that only look: no passwords, no keys, and no command lines, which may hold some. The
+    password of the mail relay stays, for who looks sends the mails."""
     instances = tuple(vrrp_settings.without_secrets(instance) for instance in configuration.vrrp)
     return msgspec.structs.replace(
         configuration,
         vrrp=instances,
         tracking=tracking_settings.without_secrets(configuration.tracking),
         track_scripts={},
+        vrrp_notify=VrrpNotify(),
+        own_notify=SupervisorNotify(),
+        startup=None,
         bfd=bfd_settings.without_secrets(configuration.bfd),
         checkers=b"",
     )

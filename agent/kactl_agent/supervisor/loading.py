@@ -70,20 +70,25 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> Ag
     import hashlib
 
     from kactl_agent.config.bfd import privileges_for
-    from kactl_agent.supervisor.script_files import prepare_track_scripts
+    from kactl_agent.supervisor.notify_files import prepare_notify, prepare_startup
+    from kactl_agent.supervisor.script_files import ScriptPreparer, prepare_track_scripts
     from kactl_agent.supervisor.tracked_files import leave_out_unwatchable
 
     settings = resolution.settings
     bfd = settings.bfd if "bfd" in options.only else BfdSettings()
     vrrp, sync_groups, tracking = settings.vrrp, settings.sync_groups, settings.tracking
     executables: dict[str, Executable] = {}
+    preparer = ScriptPreparer(sheet, settings.script_policy)
     if "vrrp" in options.only:
-        tracking, executables = prepare_track_scripts(sheet, settings)
+        tracking, executables = prepare_track_scripts(preparer, tracking)
         tracking = leave_out_unwatchable(sheet, tracking)
     else:
         vrrp, sync_groups, tracking = (), (), TrackingSettings()
     static = settings.static if "vrrp" in options.only else StaticItems()
     firewall = settings.firewall if "vrrp" in options.only else FirewallSettings()
+    notify = prepare_notify(sheet, preparer, settings.notify, vrrp=bool(vrrp), checkers=False)
+    startup = prepare_startup(preparer, settings.notify)
+    preparer.finish()
     # what the workers take decides, so that a changed comment is no change
     network = settings.network
     taken = (
@@ -97,6 +102,7 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> Ag
         sorted(executables.items()),
         settings.process,
         bfd,
+        notify,
     )
     digest = hashlib.sha256(msgspec.msgpack.encode(taken, order="deterministic")).hexdigest()
     return AgentConfiguration(
@@ -113,6 +119,10 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> Ag
         track_scripts=executables,
         process=settings.process,
         bfd=bfd,
+        vrrp_notify=notify.vrrp,
+        own_notify=notify.supervisor,
+        mail=notify.mail,
+        startup=startup,
         privileges={"bfd": privileges_for(bfd)} if bfd.sessions else {},
     )
 

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from kactl_agent.config.checks.problem import Path as ConfigPath
 from kactl_agent.config.checks.problem import Sheet
-from kactl_agent.config.resolve import Settings
 from kactl_agent.config.trackers import ScriptPolicy
 from kactl_agent.supervisor.script_security import Component, changeable_by_others
 from kactl_agent.tracking.settings import Command, Executable, TrackerKind, TrackerUse, TrackingSettings
@@ -29,31 +29,72 @@ _MAGICS = (b"#!", b"\x7fELF")
 _LINKS = 40  # symbolic links on a path, as the kernel follows
 
 
-def prepare_track_scripts(sheet: Sheet, settings: Settings) -> tuple[TrackingSettings, dict[str, Executable]]:
+class ScriptPreparer:
+    """Makes commands of the configuration ready for this machine, and tells the sheet what there is to say about each:
+    what cannot be run, or must not, is left out with a warning. A command that comes again is looked at once."""
+
+    def __init__(self, sheet: Sheet, policy: ScriptPolicy) -> None:
+        self._sheet = sheet
+        self._policy = policy
+        self._files = ScriptFiles(policy)
+        self._as_root: list[str] = []
+        self._known: dict[Command, tuple[Executable | ScriptRefused, tuple[str, ...], tuple[str, ...]]] = {}
+
+    def prepare(self, path: ConfigPath, name: str, command: Command, hint: str) -> Executable | None:
+        """`name` is what the script is called in messages: `vrrp_script chk`; `hint` is for one that is left out."""
+        outcome, insecure, searched = self._looked_at(command)
+        if isinstance(outcome, ScriptRefused):
+            self._sheet.warning(path, "script-disabled", f"{name} is disabled: {outcome}", hint)
+        elif outcome.uid == 0:
+            self._as_root.append(name)
+        for text in insecure:
+            self._sheet.warning(path, "insecure-script", text, "let only root write there, or give it another user")
+        for text in searched:
+            self._sheet.warning(path, "script-search", text)
+        return None if isinstance(outcome, ScriptRefused) else outcome
+
+    def identity(self, path: ConfigPath, name: str, user: str, group: str) -> Identity | None:
+        """Who a thing belongs to that says so as scripts do; None, and a warning, when that is nobody here."""
+        try:
+            return self._files.identity(Command((), user, group))
+        except ScriptRefused as refused:
+            self._sheet.warning(path, "unknown-user", f"{name} is disabled: {refused}")
+            return None
+
+    def finish(self) -> None:
+        """One word about everything that root runs unprotected."""
+        if self._as_root and not self._policy.security:
+            names = ", ".join(sorted(dict.fromkeys(self._as_root)))
+            text = f"enable_script_security is not set, and root runs {names}"
+            hint = "with it, none runs as root that somebody else may change"
+            self._sheet.note(("global_defs",), "script-security", text, hint)
+
+    def _looked_at(self, command: Command) -> tuple[Executable | ScriptRefused, tuple[str, ...], tuple[str, ...]]:
+        known = self._known.get(command)
+        if known is None:
+            self._files.insecure.clear()
+            self._files.searched.clear()
+            outcome: Executable | ScriptRefused
+            try:
+                outcome = self._files.prepare(command)
+            except ScriptRefused as refused:
+                outcome = refused
+            known = self._known[command] = outcome, tuple(self._files.insecure), tuple(self._files.searched)
+        return known
+
+
+def prepare_track_scripts(
+    preparer: ScriptPreparer, tracking: TrackingSettings
+) -> tuple[TrackingSettings, dict[str, Executable]]:
     """The trackers that can work here, and the executables of their scripts by name. As keepalived, one that cannot be
-    run, or must not, is not tracked at all; `sheet` is told."""
-    files = ScriptFiles(settings.script_policy)
+    run, or must not, is not tracked at all."""
     executables: dict[str, Executable] = {}
-    tracking = settings.tracking
     for script in tracking.scripts:
         path = ("vrrp_script", script.name, "script")
-        files.insecure.clear()
-        files.searched.clear()
-        try:
-            executables[script.name] = files.prepare(script.command)
-        except ScriptRefused as refused:
-            hint = "until it can be run, the instances that track it run as if they did not"
-            sheet.warning(path, "script-disabled", f"vrrp_script `{script.name}` is disabled: {refused}", hint)
-        for text in files.insecure:
-            sheet.warning(path, "insecure-script", text, "let only root write there, or give the script another user")
-        for text in files.searched:
-            sheet.warning(path, "script-search", text)
-    as_root = sorted(name for name, executable in executables.items() if executable.uid == 0)
-    if as_root and not settings.script_policy.security:
-        text = f"enable_script_security is not set, and root runs vrrp_script {', '.join(as_root)}"
-        sheet.note(
-            ("global_defs",), "script-security", text, "with it, none runs as root that somebody else may change"
-        )
+        hint = "until it can be run, the instances that track it run as if they did not"
+        executable = preparer.prepare(path, f"vrrp_script {script.name}", script.command, hint)
+        if executable is not None:
+            executables[script.name] = executable
     return _without_disabled(tracking, executables), executables
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +17,7 @@ from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.privileges import Capability
 from kactl_agent.runtime.scheduling import Scheduling
 from kactl_agent.supervisor.options import Options
+from kactl_agent.tracking.settings import Executable
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -78,12 +79,29 @@ def refusal(configuration: AgentConfiguration) -> str:
             names = " and ".join(capability.name for capability in missing)
             what = {"vrrp": "VRRP", "bfd": "BFD", "checkers": "load balancing"}[name]
             return f"{what} needs {names}: {_GRANT}"
-    others = [name for name, script in configuration.track_scripts.items() if script.uid != os.geteuid()]
+    others = [name for name, script in _scripts(configuration) if script.uid != os.geteuid()]
     missing = privileges.missing_capabilities(_FOR_SCRIPTS) if others else []
     if missing:
         names = " and ".join(capability.name for capability in missing)
-        return f"running vrrp_script {', '.join(others)} as another user needs {names}: {_GRANT}"
+        return f"running {', '.join(others)} as another user needs {names}: {_GRANT}"
     return ""
+
+
+def _scripts(configuration: AgentConfiguration) -> Iterator[tuple[str, Executable]]:
+    """All that the spawner is asked for, with what it is called in messages."""
+    for name, executable in configuration.track_scripts.items():
+        yield f"vrrp_script {name}", executable
+    for command, executable in configuration.vrrp_notify.executables:
+        yield command.arguments[0], executable
+    for keyword, fifo in configuration.own_notify.fifos.items():
+        if fifo.script is not None:
+            yield f"{keyword}_script", fifo.script
+    for name, own in (
+        ("startup_script", configuration.startup),
+        ("shutdown_script", configuration.own_notify.shutdown),
+    ):
+        if own is not None:
+            yield name, own.executable
 
 
 def import_module(name: str) -> ModuleType:

@@ -13,7 +13,13 @@ from kactl_agent.config.bind import bind
 from kactl_agent.config.checks.problem import Sheet
 from kactl_agent.config.resolve import resolve
 from kactl_agent.config.trackers import ScriptPolicy
-from kactl_agent.supervisor.script_files import ScriptFiles, ScriptRefused, components, prepare_track_scripts
+from kactl_agent.supervisor.script_files import (
+    ScriptFiles,
+    ScriptPreparer,
+    ScriptRefused,
+    components,
+    prepare_track_scripts,
+)
 from kactl_agent.tracking.settings import Command, Executable, TrackingSettings
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="files of other users need root")
@@ -170,7 +176,10 @@ def prepared(place: Path, scripts: str, policy: str = "") -> tuple[TrackingSetti
     document = bind(text, "agent.yaml")
     assert document.errors == []
     sheet = Sheet(document)
-    tracking, executables = prepare_track_scripts(sheet, resolve(document).settings)
+    settings = resolve(document).settings
+    preparer = ScriptPreparer(sheet, settings.script_policy)
+    tracking, executables = prepare_track_scripts(preparer, settings.tracking)
+    preparer.finish()
     found = [f"{p.diagnostic.place.line} {p.diagnostic.severity.value} {p.diagnostic.code}" for p in sheet.problems]
     return tracking, executables, found
 
