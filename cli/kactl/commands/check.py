@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from collections.abc import Callable
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import click
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="\b\nExample: kactl check /etc/kactl/agent.yaml /etc/keepalived/keepalived.conf")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="[FILE]...", nargs=-1)
+@click.option(
+    "--fleet",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Check HOST.yaml, HOST.conf and HOST/agent.yaml in DIR each, and where hosts disagree.",
+)
 @click.option("--output", type=click.Choice(["text", "json", "github"]), default="text", help="Form of the findings.")
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
 @click.option(
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
 def check(
     environment: Environment,
     files: tuple[str, ...],
+    fleet: Path | None,
     output: str,
     strict: bool,
     secrets: bool,
@@ -43,10 +51,16 @@ def check(
 
     Each FILE is the YAML of an agent (*.yaml, *.yml, *.json) or, where its name does not say, what its content is: YAML
     or keepalived.conf; `-` is standard input. Findings show the line they are about. Exits with 3 when there is an
-    error.
+    error. With --fleet DIR it also says what only several hosts together show: one virtual_router_id for different
+    addresses, equal priorities, addresses, intervals, versions or authentication that differ, unicast peers that do not
+    know each other, halves of sync groups.
     """
+    if not files and fleet is None:
+        raise click.UsageError("Say which FILE to check, or a folder with --fleet.")
     options = expand_options(config_id, defines, environment.variables)
     documents = [(name, _load(environment, name, options, secrets=secrets)) for name in files]
+    if fleet is not None:
+        documents += _fleet(fleet, lambda file: _load(environment, file, options, secrets=secrets))
     diagnostics = list(dict.fromkeys(d for _, document in documents for d in document.diagnostics))
     counts = Counts.of(diagnostics)
     invalid = bool(counts.errors or (strict and counts.warnings))
@@ -72,6 +86,21 @@ def check(
             verdict = "invalid" if found.errors or (strict and found.warnings) else "valid"
             environment.say(f"{name}: {verdict}{f' ({found.text()})' if found.text() else ''}")
     return ExitCode.INVALID if invalid else ExitCode.FINE
+
+
+def _fleet(folder: Path, load: Callable[[str], Document]) -> list[tuple[str, Document]]:
+    """The documents of a fleet's hosts; what hosts disagree about is said with the one it stands in."""
+    from kactl.fleet.checks import check_fleet
+    from kactl.fleet.members import Host, files_of
+
+    documents = {str(file): (host, load(str(file))) for host, file in files_of(folder)}
+    if not documents:
+        raise click.UsageError(f"There is no HOST.yaml, HOST.conf or HOST/agent.yaml in {folder}.")
+    for finding in check_fleet(
+        [Host.of(host, document) for host, document in documents.values() if not document.errors]
+    ):
+        documents.get(finding.place.file, next(iter(documents.values())))[1].diagnostics.append(finding)
+    return [(file, document) for file, (_, document) in documents.items()]
 
 
 def _load(environment: Environment, name: str, options: ExpandOptions, *, secrets: bool) -> Document:
