@@ -17,6 +17,7 @@ import msgspec
 from kactl_agent.control.server import ControlServer, Method
 from kactl_agent.observe.dumps import render_json, render_text
 from kactl_agent.observe.explaining import Explaining
+from kactl_agent.observe.bfd_state import BfdState
 from kactl_agent.observe.handlers import Handlers
 from kactl_agent.observe.journal import Journal
 from kactl_agent.observe.journal_files import JournalFiles
@@ -81,6 +82,8 @@ class Observer:
         self.handlers.on(frames.LogRecord, log.write)
         self.handlers.on(frames.RecordingLine, self._record)
         watch_vrrp(self.handlers, self._state, self._journal)
+        sessions = BfdState(self.handlers, lambda: self._state.configuration, time.monotonic_ns)
+        self._state.sections["bfd"] = sessions.section
         self.methods: dict[str, Method] = {
             "status": lambda _parameters, answer: answer(self.status()),
         }

@@ -46,7 +46,7 @@ def render(document: dict[str, Any], now: datetime) -> list[str]:
     instances = document["vrrp"]["instances"]
     if not instances:
         lines.append("no virtual router is configured")
-        return lines
+        return [*lines, *_sessions(document, now)]
     rows = [("INSTANCE", "STATE", "SINCE", "PRIORITY", "MASTER", "INTERFACE", "VRID", "ADDRESSES")]
     for name, instance in instances.items():
         since = "-" if instance["since"] is None else f"{_span((now - _time(instance['since'])).total_seconds())} ago"
@@ -72,7 +72,31 @@ def render(document: dict[str, Any], now: datetime) -> list[str]:
     for name, group in document["vrrp"]["sync_groups"].items():
         reason = f" because {group['detail']}" if group.get("detail") else ""
         lines.append(f"sync group {name} ({', '.join(group['members'])}): {group['state']}{reason}")
-    return lines
+    return [*lines, *_sessions(document, now)]
+
+
+def _sessions(document: dict[str, Any], now: datetime) -> list[str]:
+    """The BFD sessions, what keeps any of them from working, and why it is in the state it is in."""
+    sessions = document.get("bfd", {}).get("instances", {})
+    if not sessions:
+        return []
+    rows = [("BFD SESSION", "STATE", "SINCE", "NEIGHBOR", "REMOTE", "INTERVALS", "DETECTION")]
+    notes = []
+    for name, session in sessions.items():
+        since = "-" if session["since"] is None else f"{_span((now - _time(session['since'])).total_seconds())} ago"
+        known = session["since"] is not None
+        intervals = f"{session['transmit_interval_ms']:g} ms x {session['detect_mult']}" if known else "-"
+        detection = f"{session['detection_time_ms']:g} ms" if known and session["detection_time_ms"] else "-"
+        remote = session["remote_state"] if known else "-"
+        rows.append((name, session["state"], since, session["neighbor"], remote, intervals, detection))
+        if session["problem"]:
+            notes.append(f"{name}: {session['problem']}")
+        if session["detail"]:
+            notes.append(f"{name}: {session['state']} because {session['detail']}")
+        discarded = session.get("discarded")
+        if discarded:
+            notes.append(f"{name}: discarded " + ", ".join(f"{count} ({why})" for why, count in discarded.items()))
+    return ["", *table(rows), *notes]
 
 
 def _drained(name: str, drained: dict[str, Any] | None) -> list[str]:
