@@ -24,6 +24,7 @@ from kactl_agent.config.in_force import SECOND as US_SECOND
 from kactl_agent.config.network import receive_buffer, resolve_network
 from kactl_agent.config.notify import NotifyWishes, resolve_notify
 from kactl_agent.config.process import resolve_process
+from kactl_agent.config.reloading import resolve_reload
 from kactl_agent.config.routing import RoutingResolver
 from kactl_agent.config.schema.network import family_of
 from kactl_agent.config.schema.shapes import or_default
@@ -33,6 +34,7 @@ from kactl_agent.config.static_items import resolve_static_items
 from kactl_agent.config.trackers import ScriptPolicy, resolve_script_policy, resolve_trackers
 from kactl_agent.config.virtual_interfaces import InstanceInterfaces, InterfaceNames
 from kactl_agent.process_settings import ProcessSettings
+from kactl_agent.reload_settings import ReloadSettings
 from kactl_agent.tracking.settings import TrackingSettings
 from kactl_agent.vrrp.firewall import FirewallSettings
 from kactl_agent.vrrp.network_settings import NetworkSettings
@@ -75,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True):
     script_policy: ScriptPolicy = ScriptPolicy()
     process: ProcessSettings = ProcessSettings()
     bfd: BfdSettings = BfdSettings()
+    reload: ReloadSettings = ReloadSettings()
     notify: NotifyWishes = NotifyWishes()
 
 
@@ -115,6 +118,7 @@ def resolve(document: Document) -> Resolution:
         script_policy=resolve_script_policy(document.config),
         process=resolve_process(sheet),
         bfd=resolve_bfd(sheet),
+        reload=resolve_reload(document.config),
         notify=resolve_notify(sheet, sources),
     )
     return Resolution(settings, sources, [p.diagnostic for p in sheet.problems])
@@ -192,6 +196,7 @@ class _InstanceResolver:
             auth_password=password,
             authentication_header=header,
             auth_hmac=self._auth_hmac(),
+            strict_mode=bool(it.strict_mode.value),
         )
 
     def _take(self, keyword: str, sourced: Sourced[Any]) -> Any:

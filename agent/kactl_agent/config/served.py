@@ -41,6 +41,10 @@ SERVED: dict[str, frozenset[str]] = {
     "global_defs": frozenset(
         {
             "router_id",
+            "reload_check_config",
+            "reload_file",
+            "reload_repeat",
+            "reload_time_file",
             "default_interface",
             "iproute_usr_dir",
             "iproute_etc_dir",

@@ -32,6 +32,7 @@ METHODS = (
     "drain",
     "undrain",
     "reload",
+    "dump",
     "plan",
     "confirm",
     "rollback",

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,17 +41,36 @@ class LoadOutcome(msgspec.Struct, frozen=True):
     report: tuple[str, ...]
     errors: int
     warnings: int
+    text: bytes | None = None  # of the file itself, without what it includes; None from a pipe
+    plan: PlanSummary | None = None  # compared with what is in force
 
 
-def load(options: Options) -> LoadOutcome:
-    """Read, validate and resolve the configuration file. Whatever is wrong with it is in the outcome."""
+class PlanSummary(msgspec.Struct, frozen=True):
+    """What changes: the worst class, lines for a log, and all of it as JSON."""
+
+    impact: str
+    lines: tuple[str, ...]
+    document: bytes = b""
+
+
+def load(options: Options, candidate: str = "", *, starting: bool = True) -> LoadOutcome:
+    """Read, validate and resolve the configuration file, or another one as if it were that. Whatever is wrong with it
+    is in the outcome. What matters to an agent that is `starting` alone is left out else."""
     from kactl_agent.config.checks.problem import Sheet
     from kactl_agent.config.diagnostics import Severity, render_text
-    from kactl_agent.config.load import load_file
+    from kactl_agent.config.load import load_bytes, load_file, read_file
     from kactl_agent.config.masking import mask_sources
     from kactl_agent.config.resolve import resolve
 
-    document = load_file(options.config)
+    file = candidate or str(options.config)
+    text: bytes | None = None
+    try:
+        data = read_file(file)
+    except (OSError, ValueError):
+        document = load_file(file)  # and says why
+    else:
+        document = load_bytes(data, str(options.config))
+        text = data if is_regular(file) else None
     diagnostics = list(document.diagnostics)
     configuration = None
     if not document.errors:
@@ -57,16 +78,27 @@ def load(options: Options) -> LoadOutcome:
         diagnostics += [d for d in resolution.diagnostics if d not in diagnostics]
         if not any(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics):
             sheet = Sheet(document)
-            configuration = _configuration(options, resolution, sheet)
+            configuration = _configuration(options, resolution, sheet, starting=starting)
             diagnostics += [problem.diagnostic for problem in sheet.problems]
     sources = mask_sources(document.sources) if diagnostics else {}
     report = [render_text(diagnostic, sources) for diagnostic in diagnostics]
+    if candidate:  # its relative names are those of the file it is to become; what is wrong is wrong in it
+        known = f"{options.config}:"
+        report = [candidate + line[len(known) - 1 :] if line.startswith(known) else line for line in report]
     errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
     warnings = sum(diagnostic.severity is Severity.WARNING for diagnostic in diagnostics)
-    return LoadOutcome(configuration, tuple(report), errors, warnings)
+    return LoadOutcome(configuration, tuple(report), errors, warnings, text)
 
 
-def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> AgentConfiguration:
+def is_regular(file: str | Path) -> bool:
+    """Not a pipe, which can be read but once."""
+    try:
+        return stat.S_ISREG(Path(file).stat().st_mode)
+    except OSError:
+        return True
+
+
+def _configuration(options: Options, resolution: Resolution, sheet: Sheet, *, starting: bool) -> AgentConfiguration:
     import hashlib
 
     from kactl_agent.config.bfd import privileges_for
@@ -87,43 +119,35 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet) -> Ag
     static = settings.static if "vrrp" in options.only else StaticItems()
     firewall = settings.firewall if "vrrp" in options.only else FirewallSettings()
     notify = prepare_notify(sheet, preparer, settings.notify, vrrp=bool(vrrp), checkers=False)
-    startup = prepare_startup(preparer, settings.notify)
+    startup = prepare_startup(preparer, settings.notify) if starting else None
     preparer.finish()
-    # what the workers take decides, so that a changed comment is no change
-    network = settings.network
-    taken = (
-        settings.router_id,
-        vrrp,
-        sync_groups,
-        static,
-        firewall,
-        network,
-        tracking,
-        sorted(executables.items()),
-        settings.process,
-        bfd,
-        notify,
-    )
-    digest = hashlib.sha256(msgspec.msgpack.encode(taken, order="deterministic")).hexdigest()
-    return AgentConfiguration(
-        revision=digest[:12],
-        file=str(options.config.absolute()),
+    configuration = AgentConfiguration(
+        revision="",
+        file="",
         router_id=settings.router_id,
         vrrp=vrrp,
         sync_groups=sync_groups,
-        sources={instance.name: resolution.sources.get(instance.name, {}) for instance in vrrp},
         static=static,
         firewall=firewall,
-        network=network,
+        network=settings.network,
         tracking=tracking,
         track_scripts=executables,
         process=settings.process,
         bfd=bfd,
+        privileges={"bfd": privileges_for(bfd)} if bfd.sessions else {},
+        reload=settings.reload,
         vrrp_notify=notify.vrrp,
         own_notify=notify.supervisor,
         mail=notify.mail,
+    )
+    # what the processes take decides, so that a changed comment is no change
+    digest = hashlib.sha256(msgspec.msgpack.encode(configuration, order="deterministic")).hexdigest()
+    return msgspec.structs.replace(
+        configuration,
+        revision=digest[:12],
+        file=str(options.config.absolute()),
+        sources={instance.name: resolution.sources.get(instance.name, {}) for instance in vrrp},
         startup=startup,
-        privileges={"bfd": privileges_for(bfd)} if bfd.sessions else {},
     )
 
 
@@ -147,11 +171,32 @@ def check(options: Options) -> int:
     return EXIT_FINE
 
 
-class LoadingProcess:
-    """`load` in a process of its own; readable when it has ended."""
+def _load_and_plan(
+    options: Options, candidate: str, current: AgentConfiguration | None, plan_only: bool
+) -> LoadOutcome:
+    outcome = load(options, candidate, starting=current is None)
+    if current is None:
+        return outcome
+    from kactl_agent.supervisor.planning import summary, write_check_log
 
-    def __init__(self, options: Options) -> None:
-        """Raises OSError when there is no room for another process."""
+    write_check_log(current.reload.check_log, options, outcome.report, valid=outcome.configuration is not None)
+    plan = summary(current, outcome, with_document=plan_only)
+    return msgspec.structs.replace(outcome, plan=plan, **({"configuration": None, "text": None} if plan_only else {}))
+
+
+class LoadingProcess:
+    """`load` in a process of its own; readable when it has ended. Compared with `current` it makes a plan as well."""
+
+    def __init__(
+        self,
+        options: Options,
+        candidate: str = "",
+        current: AgentConfiguration | None = None,
+        *,
+        plan_only: bool = False,
+    ) -> None:
+        """`plan_only`: the configuration itself is not wanted. Raises OSError when there is no room for another
+        process."""
         self._memory = os.memfd_create("kactl-load", os.MFD_CLOEXEC)
         self._parent = os.getpid()
         try:
@@ -160,10 +205,10 @@ class LoadingProcess:
             os.close(self._memory)
             raise
         if self.pid == 0:
-            self._child(options)
+            self._child(lambda: _load_and_plan(options, candidate, current, plan_only))
         self._descriptor = os.pidfd_open(self.pid)
 
-    def _child(self, options: Options) -> None:
+    def _child(self, work: Callable[[], LoadOutcome]) -> None:
         code = 1
         try:
             privileges.die_with_parent(self._parent)
@@ -172,7 +217,7 @@ class LoadingProcess:
                 signal.signal(number, signal.SIG_DFL)
             for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):  # meant for the agent, sent to all of it
                 signal.signal(number, signal.SIG_IGN)
-            data = msgspec.msgpack.encode(load(options))
+            data = msgspec.msgpack.encode(work())
             with os.fdopen(self._memory, "wb", closefd=False) as file:
                 file.write(data)
             code = 0

@@ -80,7 +80,7 @@ def _run_claimed(options: Options, notifier: Notifier, run_dir: RunDirectory, sp
         return EXIT_PRIVILEGE
     _say_what_has_nothing_to_do(options, log)
     try:
-        supervisor = Supervisor(options, log, notifier, run_dir, outcome.configuration, spawner)
+        supervisor = Supervisor(options, log, notifier, run_dir, outcome.configuration, spawner, outcome.text)
     except OSError as error:
         log("error", f"control socket in {options.run_dir}: {error.strerror or error}")
         return EXIT_FAILED

@@ -12,6 +12,7 @@ from kactl_agent.runtime import frames
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare
 from kactl_agent.supervisor.loading import LoadingProcess, LoadOutcome, report_lines
 from kactl_agent.supervisor.poller import Poller, TimerHandle
+from kactl_agent.supervisor.versions import ReloadOrder, Versions
 
 _LOADING_SECONDS = 30.0
 _PREPARING_SECONDS = 10.0
@@ -47,12 +48,20 @@ class Host(Protocol):
 
 
 class Reload:
-    """One reload at a time; while one runs, any number of requests lead to one more."""
+    """One reload at a time. While one runs, any number of requests for the file as it is lead to one more; other orders
+    follow one after the other: the last one wins.
 
-    def __init__(self, host: Host, poller: Poller, load: Callable[[], LoadingProcess]) -> None:
+    `load` starts the process that reads a file (empty: the configuration file).
+    """
+
+    def __init__(self, host: Host, poller: Poller, versions: Versions, load: Callable[[str], LoadingProcess]) -> None:
         self._host = host
         self._poller = poller
+        self._versions = versions
         self._load = load
+        self._order = ReloadOrder()  # the one that is carried out
+        self._text: bytes | None = None  # what was read for it
+        self._impact = ""
         self._loading: LoadingProcess | None = None
         self._preparing: AgentConfiguration | None = None
         self._applying: AgentConfiguration | None = None
@@ -66,7 +75,7 @@ class Reload:
         self._cancelled = False
         self._patience: TimerHandle | None = None
         self._answering: list[int] = []  # requests the running reload answers
-        self._waiting: list[int] = []  # requests for the next one
+        self._waiting: list[ReloadOrder] = []
 
     @property
     def under_way(self) -> bool:
@@ -83,12 +92,11 @@ class Reload:
             return None
         return self._applying or self._host.configuration
 
-    def request(self, serial: int) -> None:
-        """`serial` is of the request to answer, 0 for a signal."""
+    def request(self, order: ReloadOrder) -> None:
         if self.under_way:
-            self._waiting.append(serial)
+            self._waiting.append(order)
         else:
-            self._begin([serial])
+            self._begin([order])
 
     def cancel(self) -> None:
         """The agent is stopping. What was handed over stays one of the `configurations`."""
@@ -127,6 +135,8 @@ class Reload:
         if self._late is not None:
             late, self._late = self._late, None
             self._host.adopt(late)
+            self._versions.accept(self._order, self._text)
+            self._versions.concluded(self._order, late, self._text)
             text = f"the {worker} worker runs again: configuration {late.revision} is in force after all"
             self._host.log("warning", text)
         elif self._applying is not None:
@@ -149,16 +159,27 @@ class Reload:
 
     # -- one after the other -------------------------------------------------------------------------------------------
 
-    def _begin(self, answering: list[int]) -> None:
-        self._answering = answering
+    def _begin(self, orders: list[ReloadOrder]) -> None:
+        """The first is carried out, and answers the others."""
+        order = self._order = orders[0]
+        self._answering = [each.serial for each in orders]
+        self._text, self._impact, self._timed_out = None, "", False
+        objection = self._versions.objection(order)
+        if objection:
+            self._end(False, objection)
+            return
         self._host.reloading(True)
-        self._host.log("info", "reload: reading the configuration")
+        if order.version is not None:
+            revision = order.version.configuration.revision
+            self._host.log("info", f"reload: going back to configuration {revision}")
+            self._hand_over(order.version.configuration)
+            return
+        self._host.log("info", f"reload: reading {order.file or 'the configuration'}")
         try:
-            self._loading = self._load()
+            self._loading = self._load(order.file)
         except OSError as error:
             self._end(False, f"no process to read the configuration: {error.strerror or error}")
             return
-        self._timed_out = False
         self._patience = self._poller.call_later(_LOADING_SECONDS, self._give_up)
         self._poller.add_reader(self._loading.fileno(), self._loaded)
 
@@ -179,19 +200,27 @@ class Reload:
         self._say(outcome)
         if outcome.configuration is None:
             shown = "\n".join(outcome.report[:50])
-            self._end(False, f"the configuration is invalid, the old one stays in force:\n{shown}")
+            self._end(False, f"the configuration is invalid, the old one stays in force:\n{shown}", invalid=True)
             return
-        refusal = self._host.refuses(outcome.configuration)
+        self._text = outcome.text
+        if outcome.plan is not None:
+            self._impact = outcome.plan.impact
+            for line in outcome.plan.lines:
+                self._host.log("info", f"reload: {line}")
+        self._hand_over(outcome.configuration)
+
+    def _hand_over(self, configuration: AgentConfiguration) -> None:
+        refusal = self._host.refuses(configuration) or self._versions.accept(self._order, self._text)
         if refusal:
             self._end(False, refusal)
             return
-        self._host.log("debug", f"reload: handing configuration {outcome.configuration.revision} over")
+        self._host.log("debug", f"reload: handing configuration {configuration.revision} over")
         self._serial += 1
         self._late = None  # whatever it was, this one follows it
         self._changes, self._problems = {}, []
-        self._preparing = outcome.configuration
+        self._preparing = configuration
         self._patience = self._poller.call_later(_PREPARING_SECONDS, self._unprepared)
-        self._asked = self._host.hand_over(self._serial, outcome.configuration)
+        self._asked = self._host.hand_over(self._serial, configuration)
         self._awaited = set(self._asked)
         if not self._awaited:
             self._commit()
@@ -232,6 +261,7 @@ class Reload:
     def _adopt(self, new: AgentConfiguration) -> None:
         changes = self._changes.pop("vrrp", None) or compare(self._host.configuration.vrrp, new.vrrp)
         self._host.adopt(new)
+        note = self._versions.concluded(self._order, new, self._text)
         parts = [
             f"{kind} {', '.join(names)}"
             for kind, names in (("removed", changes.removed), ("changed", changes.changed), ("added", changes.added))
@@ -241,21 +271,35 @@ class Reload:
             more = len(self._problems) - _MOST_PROBLEMS
             shown = [*self._problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
             parts += [f"in force, but not all of it is as it should be: {'; '.join(shown)}"]
-        self._end(True, "; ".join(parts) or "nothing changed", changes)
+        self._end(True, "; ".join([*(parts or ["nothing changed"]), *([note] if note else [])]), changes)
 
-    def _end(self, ok: bool, message: str, changes: ConfigurationChanges | None = None) -> None:
+    def _end(
+        self, ok: bool, message: str, changes: ConfigurationChanges | None = None, *, invalid: bool = False
+    ) -> None:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
         self._applying = None
+        if not ok:
+            self._versions.abandoned(self._order)
         self._host.log("info" if ok else "error", f"reload {'done' if ok else 'failed'}: {message.splitlines()[0]}")
         self._host.reloading(False)
         revision = self._host.configuration.revision
+        others = self._changes if ok else {}
         answering, self._answering = self._answering, []
         for number, serial in enumerate(answering):
-            others = self._changes if ok else {}
-            outcome = frames.ReloadOutcome(serial, ok, message[:16_000], revision, changes, number == 0, others)
+            outcome = frames.ReloadOutcome(
+                serial, ok, message[:16_000], revision, changes, number == 0, others, invalid, self._impact
+            )
             self._host.answer(outcome)
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            self._begin(waiting)
+        self._next()
+
+    def _next(self) -> None:
+        if not self._waiting:
+            return
+        plain = 0
+        while plain < len(self._waiting) and self._waiting[plain].is_plain:
+            plain += 1
+        count = max(plain, 1)
+        orders, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._begin(orders)

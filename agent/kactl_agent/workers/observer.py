@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from kactl_agent.control.server import ControlServer, Method
-from kactl_agent.observe.dumps import render_json, render_text
+from kactl_agent.observe.dumping import Dumping
 from kactl_agent.observe.explaining import Explaining
 from kactl_agent.observe.bfd_state import BfdState
 from kactl_agent.observe.handlers import Handlers
@@ -27,6 +27,7 @@ from kactl_agent.observe.state import AgentState
 from kactl_agent.observe.vrrp_view import watch_vrrp
 from kactl_agent.runtime import frames, privileges
 from kactl_agent.runtime.configuration import AgentConfiguration, load_sealed
+from kactl_agent.runtime.dump_frames import WriteDump
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.loop import LoopEdge, worker_loop
 
@@ -94,6 +95,8 @@ class Observer:
         self.handlers.on(frames.PendingConfirmation, self._reloads.take_pending)
         self._state.about_agent["pending_confirmation"] = self._reloads.status
         Explaining(self.handlers, self._journal, self._state, self._post).offer(self.methods)
+        self._dumping = Dumping(loop, self._state, self._post)
+        self._dumping.offer(self.handlers, self.methods)
         self._ending = False
         self._recordings: dict[str, int] = {}
         self._recordings_to_begin: dict[str, int] = {}  # files of recordings whose first line has not come yet
@@ -170,8 +173,8 @@ class Observer:
                 self._worker_gained(frame.worker, Edge.from_descriptor(descriptors.pop()))
             case frames.RecordingFile() if descriptors:
                 self._recording_file(frame.instance, descriptors.pop())
-            case frames.DumpState() if len(descriptors) == 2 and self._supervisor is not None:
-                self._supervisor.edge.post(frames.StateDumped(self._dump(descriptors)))
+            case WriteDump() if len(descriptors) == len(frame.kinds):
+                self._dumping.write(frame, descriptors)
                 descriptors = []
             case frames.Stop():
                 self.supervisor_lost()
@@ -184,17 +187,6 @@ class Observer:
         self._state.take_process(frame)
         if frame.last_exit and frame.pid == 0:
             self._journal.append("process", time.time_ns(), process=frame.process, ended=frame.last_exit)
-
-    def _dump(self, descriptors: list[int]) -> str:
-        status = self._state.status()
-        errors = []
-        for descriptor, text in zip(descriptors, (render_json(status), render_text(status)), strict=True):
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    file.write(text)
-            except OSError as error:
-                errors.append(error.strerror or str(error))
-        return "; ".join(errors)
 
     def _recording_file(self, instance: str, descriptor: int) -> None:
         """For a recording that begins. Files and lines come from two processes: either may be first."""

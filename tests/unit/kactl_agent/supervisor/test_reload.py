@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,9 +11,11 @@ import pytest
 
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges
-from kactl_agent.supervisor.loading import LoadOutcome
+from kactl_agent.runtime.reload_frames import PendingConfirmation
+from kactl_agent.supervisor.loading import LoadOutcome, PlanSummary
 from kactl_agent.supervisor.poller import Poller
 from kactl_agent.supervisor.reload import Reload
+from kactl_agent.supervisor.versions import ConfigurationFile, ReloadOrder, Version, Versions
 
 OLD = AgentConfiguration(revision="old", file="f")
 NEW = AgentConfiguration(revision="new", file="f")
@@ -83,14 +86,35 @@ BAD = LoadOutcome(None, ("f:1:1: error[x]: y",), 1, 0)
 
 
 class Bench:
-    def __init__(self, *outcomes: LoadOutcome, hangs: bool = False) -> None:
+    """`file` is the configuration file; without one it is a pipe, and no files are touched."""
+
+    def __init__(self, *outcomes: LoadOutcome, hangs: bool = False, file: Path | None = None) -> None:
         self.host = Host()
         self.poller = Poller()
         self.outcomes = list(outcomes)
         self.hangs = hangs
-        self.reload = Reload(self.host, self.poller, self._load)
+        self.read: list[str] = []
+        self.pending = PendingConfirmation()
+        text = None if file is None else file.read_bytes()
+        self.versions = Versions(self, self.poller, ConfigurationFile(file or Path("/nowhere")), Version(OLD, text))
+        self.reload = Reload(self.host, self.poller, self.versions, self._load)
 
-    def _load(self) -> Loading:
+    def request(self, serial: int, **more: Any) -> None:
+        self.reload.request(ReloadOrder(serial, **more))
+
+    # what versions need of a supervisor
+
+    def log(self, level: str, message: str) -> None:
+        self.host.log(level, message)
+
+    def request_reload(self, order: ReloadOrder) -> None:
+        self.reload.request(order)
+
+    def tell_pending(self, pending: PendingConfirmation) -> None:
+        self.pending = pending
+
+    def _load(self, file: str) -> Loading:
+        self.read.append(file)
         return Loading(self.outcomes.pop(0), self.hangs)
 
     def apply(self, times: int = 1, **answer: Any) -> None:
@@ -119,7 +143,7 @@ def good() -> Iterator[Bench]:
 
 
 def test_settings_are_in_force_when_the_worker_says_so(good: Bench) -> None:
-    good.reload.request(7)
+    good.request(7)
     good.prepare()
     assert good.host.configuration is OLD
     good.reload.applied("vrrp", frames.SettingsApplied(good.host.handed[0], CHANGES))
@@ -131,7 +155,7 @@ def test_settings_are_in_force_when_the_worker_says_so(good: Bench) -> None:
 
 def test_an_invalid_file_changes_nothing_and_says_why() -> None:
     bench = Bench(BAD)
-    bench.reload.request(7)
+    bench.request(7)
     bench.until(lambda: bench.host.answers)
     (answer,) = bench.host.answers
     assert (answer.ok, answer.revision) == (False, "old")
@@ -144,14 +168,14 @@ def test_an_invalid_file_changes_nothing_and_says_why() -> None:
 
 def test_a_missing_privilege_refuses_it(good: Bench) -> None:
     good.host.refusal = "VRRP needs CAP_NET_RAW"
-    good.reload.request(7)
+    good.request(7)
     good.until(lambda: good.host.answers)
     assert good.host.answers[0].message == "VRRP needs CAP_NET_RAW"
     assert good.host.configuration is OLD
 
 
 def test_the_worker_may_refuse(good: Bench) -> None:
-    good.reload.request(7)
+    good.request(7)
     good.until(lambda: good.host.handed)
     good.reload.prepared("vrrp", frames.SettingsPrepared(good.host.handed[0], "no"))
     assert good.host.answers[0].ok is False
@@ -163,7 +187,7 @@ def test_the_worker_may_refuse(good: Bench) -> None:
 
 def test_nothing_is_in_force_before_everyone_is_prepared(good: Bench) -> None:
     good.host.workers = ["vrrp", "checkers", "bfd"]
-    good.reload.request(7)
+    good.request(7)
     good.until(lambda: good.host.handed)
     (serial,) = good.host.handed
     good.reload.prepared("vrrp", frames.SettingsPrepared(serial))
@@ -186,7 +210,7 @@ def test_nothing_is_in_force_before_everyone_is_prepared(good: Bench) -> None:
 @pytest.mark.parametrize("refuses", ["vrrp", "checkers", "bfd"])
 def test_the_refusal_of_one_leaves_the_old_in_force_everywhere(good: Bench, refuses: str) -> None:
     good.host.workers = ["vrrp", "checkers", "bfd"]
-    good.reload.request(7)
+    good.request(7)
     good.until(lambda: good.host.handed)
     (serial,) = good.host.handed
     for worker in good.host.workers:
@@ -197,7 +221,7 @@ def test_the_refusal_of_one_leaves_the_old_in_force_everywhere(good: Bench, refu
 
 
 def test_a_worker_that_ends_while_it_looks_at_the_settings_may_have_died_of_them(good: Bench) -> None:
-    good.reload.request(7)
+    good.request(7)
     good.until(lambda: good.host.handed)
     good.reload.worker_lost("vrrp")
     assert good.host.answers[0].message == "the vrrp worker ended while it looked at the settings"
@@ -205,7 +229,7 @@ def test_a_worker_that_ends_while_it_looks_at_the_settings_may_have_died_of_them
 
 
 def test_one_that_hangs_while_it_looks_at_them_changes_nothing(good: Bench) -> None:
-    good.reload.request(7)
+    good.request(7)
     good.until(lambda: good.host.handed)
     good.reload._unprepared()
     assert good.host.answers[0].message == "the vrrp worker did not look at the settings within 10 s"
@@ -214,7 +238,7 @@ def test_one_that_hangs_while_it_looks_at_them_changes_nothing(good: Bench) -> N
 
 def test_requests_while_one_runs_lead_to_one_more(good: Bench) -> None:
     for serial in (1, 2, 0, 3):
-        good.reload.request(serial)
+        good.request(serial)
     good.apply()
     assert [answer.serial for answer in good.host.answers] == [1]
     good.apply(2)
@@ -225,7 +249,7 @@ def test_requests_while_one_runs_lead_to_one_more(good: Bench) -> None:
 
 
 def test_an_answer_to_another_reload_is_not_taken(good: Bench) -> None:
-    good.reload.request(1)
+    good.request(1)
     good.prepare()
     good.reload.applied("vrrp", frames.SettingsApplied(good.host.handed[0] + 1, CHANGES))
     assert good.host.configuration is OLD
@@ -234,7 +258,7 @@ def test_an_answer_to_another_reload_is_not_taken(good: Bench) -> None:
 @pytest.mark.parametrize("dies_when", ["before", "while"])
 def test_without_a_worker_the_next_one_starts_with_the_new(good: Bench, dies_when: str) -> None:
     good.host.workers = ["vrrp"] if dies_when == "while" else []
-    good.reload.request(1)
+    good.request(1)
     if dies_when == "while":
         good.prepare()
         good.reload.worker_lost("vrrp")
@@ -245,7 +269,7 @@ def test_without_a_worker_the_next_one_starts_with_the_new(good: Bench, dies_whe
 
 def test_stopping_ends_a_loading_process() -> None:
     bench = Bench(GOOD, hangs=True)
-    bench.reload.request(1)
+    bench.request(1)
     assert bench.reload.under_way
     bench.reload.cancel()
     assert not bench.reload.under_way
@@ -255,7 +279,7 @@ def test_stopping_ends_a_loading_process() -> None:
 def test_a_worker_that_takes_settings_too_late_is_believed() -> None:
     """Or the status would say what nobody runs any more."""
     bench = Bench(GOOD)
-    bench.reload.request(7)
+    bench.request(7)
     bench.prepare()
     bench.reload._too_late()
     assert bench.host.answers[0].ok is False
@@ -270,10 +294,10 @@ def test_a_worker_that_takes_settings_too_late_is_believed() -> None:
 def test_a_late_answer_to_a_reload_that_another_one_followed_is_not_taken() -> None:
     newer = msgspec.structs.replace(NEW, revision="newer")
     bench = Bench(GOOD, LoadOutcome(newer, (), 0, 0))
-    bench.reload.request(1)
+    bench.request(1)
     bench.prepare()
     bench.reload._too_late()
-    bench.reload.request(2)
+    bench.request(2)
     bench.prepare(2)
     bench.reload.applied("vrrp", frames.SettingsApplied(bench.host.handed[0], CHANGES))
     assert bench.host.configuration is OLD
@@ -283,9 +307,9 @@ def test_a_late_answer_to_a_reload_that_another_one_followed_is_not_taken() -> N
 
 def test_a_stop_in_the_middle_of_a_reload_knows_what_may_be_on_the_machine() -> None:
     bench = Bench(GOOD, GOOD)
-    bench.reload.request(1)
+    bench.request(1)
     bench.prepare()
-    bench.reload.request(2)
+    bench.request(2)
     bench.reload.cancel()
     assert bench.reload.configurations() == [OLD, NEW]
     bench.reload.applied("vrrp", frames.SettingsApplied(bench.host.handed[0], CHANGES))
@@ -295,8 +319,202 @@ def test_a_stop_in_the_middle_of_a_reload_knows_what_may_be_on_the_machine() -> 
 
 def test_reading_that_takes_too_long_is_said_to() -> None:
     bench = Bench(GOOD, hangs=True)
-    bench.reload.request(1)
+    bench.request(1)
     bench.reload._give_up()
     bench.until(lambda: bench.host.answers)
     assert bench.host.answers[0].message == "reading the configuration took longer than 30 s"
     assert bench.host.configuration is OLD
+
+
+# -- other orders than the file as it is -------------------------------------------------------------------------------
+
+OLD_TEXT, NEW_TEXT = b"old: 1\n", b"new: 1\n"
+OTHER = LoadOutcome(NEW, (), 0, 0, NEW_TEXT)
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "agent.yaml"
+    path.write_bytes(OLD_TEXT)
+    path.chmod(0o640)
+    return path
+
+
+def names(file: Path) -> set[str]:
+    return {entry.name for entry in file.parent.iterdir()}
+
+
+def test_another_file_becomes_the_configuration_once_it_is_in_force(file: Path) -> None:
+    bench = Bench(OTHER, file=file)
+    bench.request(7, file="/etc/new.yaml")
+    bench.prepare()
+    assert bench.read == ["/etc/new.yaml"]
+    assert file.read_bytes() == OLD_TEXT, "not before"
+    bench.apply()
+    assert file.read_bytes() == NEW_TEXT
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert (file.parent / "agent.yaml.previous").read_bytes() == OLD_TEXT
+    assert names(file) == {"agent.yaml", "agent.yaml.previous"}
+    assert "agent.yaml.previous" in bench.host.answers[0].message
+
+
+@pytest.mark.parametrize("fails", ["invalid", "refused", "privilege"])
+def test_another_file_that_cannot_be_in_force_leaves_no_trace(file: Path, fails: str) -> None:
+    bench = Bench(BAD if fails == "invalid" else OTHER, file=file)
+    bench.host.refusal = "no" if fails == "privilege" else ""
+    bench.request(7, file="/etc/new.yaml", confirm=60 * SECOND)
+    bench.until(lambda: bench.host.handed or bench.host.answers)
+    if fails == "refused":
+        bench.reload.prepared("vrrp", frames.SettingsPrepared(bench.host.handed[0], "no"))
+    (answer,) = bench.host.answers
+    assert (answer.ok, answer.invalid) == (False, fails == "invalid")
+    assert file.read_bytes() == OLD_TEXT
+    assert names(file) == {"agent.yaml"}
+    assert bench.pending.revision == "", "and nothing waits to be confirmed"
+
+
+def test_a_file_that_cannot_be_written_is_said_before_anything_happens(file: Path) -> None:
+    file.with_name(".agent.yaml.kactl-new").mkdir()
+    bench = Bench(OTHER, file=file)
+    bench.request(7, file="/etc/new.yaml")
+    bench.until(lambda: bench.host.answers)
+    assert "the configuration file cannot be replaced" in bench.host.answers[0].message
+    assert bench.host.handed == []
+
+
+def test_what_is_not_confirmed_in_time_is_rolled_back(file: Path) -> None:
+    bench = Bench(OTHER, file=file)
+    bench.request(7, file="/etc/new.yaml", confirm=SECOND // 5)
+    bench.apply()
+    assert (bench.pending.revision, bench.pending.previous) == ("new", "old")
+    assert "unless it is confirmed within 0.2 s it is rolled back" in bench.host.answers[0].message
+    bench.apply(2)
+    assert bench.host.configuration is OLD
+    assert file.read_bytes() == OLD_TEXT
+    assert (file.parent / "agent.yaml.rejected").read_bytes() == NEW_TEXT
+    assert bench.pending.revision == ""
+    assert bench.read == ["/etc/new.yaml"], "what was in force is known, and read nowhere"
+    assert any("not confirmed in time" in line for line in bench.host.logged)
+
+
+def test_a_file_that_was_edited_in_place_is_put_back_too(file: Path) -> None:
+    bench = Bench(OTHER, file=file)
+    file.write_bytes(NEW_TEXT)
+    bench.request(7, confirm=SECOND // 5)
+    bench.apply()
+    bench.apply(2)
+    assert file.read_bytes() == OLD_TEXT
+    assert (file.parent / "agent.yaml.rejected").read_bytes() == NEW_TEXT
+
+
+def test_what_is_confirmed_stays(file: Path) -> None:
+    bench = Bench(OTHER, file=file)
+    bench.request(7, file="/etc/new.yaml", confirm=SECOND // 5)
+    bench.apply()
+    assert bench.versions.confirm() == ""
+    assert bench.pending.revision == ""
+    assert bench.versions.confirm() == "nothing waits to be confirmed"
+    done: list[bool] = []
+    bench.poller.call_later(0.4, lambda: done.append(True))
+    bench.until(lambda: done)
+    assert bench.host.configuration is NEW
+    assert len(bench.host.handed) == 1
+
+
+def test_while_something_waits_to_be_confirmed_no_other_reload_gets_in_between(file: Path) -> None:
+    bench = Bench(OTHER, OTHER, file=file)
+    bench.request(7, file="/etc/new.yaml", confirm=60 * SECOND)
+    bench.apply()
+    bench.request(8)
+    assert "`kactl confirm` keeps it, `kactl rollback` goes back to old" in bench.host.answers[-1].message
+    assert len(bench.outcomes) == 1
+    bench.versions.confirm()
+    bench.request(9)
+    bench.apply(2)
+    assert bench.host.answers[-1].ok
+
+
+def test_a_rollback_by_hand_and_one_back_again(file: Path) -> None:
+    bench = Bench(OTHER, file=file)
+    assert bench.versions.rollback(1) is None
+    bench.request(7, file="/etc/new.yaml")
+    bench.apply()
+    order = bench.versions.rollback(8)
+    assert order is not None
+    bench.reload.request(order)
+    bench.apply(2)
+    assert bench.host.answers[-1].serial == 8
+    assert (bench.host.configuration, file.read_bytes()) == (OLD, OLD_TEXT)
+    order = bench.versions.rollback(9)
+    assert order is not None
+    bench.reload.request(order)
+    bench.apply(3)
+    assert (bench.host.configuration, file.read_bytes()) == (NEW, NEW_TEXT)
+
+
+def test_a_rollback_that_fails_is_tried_again(file: Path) -> None:
+    bench = Bench(OTHER, file=file)
+    bench.request(7, file="/etc/new.yaml", confirm=SECOND // 10)
+    bench.apply()
+    bench.until(lambda: len(bench.host.handed) == 2)
+    bench.reload.prepared("vrrp", frames.SettingsPrepared(bench.host.handed[1], "no"))
+    assert bench.pending.revision == "new", "still"
+    assert bench.versions._timer is not None
+    bench.versions._expired()
+    bench.apply(3)
+    assert bench.host.configuration is OLD
+
+
+def test_the_end_of_the_agent_is_no_confirmation(file: Path) -> None:
+    bench = Bench(OTHER, file=file)
+    bench.request(7, file="/etc/new.yaml", confirm=60 * SECOND)
+    bench.apply()
+    bench.versions.stop()
+    assert file.read_bytes() == OLD_TEXT
+    assert (file.parent / "agent.yaml.rejected").read_bytes() == NEW_TEXT
+
+
+def test_orders_follow_one_after_the_other_and_the_last_one_wins(file: Path) -> None:
+    bench = Bench(GOOD, OTHER, LoadOutcome(OLD, (), 0, 0, OLD_TEXT), file=file)
+    bench.request(1)
+    for serial, more in ((2, {"file": "/a"}), (3, {}), (4, {})):
+        bench.request(serial, **more)
+    for number in (1, 2, 3):
+        bench.apply(number)
+    assert bench.read == ["", "/a", ""]
+    assert [answer.serial for answer in bench.host.answers] == [1, 2, 3, 4]
+    assert bench.host.configuration is OLD
+
+
+def test_a_pipe_can_be_read_but_once(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    bench = Bench(GOOD)
+    bench.versions._file = ConfigurationFile(path)
+    bench.request(7)
+    assert "the configuration is a pipe, which has been read" in bench.host.answers[0].message
+    assert bench.read == []
+    bench.request(8, file="/a")
+    bench.apply()
+    assert bench.host.answers[-1].ok
+    assert [entry.name for entry in tmp_path.iterdir()] == ["pipe"], "and nothing takes its place"
+
+
+def test_a_link_stays_one(file: Path) -> None:
+    link = file.parent / "link.yaml"
+    link.symlink_to(file)
+    known = ConfigurationFile(link)
+    known.stage(NEW_TEXT)
+    known.install(known.previous)
+    assert link.is_symlink()
+    assert (file.read_bytes(), known.previous) == (NEW_TEXT, file.parent / "agent.yaml.previous")
+
+
+def test_what_changes_is_said_and_how_much_it_hurts() -> None:
+    plan = PlanSummary("brief", ("brief: vrrp_instance VI: priority 100 -> 150",))
+    bench = Bench(msgspec.structs.replace(GOOD, plan=plan))
+    bench.request(1)
+    bench.apply()
+    assert bench.host.answers[0].impact == "brief"
+    assert "info: reload: brief: vrrp_instance VI: priority 100 -> 150" in bench.host.logged

@@ -137,16 +137,6 @@ def test_a_client_gets_the_outcome_of_its_reload(bench: Bench) -> None:
     assert [event["type"] for event in events(bench)] == ["reload"]
 
 
-def test_reloads_that_wait_are_limited(bench: Bench) -> None:
-    answers: list[Any] = []
-    for _ in range(64):
-        bench.reload(answers)
-    for _ in range(6):
-        with pytest.raises(ControlError):
-            bench.reload(answers)
-    assert answers == []
-
-
 def test_every_method_is_in_the_protocol(bench: Bench) -> None:
     own = {"ping", "version", "events", "subscribe"}
     assert own | set(bench.observer.methods) == set(METHODS)

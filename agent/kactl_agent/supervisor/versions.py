@@ -1,0 +1,248 @@
+"""The configuration in its versions: the one in force, the one before, and one that is to become it.
+
+What a version says is kept in memory: whatever happens to the file meanwhile, it can be put back. Files that it
+includes are not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.runtime.reload_frames import PendingConfirmation
+from kactl_agent.supervisor.poller import Poller, TimerHandle
+
+_AGAIN_SECONDS = 10.0  # until a rollback that failed is tried again
+_SECOND = 1_000_000_000
+
+
+class Version(NamedTuple):
+    """A configuration and the text it was read from; None where that is not known (from a pipe)."""
+
+    configuration: AgentConfiguration
+    text: bytes | None
+
+
+class ReloadOrder(NamedTuple):
+    """What is to be in force: the file as it is, another file, or an earlier version."""
+
+    serial: int = 0  # of the request to answer, 0: nobody's
+    file: str = ""
+    confirm: int = 0  # ns until it is rolled back unless it is confirmed; 0: it stays
+    version: Version | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Any number of these are as good as one."""
+        return not self.file and not self.confirm and self.version is None
+
+
+class ConfigurationFile:
+    """All names are next to the file, so that putting one in its place is one step. Everything raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = Path(os.path.realpath(path))  # a link stays one
+        self._staged = self._beside("kactl-new")
+
+    def _beside(self, what: str) -> Path:
+        return self._path.with_name(f".{self._path.name}.{what}")
+
+    @property
+    def previous(self) -> Path:
+        """Where the version goes that another one replaces."""
+        return self._path.with_name(f"{self._path.name}.previous")
+
+    @property
+    def rejected(self) -> Path:
+        """Where a version goes that was rolled back."""
+        return self._path.with_name(f"{self._path.name}.rejected")
+
+    @property
+    def is_regular(self) -> bool:
+        """A pipe is no place to put a version."""
+        try:
+            return stat.S_ISREG(self._path.stat().st_mode)
+        except FileNotFoundError:
+            return True
+
+    def stage(self, text: bytes) -> None:
+        """Write a version that is to become the file: with its owner and mode, and on the disk."""
+        self._staged.unlink(missing_ok=True)
+        descriptor = os.open(self._staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb", closefd=False) as file:
+                file.write(text)
+            with contextlib.suppress(FileNotFoundError):
+                known = self._path.stat()
+                with contextlib.suppress(PermissionError):
+                    os.fchown(descriptor, known.st_uid, known.st_gid)
+                os.fchmod(descriptor, stat.S_IMODE(known.st_mode))
+            os.fsync(descriptor)
+        except OSError:
+            self.discard()
+            raise
+        finally:
+            os.close(descriptor)
+
+    def discard(self) -> None:
+        """The staged version becomes nothing."""
+        with contextlib.suppress(OSError):
+            self._staged.unlink(missing_ok=True)
+
+    def install(self, keep_as: Path) -> None:
+        """The staged version becomes the file, which is kept under another name. There is a file at every moment."""
+        keeping = self._beside("kactl-keep")
+        keeping.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.link(self._path, keeping)
+            keeping.replace(keep_as)
+        self._staged.replace(self._path)
+
+    @property
+    def has_staged(self) -> bool:
+        return self._staged.exists()
+
+    def says(self, text: bytes) -> bool:
+        """Whether the file has this text."""
+        try:
+            with self._path.open("rb") as file:
+                return file.read(len(text) + 1) == text
+        except OSError:
+            return False
+
+
+class Host(Protocol):
+    """What versions need of the supervisor."""
+
+    def log(self, level: str, message: str) -> None: ...
+
+    def request_reload(self, order: ReloadOrder) -> None: ...
+
+    def tell_pending(self, pending: PendingConfirmation) -> None: ...
+
+
+class Versions:
+    """Knows which configuration is in force until when, and which comes back then."""
+
+    def __init__(self, host: Host, poller: Poller, file: ConfigurationFile, current: Version) -> None:
+        self._host = host
+        self._poller = poller
+        self._file = file
+        self._current = current
+        self._previous: Version | None = None
+        self._timer: TimerHandle | None = None
+        self.pending = PendingConfirmation()
+
+    # -- around a reload (`kactl_agent.supervisor.reload`) -------------------------------------------------------------
+
+    def objection(self, order: ReloadOrder) -> str:
+        """Why this cannot be done now; empty when it can."""
+        if self.pending.revision and order.version is None:
+            text = f"configuration {self.pending.revision} waits to be confirmed"
+            return f"{text}: `kactl confirm` keeps it, `kactl rollback` goes back to {self.pending.previous}"
+        if order.file or self._file.is_regular or order.version is not None:
+            return ""
+        return "the configuration is a pipe, which has been read: `kactl reload FILE` takes another one"
+
+    def accept(self, order: ReloadOrder, text: bytes | None) -> str:
+        """The configuration is valid. What is to become the file is written now, while nothing has happened yet; why
+        that fails, or an empty string."""
+        if order.version is not None:
+            text = order.version.text
+        wanted = bool(order.file) or order.version is not None
+        if not wanted or text is None or not self._file.is_regular or self._file.says(text):
+            return ""
+        try:
+            self._file.stage(text)
+        except OSError as error:
+            return f"the configuration file cannot be replaced: {error.strerror or error}"
+        return ""
+
+    def concluded(self, order: ReloadOrder, new: AgentConfiguration, text: bytes | None) -> str:
+        """It is in force. What there is to say about files and confirmation."""
+        said = []
+        rolled_back = order.version is not None
+        text = order.version.text if order.version is not None else text
+        self._end_waiting()
+        try:
+            said += self._install(rolled_back, text)
+        except OSError as error:
+            self._file.discard()
+            said.append(f"the configuration file stays as it is: {error.strerror or error}")
+        before, self._current = self._current, Version(new, text)
+        if before.configuration != new or before.text != text:
+            self._previous = before
+        if order.confirm and self._previous is not None:
+            self._wait(order.confirm)
+            said.append(f"unless it is confirmed within {order.confirm / _SECOND:g} s it is rolled back")
+        return "; ".join(said)
+
+    def _install(self, rolled_back: bool, text: bytes | None) -> list[str]:
+        if text is None or not self._file.is_regular or self._file.says(text):
+            self._file.discard()
+            return []
+        if not rolled_back and not self._file.has_staged:
+            return []  # the file itself was read
+        keep_as = self._file.rejected if rolled_back else self._file.previous
+        self._file.install(keep_as)
+        return [f"the file before is {keep_as}"]
+
+    def abandoned(self, order: ReloadOrder) -> None:
+        """Nothing has come of it."""
+        self._file.discard()
+        if order.version is not None and not order.serial and self.pending.revision:
+            self._timer = self._poller.call_later(_AGAIN_SECONDS, self._expired)
+
+    # -- confirmation --------------------------------------------------------------------------------------------------
+
+    def confirm(self) -> str:
+        """What is in force stays. Why there is nothing to confirm, or an empty string."""
+        if not self.pending.revision:
+            return "nothing waits to be confirmed"
+        self._host.log("info", f"configuration {self.pending.revision} is confirmed")
+        self._end_waiting()
+        return ""
+
+    def rollback(self, serial: int) -> ReloadOrder | None:
+        """The order that goes back to the version before; None when there is none."""
+        return None if self._previous is None else ReloadOrder(serial, version=self._previous)
+
+    def stop(self) -> None:
+        """The agent ends. What was not confirmed is not what it starts with the next time."""
+        if not self.pending.revision or self._previous is None or self._previous.text is None:
+            return
+        self._end_waiting()
+        try:
+            if not self._file.says(self._previous.text):
+                self._file.stage(self._previous.text)
+                self._file.install(self._file.rejected)
+                self._host.log("warning", f"the configuration was not confirmed: its file is {self._file.rejected} now")
+        except OSError as error:
+            self._host.log("error", f"the configuration file stays as it is, unconfirmed: {error.strerror or error}")
+
+    def _wait(self, nanoseconds: int) -> None:
+        assert self._previous is not None
+        until = time.time_ns() + nanoseconds
+        current, previous = self._current.configuration.revision, self._previous.configuration.revision
+        self.pending = PendingConfirmation(current, previous, until)
+        self._timer = self._poller.call_later(nanoseconds / _SECOND, self._expired)
+        self._host.tell_pending(self.pending)
+
+    def _expired(self) -> None:
+        self._host.log("warning", f"configuration {self.pending.revision} was not confirmed in time: it is rolled back")
+        order = self.rollback(0)
+        assert order is not None
+        self._host.request_reload(order)
+
+    def _end_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.pending.revision:
+            self.pending = PendingConfirmation()
+            self._host.tell_pending(self.pending)
