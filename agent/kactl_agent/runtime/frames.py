@@ -18,6 +18,7 @@ from kactl_agent.runtime.dump_frames import (
 )
 from kactl_agent.runtime.frame import Frame as Frame
 from kactl_agent.runtime.journal_frames import Happening
+from kactl_agent.runtime.notify_frames import MailDone, MailOrder, NotifyFifos
 from kactl_agent.runtime.reload_frames import ConfirmOutcome as ConfirmOutcome
 from kactl_agent.runtime.reload_frames import ConfirmRequest as ConfirmRequest
 from kactl_agent.runtime.reload_frames import PendingConfirmation as PendingConfirmation
@@ -254,6 +255,9 @@ AnyFrame = (
     | DrainOutcome
     | Drains
     | DrainsApplied
+    | NotifyFifos
+    | MailOrder
+    | MailDone
 )
 
 _encoder = msgspec.msgpack.Encoder()
