@@ -20,7 +20,7 @@ from kactl_agent.process_settings import (
     WorkerScheduling,
 )
 
-SERVED_ROOT = frozenset({"namespace_with_ipsets", "child_wait_time"})
+SERVED_ROOT = frozenset({"namespace_with_ipsets", "child_wait_time", "instance"})
 _WORKERS = {"vrrp": "vrrp", "checkers": "checker", "bfd": "bfd"}  # name of a worker -> what its keywords begin with
 SERVED_GLOBAL = frozenset(
     {f"{word}_{part}" for word in _WORKERS.values() for part in ("priority", "rt_priority", "rlimit_rttime")}
@@ -30,6 +30,11 @@ SERVED_GLOBAL = frozenset(
         "process_names",
         "max_auto_priority",
         "min_auto_priority_delay",
+        "state_dump_file",
+        "stats_dump_file",
+        "json_dump_file",
+        "json_version",
+        "data_use_instance",
         "include_check",
     }
 )

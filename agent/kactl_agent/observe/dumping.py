@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from kactl_agent.control.protocol import BAD_PARAMS, DUMP_FAILED, NOT_READY, ControlError, Parameters
 from kactl_agent.control.server import Answer, Method
 from kactl_agent.observe.dumps import render_json, render_text
+from kactl_agent.observe.handlers import Handlers
 from kactl_agent.observe.keepalived_data import render_parent, render_section, render_vrrp
 from kactl_agent.observe.keepalived_dumps import render_json as render_keepalived_json
 from kactl_agent.observe.keepalived_dumps import render_statistics
@@ -41,8 +42,10 @@ class Dumping:
             "json": lambda: render_keepalived_json(state.view()),
         }
 
-    def offer(self, methods: dict[str, Method]) -> None:
-        """Put the control method into the table."""
+    def offer(self, handlers: Handlers, methods: dict[str, Method]) -> None:
+        """Put what is done about frames, and the control method, into the tables."""
+        handlers.on(ClearStatistics, lambda _frame: self._state.clear_statistics())
+        handlers.on(DumpFinished, self._finished)
         methods["dump"] = self._dump
 
     # -- files that the supervisor has opened --------------------------------------------------------------------------
@@ -52,9 +55,6 @@ class Dumping:
         texts = [self._kinds[kind]() for kind in frame.kinds]
         done = self._loop.run_in_executor(None, _write_all, tuple(zip(texts, descriptors, strict=True)))
         done.add_done_callback(lambda written: self._post(DumpWritten(frame.serial, written.result())))
-
-    def clear_statistics(self, _frame: ClearStatistics) -> None:
-        self._state.clear_statistics()
 
     # -- the control method --------------------------------------------------------------------------------------------
 
@@ -79,7 +79,7 @@ class Dumping:
             raise ControlError(NOT_READY, "the agent is stopping")
         self._requests[self._serial] = answer
 
-    def finished(self, frame: DumpFinished) -> None:
+    def _finished(self, frame: DumpFinished) -> None:
         """The supervisor has done what a client asked for."""
         answer = self._requests.pop(frame.serial, None)
         if answer is not None:

@@ -199,14 +199,6 @@ class ProcessState(Frame, frozen=True):
     last_exit: str = ""
 
 
-class DumpState(Frame, frozen=True):
-    """Attached are two descriptors to write to: state as JSON, then as text."""
-
-
-class StateDumped(Frame, frozen=True):
-    error: str = ""
-
-
 AnyFrame = (
     LogRecord
     | TransitionRecord
@@ -237,8 +229,6 @@ AnyFrame = (
     | ConfirmRequest
     | ConfirmOutcome
     | PendingConfirmation
-    | DumpState
-    | StateDumped
     | WriteDump
     | DumpWritten
     | ClearStatistics

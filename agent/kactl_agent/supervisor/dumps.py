@@ -46,7 +46,7 @@ class Host(Protocol):
     def pids(self) -> Mapping[str, int]:
         """Of the workers that run, by name."""
 
-    def to_observer(self, frame: Frame, descriptors: Sequence[int] = ()) -> bool:
+    def ask_observer(self, frame: Frame, descriptors: Sequence[int] = ()) -> bool:
         """False while there is no observer; the descriptors stay the caller's then."""
 
 
@@ -143,10 +143,10 @@ class Dumps:
                 continue
             self._serial += 1
             kinds = tuple(file.kind for file in job.files)
-            if self._host.to_observer(WriteDump(self._serial, kinds), descriptors):
+            if self._host.ask_observer(WriteDump(self._serial, kinds), descriptors):
                 self._current = job
                 if job.then_clear:
-                    self._host.to_observer(ClearStatistics())
+                    self._host.ask_observer(ClearStatistics())
             else:
                 _close(descriptors)
                 self._finished(job, "the observer, who writes dumps, is not running")
@@ -179,7 +179,7 @@ class Dumps:
         elif not job.quiet:
             self._host.log("info", f"state written to {', '.join(names)}")
         if job.serial:
-            self._host.to_observer(DumpFinished(job.serial, () if error else names, error))
+            self._host.ask_observer(DumpFinished(job.serial, () if error else names, error))
 
 
 def _unfinished(path: Path) -> Path:

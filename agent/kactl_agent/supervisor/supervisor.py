@@ -6,20 +6,23 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from kactl_agent import __version__
 from kactl_agent.observe.journal_files import NAMES as JOURNAL_FILES
 from kactl_agent.observe.logs import LogFormat, LogWriter
+from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.runtime import frames, privileges
 from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed, settings_for, without_secrets
 from kactl_agent.runtime.drain_frames import DrainOrder, DrainRequest, DrainsApplied
+from kactl_agent.runtime.dump_frames import DumpRequest, DumpWritten
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.sdnotify import Notifier
 from kactl_agent.supervisor.children import Worker, exit_text
 from kactl_agent.supervisor.desk import ConfigurationDesk
 from kactl_agent.supervisor.drains import KeptDrains
+from kactl_agent.supervisor.dumps import DATA, JSON, STATISTICS, STATISTICS_CLEAR, Dumps
 from kactl_agent.supervisor.fleet import OBSERVER, Fleet
 from kactl_agent.supervisor.leftovers import Leftovers
 from kactl_agent.supervisor.options import (
@@ -33,7 +36,6 @@ from kactl_agent.supervisor.poller import Poller
 from kactl_agent.supervisor.recordings import Recordings
 from kactl_agent.supervisor.run_dir import RunDirectory
 from kactl_agent.supervisor.spawning import SpawnerProcess, Spawning
-from kactl_agent.supervisor.state_dump import StateDump
 from kactl_agent.supervisor.tracked_files import initialise
 from kactl_agent.supervisor.worker_kinds import import_wanted, refusal, wanted
 from kactl_agent.tracking.settings import FileSettings
@@ -41,6 +43,14 @@ from kactl_agent.vrrp.pairing import pair
 from kactl_agent.workers import observer as observer_worker
 
 PROCESS = "supervisor"
+_DUMPS = {
+    # the signals of keepalived
+    signal.SIGUSR1: DATA,
+    signal.SIGUSR2: STATISTICS,
+    signal.SIGRTMIN + 2: JSON,
+    signal.SIGRTMAX - 1: STATISTICS_CLEAR,
+}
+_SETTLED_SECONDS = 0.5  # after a reload, until the workers have told the observer what they are now
 _PERMANENT = frozenset({EXIT_CONFIGURATION, EXIT_PRIVILEGE})  # a restart would end the same way
 
 
@@ -93,22 +103,18 @@ class Supervisor:
         self._stopping = False
         self._ready = False
         self._recordings = Recordings(options.record, log)
-        self._state_dump = StateDump(run_dir, log)
+        self._dumps = Dumps(self, run_dir.path)
         self._drains = KeptDrains(self, self._poller)
         self._journal = self._open_journal()
 
     def run(self) -> int:
         ignored = (signal.SIGPIPE,)
-        dump = self._dump
         self._poller.on_signals(
             {
                 signal.SIGTERM: partial(self.stop, EXIT_FINE),
                 signal.SIGINT: partial(self.stop, EXIT_FINE),
                 signal.SIGHUP: self._desk.request_plain,
-                signal.SIGUSR1: dump,
-                signal.SIGUSR2: dump,  # keepalived's STATS and JSON: both files hold the statistics
-                signal.SIGRTMIN + 2: dump,
-                signal.SIGRTMAX - 1: partial(self._log, "warning", "statistics are not cleared: they count for ever"),
+                **{number: partial(self._dump, what) for number, what in _DUMPS.items()},
             },
             ignored,
         )
@@ -180,16 +186,18 @@ class Supervisor:
                 self._reload.prepared(worker, frame)
             case frames.SettingsApplied():
                 self._reload.applied(worker, frame)
-            case (
-                frames.ReloadRequest() | frames.RollbackRequest() | frames.ConfirmRequest() | frames.PlanRequest()
-            ) if worker == OBSERVER:
+            case frames.ReloadRequest() | frames.RollbackRequest() | frames.ConfirmRequest() | frames.PlanRequest() if (
+                worker == OBSERVER
+            ):
                 self._desk.said(frame)
             case DrainRequest() if worker == OBSERVER and not self._stopping:
                 self._drains.request(frame)
             case DrainsApplied():
                 self._drains.applied(frame)
-            case frames.StateDumped() if worker == OBSERVER:
-                self._state_dump.done(frame.error, self._fleet.edge(OBSERVER))
+            case DumpWritten() if worker == OBSERVER:
+                self._dumps.written(frame)
+            case DumpRequest() if worker == OBSERVER and not self._stopping:
+                self._dumps.requested(frame)
             case _:
                 pass
 
@@ -198,7 +206,7 @@ class Supervisor:
         if name == "vrrp":
             self._drains.worker_lost()
         if name == OBSERVER:
-            self._state_dump.observer_lost()
+            self._dumps.observer_lost()
         elif code != 0 and code not in _PERMANENT:
             self._leftovers.note(name, self._reload.configurations())
         if self._stopping:
@@ -259,6 +267,7 @@ class Supervisor:
         return refusal(configuration)
 
     def hand_over(self, serial: int, configuration: AgentConfiguration) -> list[str]:
+        self._dumps.before_reload()
         staying = []
         for worker in self._fleet:
             if not self._fleet.is_staying(worker) or self._fleet.lacks(worker, configuration):
@@ -311,6 +320,7 @@ class Supervisor:
                 self._log("info", f"the {worker.name} worker has nothing to do any more and ends")
                 self._fleet.retire(worker, self._stop_order, self._stop_seconds)
         self._fleet.start_wanted(configuration)
+        self._poller.call_later(_SETTLED_SECONDS, self._dumps.after_reload)
 
     def reloading(self, under_way: bool) -> None:
         self._desk.mark(under_way=under_way)
@@ -325,9 +335,24 @@ class Supervisor:
     def tell_observer(self, frame: frames.Frame, descriptors: tuple[int, ...] = ()) -> None:
         self._fleet.post(frame, descriptors)
 
-    def _dump(self) -> None:
+    # -- kactl_agent.supervisor.dumps.Host -----------------------------------------------------------------------------
+
+    @property
+    def process_settings(self) -> ProcessSettings:
+        return self.configuration.process
+
+    def pids(self) -> dict[str, int]:
+        return {worker.name: worker.pid for worker in self._fleet}
+
+    def ask_observer(self, frame: frames.Frame, descriptors: Sequence[int] = ()) -> bool:
+        edge = self._fleet.edge(OBSERVER)
+        if edge is not None:
+            edge.post(frame, descriptors)
+        return edge is not None
+
+    def _dump(self, what: str) -> None:
         if not self._stopping:
-            self._state_dump.request(self._fleet.edge(OBSERVER))
+            self._dumps.request(what)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

@@ -149,3 +149,25 @@ def test_a_clock_that_was_set_back_does_not_make_a_hung_worker_look_alive() -> N
     known.take_snapshot(Snapshot(BOOT, WALL, master().snapshot()))
     wall, steady = WALL - 3_600 * SECOND, BOOT + 30 * SECOND  # an hour back; nothing heard for half a minute
     assert known.status()["as_of"] == "2025-12-31T22:59:30.000Z"
+
+
+def test_statistics_are_shown_since_they_were_cleared() -> None:
+    known = state()
+    instance = master()
+    known.take_snapshot(snapshot(instance, 10))
+    shown = known.status()["vrrp"]["instances"]["VI_1"]
+    assert (shown["statistics"]["adverts_sent"], shown["statistics_since"]) == (1, None)
+    known.clear_statistics()
+    shown = known.status()["vrrp"]["instances"]["VI_1"]
+    assert set(shown["statistics"].values()) == {0}
+    assert shown["statistics_since"] == "2026-01-01T00:01:00.000Z"
+    deadline = instance.deadline()
+    assert deadline is not None
+    instance.handle_timer(deadline)
+    known.take_snapshot(snapshot(instance, 20))
+    assert known.status()["vrrp"]["instances"]["VI_1"]["statistics"]["adverts_sent"] == 1
+    assert known.view().instances[0].statistics["adverts_sent"] == 1
+    known.take_snapshot(snapshot(VrrpInstance(SETTINGS), 30))  # another engine, which counts from nothing
+    shown = known.status()["vrrp"]["instances"]["VI_1"]
+    assert min(shown["statistics"].values()) == 0
+    assert shown["statistics_since"] is None

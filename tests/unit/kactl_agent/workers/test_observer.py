@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import os
@@ -17,6 +18,7 @@ from kactl_agent.control.protocol import METHODS, ControlError, Parameters
 from kactl_agent.observe.logs import LogFormat, LogWriter
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, dump_sealed
+from kactl_agent.runtime.dump_frames import ClearStatistics, DumpFinished, DumpRequest, DumpWritten, WriteDump
 from kactl_agent.runtime.ipc import Edge, socket_pair
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.settings import Family, VrrpSettings
@@ -142,13 +144,79 @@ def test_every_method_is_in_the_protocol(bench: Bench) -> None:
     assert own | set(bench.observer.methods) == set(METHODS)
 
 
+def opened(*paths: Path) -> list[int]:
+    return [os.open(path, os.O_WRONLY | os.O_CREAT, 0o600) for path in paths]
+
+
 def test_a_dump_goes_to_the_descriptors(bench: Bench, tmp_path: Path) -> None:
-    paths = [tmp_path / "a", tmp_path / "b"]
-    descriptors = [os.open(path, os.O_WRONLY | os.O_CREAT, 0o600) for path in paths]
-    bench.supervisor.post(frames.DumpState(), descriptors)
-    bench.until(lambda: frames.StateDumped("") in bench.answers)
-    assert json.loads(paths[0].read_text())["schema_version"] == 1
-    assert "vrrp_instance VI" in paths[1].read_text()
+    kinds = ("state.json", "state.txt", "vrrp", "parent")
+    more = ("stats", "json", "check", "bfd")
+    paths = {kind: tmp_path / kind for kind in (*kinds, *more)}
+    bench.report()
+    bench.until(lambda: bench.state() == "BACKUP")
+    bench.supervisor.post(WriteDump(1, kinds), opened(*(paths[kind] for kind in kinds)))
+    bench.supervisor.post(WriteDump(2, more), opened(*(paths[kind] for kind in more)))
+    bench.until(lambda: DumpWritten(1) in bench.answers and DumpWritten(2) in bench.answers)
+    texts = {kind: path.read_text() for kind, path in paths.items()}
+    assert json.loads(texts["state.json"])["schema_version"] == 1
+    assert "vrrp_instance VI" in texts["state.txt"]
+    assert " VRRP Instance = VI\n" in texts["vrrp"]
+    assert "------< Processes >------" in texts["parent"]
+    assert texts["stats"].startswith("VRRP Instance: VI\n")
+    assert json.loads(texts["json"])[0]["data"]["iname"] == "VI"
+    assert texts["check"].startswith("------< LVS Topology >------\n")
+    assert texts["bfd"].startswith("------< BFD Topology >------\n")
+
+
+def test_a_dump_that_nobody_reads_holds_nothing_up(bench: Bench, tmp_path: Path) -> None:
+    """A pipe without a reader stands for a disk that hangs."""
+    os.mkfifo(tmp_path / "stuck")
+    reader = os.open(tmp_path / "stuck", os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(tmp_path / "stuck", os.O_WRONLY)
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    bench.supervisor.post(WriteDump(1, ("vrrp",)), [writer])
+    bench.supervisor.post(WriteDump(2, ("vrrp",)), opened(tmp_path / "fine"))
+    bench.until(lambda: DumpWritten(2) in bench.answers)
+    assert DumpWritten(1) not in bench.answers
+    os.set_blocking(reader, True)
+    while os.read(reader, 1 << 20)[-1:] != b"\n":
+        pass
+    os.close(reader)
+    bench.until(lambda: DumpWritten(1) in bench.answers)
+
+
+def test_clients_get_dumps_or_have_them_written(bench: Bench) -> None:
+    answers: list[Any] = []
+
+    def ask(**said: Any) -> None:
+        bench.observer.methods["dump"](Parameters(said), answers.append)
+
+    ask()
+    ask(what="json")
+    assert answers[0]["text"].startswith("------< Global definitions >------")
+    assert json.loads(answers[1]["text"])[0]["data"]["iname"] == "VI"
+    for said in ({"what": "nonsense"}, {"what": "parent", "files": True}, {"what": 7}):
+        with pytest.raises(ControlError):
+            ask(**said)
+    ask(what="stats", files=True)
+    ask(what="data", files=True)
+    bench.until(lambda: DumpRequest(2, "data") in bench.answers)
+    bench.supervisor.post(DumpFinished(2, (), "no room"))
+    bench.supervisor.post(DumpFinished(1, ("/run/x",)))
+    bench.until(lambda: len(answers) == 4)
+    assert isinstance(answers[2], ControlError)
+    assert answers[3] == {"files": ["/run/x"]}
+
+
+def test_statistics_that_were_cleared_are_counted_from_then_on(bench: Bench) -> None:
+    bench.report()
+    bench.until(lambda: bench.state() == "BACKUP")
+    bench.supervisor.post(ClearStatistics())
+    bench.until(lambda: bench.observer.status()["vrrp"]["instances"]["VI"]["statistics_since"])
 
 
 def test_processes_that_end_are_in_the_journal(bench: Bench) -> None:
