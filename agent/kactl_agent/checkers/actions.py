@@ -21,7 +21,10 @@ class CheckEnded(Input, frozen=True):
 
 
 class CheckLost(Input, frozen=True):
-    """What ran the check has ended: there is no result."""
+    """There is no result, for want of something here: of descriptors, of memory, of what runs programs. It counts for
+    nothing."""
+
+    reason: str = ""
 
 
 class Suspend(Input, frozen=True):

@@ -38,6 +38,8 @@ from kactl_agent.checkers.settings import (
 from kactl_agent.checkers.snapshot import CheckerSnapshot
 from kactl_agent.vrrp.actions import Action, Input, Report, Shutdown, Startup
 
+_LEAST_DELAY = 100_000_000  # ns before what cannot be done here is tried again
+
 
 class Checker(Protocol):
     """One checker of one real server. `now` is monotonic ns."""
@@ -133,10 +135,7 @@ class CheckSchedule:
             case CheckEnded():
                 return self._ended(event, now)
             case CheckLost():
-                if self._started is not None:
-                    self._started = None
-                    self._wait(self._timing.delay_before_retry, now)
-                return []
+                return self._lost(event, now)
         raise TypeError(f"{type(event).__name__} is no input of a checker")
 
     def handle_timer(self, now: int) -> list[Action]:
@@ -220,6 +219,13 @@ class CheckSchedule:
         actions += self._decide(False, result, now) or [CheckFailed(result.detail, 0)]
         self._wait(timing.delay_while_down, now, began if self._from_start else now)
         return actions
+
+    def _lost(self, event: CheckLost, now: int) -> list[Action]:
+        if self._started is None:
+            return []
+        self._started = None
+        self._wait(max(self._timing.delay_before_retry, _LEAST_DELAY), now)
+        return [Report("check_lost", f"a check could not be made: {event.reason}", "warning")] if event.reason else []
 
     def _decide(self, up: bool, result: CheckEnded, now: int) -> list[Action]:
         if self._since is None or up is not self._up:

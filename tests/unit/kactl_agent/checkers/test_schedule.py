@@ -216,6 +216,10 @@ def test_a_lost_check_is_made_again_and_counts_for_nothing() -> None:
     assert schedule.handle_event(CheckLost(), 2 * SECOND) == []
     assert schedule.deadline() == 3 * SECOND
     assert schedule.snapshot().runs == 0
+    schedule.handle_timer(3 * SECOND)
+    report = Report("check_lost", "a check could not be made: Too many open files", "warning")
+    assert schedule.handle_event(CheckLost("Too many open files"), 4 * SECOND) == [report]
+    assert schedule.handle_event(CheckLost("late"), 4 * SECOND) == []
 
 
 def test_a_check_can_be_asked_for() -> None:
