@@ -63,6 +63,8 @@ class WorkerShell:
         self._stopping = False
         self._peers: dict[str, LoopEdge] = {}
         self._handlers: dict[type[frames.Frame], Callable[[Any], object]] = {}
+        self._of_observer: dict[type[frames.Frame], Callable[[Any], object]] = {}
+        self._takers: dict[type[frames.Frame], Callable[[Any, list[int]], object]] = {}
         self._supervisor = LoopEdge(loop, supervisor, self._from_supervisor, self._supervisor_lost)
         self._observer: LoopEdge | None = None
         self._use_observer(observer)
@@ -78,6 +80,14 @@ class WorkerShell:
     def on(self, kind: type[F], handler: Callable[[F], object]) -> None:
         """What to do with a frame of the supervisor that this worker alone understands."""
         self._handlers[kind] = handler
+
+    def on_observer(self, kind: type[F], handler: Callable[[F], object]) -> None:
+        """What the observer may say: nothing that a protocol depends on, for it talks to the world."""
+        self._of_observer[kind] = handler
+
+    def on_descriptors(self, kind: type[F], handler: Callable[[F, list[int]], object]) -> None:
+        """Frames of the supervisor with descriptors, which are the handler's."""
+        self._takers[kind] = handler
 
     def answer(self, frame: frames.Frame) -> None:
         """To the supervisor."""
@@ -139,9 +149,11 @@ class WorkerShell:
         self._observer = None
 
     def _from_observer(self, frame: frames.AnyFrame, descriptors: list[int]) -> None:
-        """The observer has nothing to say to a protocol loop; descriptors are never kept."""
-        del frame
+        """Descriptors are never kept."""
         _close_all(descriptors)
+        handler = self._of_observer.get(type(frame))
+        if handler is not None:
+            handler(frame)
 
     def _from_supervisor(self, frame: frames.AnyFrame, descriptors: list[int]) -> None:
         match frame:
@@ -161,6 +173,9 @@ class WorkerShell:
                 self._apply(frame.serial)
             case frames.DropSettings():
                 self._prepared = None
+            case _ if type(frame) in self._takers and not self._stopping:
+                self._takers[type(frame)](frame, descriptors)
+                return
             case _ if type(frame) in self._handlers and not self._stopping:
                 self._handlers[type(frame)](frame)
             case _:
