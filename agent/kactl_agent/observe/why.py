@@ -185,7 +185,7 @@ def reasons(event: Event) -> list[str]:
         lines += _of_timers(event, evidence)
         lines += _of_priority(event, evidence)
         lines += [f"fault: {fault}" for fault in evidence.get("faults", ())]
-        if evidence.get("drained") is not None:
+        if evidence.get("drained") is not None and event.get("cause") != "drained":
             lines.append(f"drained{': ' + evidence['drained'] if evidence['drained'] else ''}")
         if evidence.get("interface"):
             up = {True: "up", False: "not usable", None: "not known yet"}[evidence.get("interface_up")]
@@ -224,8 +224,8 @@ def _of_timers(event: Event, evidence: Mapping[str, Any]) -> list[str]:
         when = "until then" if not age else f"until {_span(age)} before"
         lines.append(f"this process stood still for {_span(evidence['stalled_ms'])}, {when}")
     if "late_ms" in evidence:
-        late, lag = _span(evidence["late_ms"]), _span(event.get("lag_ms", 0))
-        lines.append(f"local delay: this timer was {late} late, the worker's loop at most {lag} in the last 10 s")
+        late = f"this timer was {_span(evidence['late_ms'])} late, " if evidence["late_ms"] else ""
+        lines.append(f"local delay: {late}the worker's loop at most {_span(event.get('lag_ms', 0))} in the last 10 s")
     return lines
 
 

@@ -24,7 +24,7 @@ class DrainKeeper:
         self._answer = answer
         self._orders = tuple(orders)
         self._wanted: dict[str, DrainOrder] = {}
-        self._unsettled: tuple[int, dict[str, None]] | None = None  # a serial to answer, and whom it waits for
+        self._unsettled: dict[int, list[str]] = {}  # serials to answer, and whom each waits for
 
     def configure(self, instances: Sequence[Named], groups: Sequence[Group]) -> None:
         """These are the instances there will be. Call before new ones start; `enforce` when all of them run."""
@@ -47,27 +47,27 @@ class DrainKeeper:
         """Other orders. They are answered once it is known who takes over, where that matters."""
         self._orders = frame.orders
         self.configure(instances, groups)
-        concerned: dict[str, None] = {}
+        concerned = []  # by this frame and none before
         for name, instance in list(self._instances().items()):
             order = self._wanted.get(name)
             if order is None:
                 if instance.drained is not None:
                     self._tell(name, Undrain())
             elif instance.drained is None or instance.drained.reason != order.reason:
+                if instance.drained is None and order.require_peer:
+                    concerned.append(name)
                 self._tell(name, Drain(order.reason, order.require_peer))
-            if order is not None and order.require_peer:
-                concerned[name] = None
-        self._unsettled = (frame.serial, concerned)
+        self._unsettled[frame.serial] = concerned
         self.settle()
 
     def settle(self) -> None:
-        """Answer when nobody is handing over any more. To be called when an engine has had an input."""
-        if self._unsettled is None:
+        """Answer where nobody is handing over any more. To be called when an engine has had an input."""
+        if not self._unsettled:
             return
-        serial, concerned = self._unsettled
         running = self._instances()
-        if any(running[name].handing_over for name in concerned if name in running):
-            return
-        self._unsettled = None
-        refused = [name for name in concerned if name in running and running[name].drained is None]
-        self._answer(DrainsApplied(serial, tuple(refused)))
+        for serial, concerned in list(self._unsettled.items()):
+            if any(running[name].handing_over for name in concerned if name in running):
+                continue
+            del self._unsettled[serial]
+            refused = [name for name in concerned if name in running and running[name].drained is None]
+            self._answer(DrainsApplied(serial, tuple(refused)))

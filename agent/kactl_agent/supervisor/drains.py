@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -155,7 +155,7 @@ class KeptDrains:
         request, order = pending.request, pending.order
         self._orders[order.target] = msgspec.structs.replace(order, require_peer=False)
         if request.ttl is not None:
-            self._expiries[order.target] = self._poller.call_later(request.ttl / 1e9, partial(self._expire, request))
+            self._expire_in(order.target, request.ttl)
         what = f"{_name(order.target)} is drained{f': {order.reason}' if order.reason else ''}"
         text = f"{what} ({remark})" if remark else what
         self._host.to_observer(DrainOutcome(request.serial, True, text, pending.instances))
@@ -172,29 +172,32 @@ class KeptDrains:
 
     # -- what happens meanwhile ----------------------------------------------------------------------------------------
 
-    def _expire(self, request: DrainRequest) -> None:
-        del self._expiries[request.target]
-        self._forget(request.target)
+    def _expire_in(self, target: str, nanoseconds: int) -> None:
+        self._expiries[target] = self._poller.call_later(max(0, nanoseconds) / 1e9, partial(self._expire, target))
+
+    def _expire(self, target: str) -> None:
+        self._forget(target)
         configuration = self._host.configuration
-        instances = covered(request.target, configuration.vrrp, configuration.sync_groups)
-        self._host.log("info", f"{_name(request.target)}: the time it was drained for is over")
-        self._announce("undrain", request, instances, f"{_name(request.target)}: the time it was drained for is over")
+        instances = covered(target, configuration.vrrp, configuration.sync_groups)
+        text = f"{_name(target)}: the time it was drained for is over"
+        self._host.log("info", text)
+        self._announce("undrain", DrainRequest(0, target), instances, text)
         self._resend()
 
     def adopted(self, old: AgentConfiguration, new: AgentConfiguration) -> None:
         """A reload: instances that are called something else stay drained, orders about nobody end."""
         renamed = {before: after for after, before in pair(old.vrrp, new.vrrp).items() if before != after}
-        kept: dict[str, DrainOrder] = {}
-        for target, order in list(self._orders.items()):
-            name = _after(target, renamed)
-            if name != ALL and not covered(name, new.vrrp, new.sync_groups):
-                self._forget(target)
-                continue
-            kept[name] = msgspec.structs.replace(order, target=name)
-            if name != target and target in self._expiries:
-                self._expiries[name] = self._expiries.pop(target)
-        if kept != self._orders:
-            self._orders = kept
+        before, self._orders = self._orders, {}
+        for target, order in before.items():
+            name = renamed.get(target, target)
+            stays = name == ALL or bool(covered(name, new.vrrp, new.sync_groups))
+            if name != target or not stays:
+                self._cancel_expiry(target)
+                if stays and order.until is not None:
+                    self._expire_in(name, order.until - self._wall())
+            if stays:
+                self._orders[name] = msgspec.structs.replace(order, target=name)
+        if self._orders != before:
             self._resend()
 
     def worker_lost(self) -> None:
@@ -233,10 +236,8 @@ class KeptDrains:
             facts["reason"] = request.reason[:_LONGEST_REASON]
         if request.ttl is not None:
             facts["ttl_s"] = request.ttl // 1_000_000_000
-        subject = "agent" if request.target == ALL else request.target
-        self._host.to_observer(
-            Happening(at=self._wall(), kind=kind, subject=f"drain of {subject}", detail=detail, facts=facts)
-        )
+        subject = _subject(request.target, self._host.configuration)
+        self._host.to_observer(Happening(at=self._wall(), kind=kind, subject=subject, detail=detail, facts=facts))
         if request.undrain:
             self._host.to_observer(DrainOutcome(request.serial, True, detail, instances))
 
@@ -245,5 +246,9 @@ def _name(target: str) -> str:
     return "every instance" if target == ALL else target
 
 
-def _after(target: str, renamed: Mapping[str, str]) -> str:
-    return renamed.get(target, target)
+def _subject(target: str, configuration: AgentConfiguration) -> str:
+    """As the journal calls it."""
+    if target == ALL:
+        return "agent"
+    instance = any(each.name == target for each in configuration.vrrp)
+    return f"{'vrrp_instance' if instance else 'vrrp_sync_group'} {target}"

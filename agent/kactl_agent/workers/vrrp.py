@@ -42,14 +42,14 @@ from kactl_agent.vrrp.instance import PRIORITY_CHANGED, VrrpInstance
 from kactl_agent.vrrp.network_settings import NetworkSettings
 from kactl_agent.vrrp.pairing import pair
 from kactl_agent.vrrp.recording import Recorder
-from kactl_agent.vrrp.restraint import ADVERT_LATE, DRAIN_REFUSED, DRAINED_WITHOUT_MASTER, STALL_OVER, STALLED
+from kactl_agent.vrrp.restraint import ADVERT_LATE, DRAINED_WITHOUT_MASTER, STALL_OVER, STALLED
 from kactl_agent.vrrp.settings import VrrpSettings
 
 PROCESS = "vrrp"
 EXIT_FAILED = 1
 EXIT_PRIVILEGE = 5
 GROUP = "sync_group"
-_JOURNALED = frozenset({ADVERT_LATE, DRAIN_REFUSED, DRAINED_WITHOUT_MASTER, STALL_OVER, STALLED})
+_JOURNALED = frozenset({ADVERT_LATE, DRAINED_WITHOUT_MASTER, STALL_OVER, STALLED})
 _HEARTBEAT_SECONDS = 1.0
 _SNAPSHOT_SECONDS = 0.5  # between two reports of what is no transition: statistics, a master heard of
 _SNAPSHOTS_A_TURN = 16  # of the loop: the timers of hundreds of instances do not wait for the reports of all of them

@@ -70,6 +70,8 @@ def one_line(event: dict[str, Any]) -> str:
     whose = event.get("subject") or next(
         (f"{kind} {event[key]}" for key, kind in _KINDS.items() if key in event), "the agent"
     )
+    if "old" not in event and event.get("subject"):
+        return f"{whose}: {event.get('detail') or headline(event)}"
     detail = event.get("detail") or event.get("message") or event.get("ended") or ""
     return f"{whose}: {headline(event)}{f': {detail}' if detail else ''}"
 

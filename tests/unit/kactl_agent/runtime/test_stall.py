@@ -1,0 +1,119 @@
+"""The watch over the loop, in virtual time."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+
+from kactl_agent.runtime.stall import StallWatch
+
+MS = 1_000_000
+SECOND = 1000 * MS
+
+
+class Loop:
+    """An event loop whose time is ours; `pause` is time in which it does not run."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self._calls: list[tuple[int, int, Callable[[], object]]] = []
+
+    def clock(self) -> int:
+        return self.now
+
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> object:
+        heapq.heappush(self._calls, (self.now + round(delay * SECOND), len(self._calls), callback))
+        return None
+
+    def run(self, until: int) -> None:
+        while self._calls and self._calls[0][0] <= until:
+            at, _, callback = heapq.heappop(self._calls)
+            self.now = max(self.now, at)
+            callback()
+        self.now = max(self.now, until)
+
+
+class Watched:
+    def __init__(self, interval: int = SECOND) -> None:
+        self.loop = Loop()
+        self.gaps: list[int] = []
+        self.watch = StallWatch(self.loop, self.loop.clock, self.gaps.append)
+        self.watch.follow(interval)
+        self.watch.start()
+
+    def pause(self, length: int) -> None:
+        self.loop.now += length
+
+
+def test_a_loop_that_runs_is_no_event() -> None:
+    watched = Watched()
+    watched.loop.run(60 * SECOND)
+    assert watched.gaps == []
+    assert watched.watch.worst == 0
+
+
+def test_a_pause_is_noticed_by_whoever_looks_first() -> None:
+    watched = Watched()
+    watched.loop.run(10 * SECOND)
+    watched.pause(5 * SECOND)
+    watched.watch.look()  # a packet is about to be read
+    watched.watch.look()
+    watched.loop.run(20 * SECOND)
+    assert watched.gaps == [5 * SECOND]
+
+
+def test_a_pause_is_noticed_when_nothing_else_happens() -> None:
+    watched = Watched()
+    watched.loop.run(10 * SECOND)
+    watched.pause(5 * SECOND)
+    watched.loop.run(20 * SECOND)
+    assert watched.gaps == [5 * SECOND]
+
+
+def test_short_intervals_are_watched_closely() -> None:
+    watched = Watched(100 * MS)
+    watched.loop.run(SECOND)
+    watched.pause(350 * MS)
+    watched.watch.look()
+    assert watched.gaps == [350 * MS]
+    slow = Watched()
+    slow.loop.run(SECOND)
+    slow.pause(350 * MS)
+    slow.watch.look()
+    assert slow.gaps == []
+
+
+def test_what_is_done_about_a_pause_is_not_another_one() -> None:
+    loop = Loop()
+    gaps: list[int] = []
+
+    def stalled(gap: int) -> None:
+        gaps.append(gap)
+        loop.now += 2 * SECOND  # reading all that waits takes its time, and looks at the clock
+        watch.look()
+
+    watch = StallWatch(loop, loop.clock, stalled)
+    watch.start()
+    loop.now += 5 * SECOND
+    watch.look()
+    assert gaps == [5 * SECOND]
+
+
+def test_the_worst_lag_is_forgotten_after_a_while() -> None:
+    watched = Watched()
+    watched.loop.run(SECOND)
+    watched.pause(700 * MS)
+    watched.loop.run(watched.loop.now)
+    assert watched.watch.worst == 200 * MS
+    watched.loop.run(watched.loop.now + 4 * SECOND)
+    assert watched.watch.worst == 200 * MS
+    watched.loop.run(watched.loop.now + 11 * SECOND)
+    assert watched.watch.worst == 0
+
+
+def test_it_can_be_stopped() -> None:
+    watched = Watched()
+    watched.watch.stop()
+    watched.pause(5 * SECOND)
+    watched.loop.run(20 * SECOND)
+    assert watched.gaps == []

@@ -1,0 +1,254 @@
+"""The orders that the supervisor keeps, with this test as the vrrp worker and the observer, in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from kactl_agent.runtime import frames
+from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.runtime.drain_frames import ALL, DrainOutcome, DrainRequest, Drains, DrainsApplied
+from kactl_agent.runtime.journal_frames import Happening
+from kactl_agent.supervisor.drains import KeptDrains
+from kactl_agent.supervisor.poller import TimerHandle
+from kactl_agent.vrrp.settings import SECOND, SyncGroupSettings, VrrpSettings
+from support.vrrp import make_settings
+
+GROUP = SyncGroupSettings(name="G", members=("B", "C"))
+
+
+def instances(*names: str) -> tuple[VrrpSettings, ...]:
+    return tuple(make_settings(name=name, virtual_router_id=ord(name)) for name in names)
+
+
+OLD = AgentConfiguration(revision="1", file="f", vrrp=instances("A", "B", "C"), sync_groups=(GROUP,))
+
+
+class Time:
+    """The part of a Poller that waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._timers: list[tuple[float, TimerHandle]] = []
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> TimerHandle:
+        handle = TimerHandle(callback)
+        self._timers.append((self.now + seconds, handle))
+        return handle
+
+    def run(self, seconds: float) -> None:
+        self.now += seconds
+        due = [timer for timer in self._timers if timer[0] <= self.now]
+        self._timers = [timer for timer in self._timers if timer[0] > self.now]
+        for _, handle in due:
+            if handle.callback is not None:
+                handle.callback()
+
+
+class Host:
+    """Everything else of the supervisor."""
+
+    def __init__(self) -> None:
+        self.configuration = OLD
+        self.running = True
+        self.worker: list[frames.Frame] = []
+        self.observer: list[frames.Frame] = []
+        self.time = Time()
+        self.drains = KeptDrains(self, self.time, lambda: round(self.time.now * 1e9))
+        self._serial = 0
+
+    def to_vrrp(self, frame: frames.Frame) -> bool:
+        if self.running:
+            self.worker.append(frame)
+        return self.running
+
+    def to_observer(self, frame: frames.Frame) -> None:
+        self.observer.append(frame)
+
+    def log(self, level: str, message: str) -> None: ...
+
+    # what the test does
+
+    def drain(self, target: str, *, answered: bool = True, **more: object) -> int:
+        self._serial += 1
+        self.drains.request(msgspec.convert({"serial": self._serial, "target": target} | more, DrainRequest))
+        if answered and self.worker:
+            self.drains.applied(DrainsApplied(self.orders_sent.serial))
+        return self._serial
+
+    def undrain(self, target: str) -> int:
+        return self.drain(target, undrain=True, answered=False)
+
+    @property
+    def orders_sent(self) -> Drains:
+        frame = self.worker[-1]
+        assert isinstance(frame, Drains)
+        return frame
+
+    @property
+    def targets_sent(self) -> list[str]:
+        return [order.target for order in self.orders_sent.orders]
+
+    def outcome(self, serial: int) -> DrainOutcome:
+        (found,) = [frame for frame in self.observer if isinstance(frame, DrainOutcome) and frame.serial == serial]
+        return found
+
+    @property
+    def journal(self) -> list[tuple[str, str]]:
+        return [(frame.kind, frame.subject) for frame in self.observer if isinstance(frame, Happening)]
+
+
+@pytest.fixture
+def host() -> Host:
+    return Host()
+
+
+def test_an_order_is_followed_kept_and_answered(host: Host) -> None:
+    serial = host.drain("B", reason="disk", ttl=3600 * SECOND)
+    (order,) = host.orders_sent.orders
+    assert (order.target, order.reason, order.until) == ("B", "disk", 3600 * SECOND)
+    assert host.outcome(serial) == DrainOutcome(serial, True, "B is drained: disk", ("B", "C"))
+    assert host.journal == [("drain", "vrrp_instance B")]
+    assert host.drains.orders == (order,)
+    assert Drains(0, (order,)) in host.observer
+
+
+def test_it_is_not_answered_before_the_worker_has_done_it(host: Host) -> None:
+    host.drain("B", answered=False)
+    assert not any(isinstance(frame, DrainOutcome) for frame in host.observer)
+
+
+def test_whoever_is_not_there_cannot_be_drained(host: Host) -> None:
+    serial = host.drain("X")
+    assert host.outcome(serial).ok is False
+    assert "there is: A, B, C, G" in host.outcome(serial).message
+    assert host.worker == []
+
+
+def test_undrained_by_the_name_of_an_instance_or_its_group(host: Host) -> None:
+    for drained, undrained in (("B", "G"), ("G", "B"), ("G", "G"), ("B", "C"), ("A", "A")):
+        host.drain(drained)
+        serial = host.undrain(undrained)
+        assert host.outcome(serial).ok, (drained, undrained)
+        assert host.targets_sent == []
+    assert host.undrain("A")
+    assert host.outcome(host.undrain("A")).message == "A is not drained"
+
+
+def test_all_is_all(host: Host) -> None:
+    host.drain("A")
+    host.drain(ALL, reason="rack")
+    serial = host.undrain("A")
+    assert "--all" in host.outcome(serial).message
+    assert host.targets_sent == ["A", ALL]
+    host.undrain(ALL)
+    assert host.targets_sent == []
+    assert host.outcome(host.undrain(ALL)).ok is False
+
+
+def test_the_time_to_live_ends_it_and_another_order_another_one(host: Host) -> None:
+    host.drain("A", ttl=100 * SECOND)
+    host.time.run(60)
+    host.drain("A", ttl=100 * SECOND)
+    host.time.run(60)
+    assert host.targets_sent == ["A"]
+    host.time.run(41)
+    assert host.targets_sent == []
+    assert host.journal[-1] == ("undrain", "vrrp_instance A")
+    host.drain("A", ttl=100 * SECOND)
+    host.drain("A")
+    host.time.run(1000)
+    assert host.targets_sent == ["A"]
+
+
+def test_undrained_in_time_it_does_not_end_another_order(host: Host) -> None:
+    host.drain("A", ttl=100 * SECOND)
+    host.undrain("A")
+    host.drain("A")
+    host.time.run(1000)
+    assert host.targets_sent == ["A"]
+
+
+def test_require_peer_refused_it_is_no_order_any_more(host: Host) -> None:
+    host.drain("A")
+    serial = host.drain("G", answered=False, require_peer=True)
+    assert [order.require_peer for order in host.orders_sent.orders] == [False, True]
+    host.drains.applied(DrainsApplied(host.orders_sent.serial, ("B",)))
+    assert host.outcome(serial).ok is False
+    assert "no other router took over from B" in host.outcome(serial).message
+    assert host.targets_sent == ["A"]  # C, which somebody took over from, is undrained as well
+    assert host.journal[-1] == ("drain_refused", "vrrp_sync_group G")
+    host.time.run(1000)
+
+
+def test_require_peer_granted_it_is_an_order_like_others(host: Host) -> None:
+    serial = host.drain("A", require_peer=True)
+    assert host.outcome(serial).ok
+    assert [order.require_peer for order in host.drains.orders] == [False]
+    host.drain("G")
+    assert [order.require_peer for order in host.orders_sent.orders] == [False, False]
+
+
+def test_a_request_while_the_same_is_under_way_is_refused(host: Host) -> None:
+    host.drain("A", answered=False, require_peer=True)
+    assert "already" in host.outcome(host.drain("A", answered=False)).message
+
+
+def test_without_a_worker_the_next_one_starts_drained(host: Host) -> None:
+    host.running = False
+    serial = host.drain("A")
+    assert host.outcome(serial).ok
+    assert [order.target for order in host.drains.orders] == ["A"]
+
+
+def test_a_worker_that_dies_in_the_middle_is_followed_by_a_drained_one(host: Host) -> None:
+    serial = host.drain("A", answered=False, require_peer=True)
+    host.drains.worker_lost()
+    assert host.outcome(serial).ok
+    assert [(order.target, order.require_peer) for order in host.drains.orders] == [("A", False)]
+
+
+def test_a_worker_that_hangs_is_said_to(host: Host) -> None:
+    serial = host.drain("A", answered=False)
+    host.time.run(11)
+    assert host.outcome(serial).ok is False
+    assert "does not answer" in host.outcome(serial).message
+    host.drains.applied(DrainsApplied(host.orders_sent.serial))  # too late for an answer
+    assert [order.target for order in host.drains.orders] == ["A"]
+
+
+def test_a_reload_keeps_what_is_there_renamed_or_not_and_forgets_the_rest(host: Host) -> None:
+    for target in ("A", "G", ALL):
+        host.drain(target, ttl=1000 * SECOND)
+    renamed = (msgspec.structs.replace(OLD.vrrp[0], name="Z"), *OLD.vrrp[1:])
+    new = msgspec.structs.replace(OLD, vrrp=renamed)
+    host.drains.adopted(OLD, new)
+    host.configuration = new
+    assert host.targets_sent == ["Z", "G", ALL]
+    newer = AgentConfiguration(revision="3", file="f", vrrp=renamed[:1])
+    host.drains.adopted(new, newer)
+    host.configuration = newer
+    assert host.targets_sent == ["Z", ALL]
+    host.time.run(1001)
+    assert host.targets_sent == []
+
+
+def test_a_reload_that_changes_nobody_says_nothing(host: Host) -> None:
+    host.drain("A")
+    sent = len(host.worker)
+    host.drains.adopted(OLD, msgspec.structs.replace(OLD, revision="2"))
+    assert len(host.worker) == sent
+
+
+def test_a_new_observer_is_told(host: Host) -> None:
+    host.drain("A")
+    host.observer.clear()
+    host.drains.observer_started()
+    assert host.observer == [Drains(0, host.drains.orders)]
+
+
+def test_reasons_are_bounded(host: Host) -> None:
+    host.drain("A", reason="x" * 60_000)
+    assert len(host.drains.orders[0].reason) == 500
