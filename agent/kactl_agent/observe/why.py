@@ -13,7 +13,15 @@ from typing import Any
 from kactl_agent.observe.journal import Event, subject_of
 
 CHANGES = frozenset({"transition", "group_transition"})
-_AGENT_WIDE = frozenset({"reload", "process", "stall", "drain", "undrain"})
+_VRRP, _CHECKERS = ("vrrp", "spawner"), ("checkers", "spawner")
+_PROCESSES = {
+    "vrrp_instance": _VRRP,
+    "vrrp_sync_group": _VRRP,
+    "virtual_server": _CHECKERS,
+    "real_server": _CHECKERS,
+    "bfd_instance": ("bfd",),
+}
+"""Kind of a subject -> the processes whose end or pause may be behind what happens to it."""
 _LOOK_BACK = 60.0  # seconds before a change within which something else may be its reason
 _MOST_IN_CHAIN = 20
 _MOST_BEFORE = 5  # earlier changes of the same object, one line each
@@ -124,7 +132,7 @@ def _reasons_of(events: Sequence[Event], index: int, groups: Mapping[str, Sequen
             if _is_change(candidate):
                 break
             found.setdefault(f"{subject} {candidate['type']}", earlier)
-        elif subject in pointed_at or (event["type"] in CHANGES and _concerns(candidate, own)):
+        elif subject in pointed_at or (_is_change(event) and _concerns(candidate, own)):
             found.setdefault(subject or candidate["type"], earlier)
     if event["type"] == "group_transition":
         # what its members did stands behind it or beside it, at the same moment
@@ -157,12 +165,13 @@ def _pointed_at(event: Event, groups: Mapping[str, Sequence[str]]) -> set[str]:
 
 def _concerns(candidate: Event, own: str) -> bool:
     """Events of the agent as a whole that may be behind a change of any instance."""
-    kind = candidate["type"]
-    if kind not in _AGENT_WIDE:
-        return False
+    kind, (own_kind, _, name) = candidate["type"], own.partition(" ")
     if kind in ("drain", "undrain"):
-        return own.partition(" ")[2] in (candidate.get("facts") or {}).get("instances", "").split(", ")
-    return kind != "process" or candidate.get("process") in ("vrrp", "spawner")
+        return name in (candidate.get("facts") or {}).get("instances", "").split(", ")
+    if kind in ("process", "stall"):
+        process = subject_of(candidate).removeprefix("process ")
+        return process in _PROCESSES.get(own_kind, ())
+    return bool(kind == "reload")
 
 
 def _ms_between(earlier: Event, later: Event) -> int:
