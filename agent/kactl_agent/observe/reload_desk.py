@@ -27,7 +27,7 @@ from kactl_agent.runtime import frames
 
 _MOST_WAITING = 64
 _SECOND = 1_000_000_000
-_LONGEST_CONFIRM = 24 * 3600 * _SECOND
+_LONGEST_CONFIRM = 24 * 3600  # seconds
 _LONGEST_PATH = 4096
 
 
@@ -59,7 +59,7 @@ class ReloadDesk:
 
     def _reload(self, parameters: Parameters, answer: Answer) -> None:
         file = _path(parameters)
-        confirm = parameters.number("confirm_ns", 0, _SECOND // 10, _LONGEST_CONFIRM)
+        confirm = parameters.number("confirm_s", 0, 1, _LONGEST_CONFIRM) * _SECOND
         self._ask(answer, RELOAD_FAILED, lambda serial: frames.ReloadRequest(serial, file, confirm))
 
     def _rollback(self, _parameters: Parameters, answer: Answer) -> None:
@@ -90,6 +90,8 @@ class ReloadDesk:
     def reload_outcome(self, frame: frames.ReloadOutcome) -> None:
         changes = msgspec.to_builtins(frame.changes) if frame.changes is not None else None
         outcome = {"revision": frame.revision, "changes": changes, "message": frame.message, "class": frame.impact}
+        if frame.notes:
+            outcome["notes"] = list(frame.notes)
         if frame.others:
             outcome["workers"] = msgspec.to_builtins(frame.others)
         if frame.journal:

@@ -35,6 +35,7 @@ class ReloadOutcome(Frame, frozen=True):
     others: dict[str, ConfigurationChanges] = msgspec.field(default_factory=dict)  # of the other workers
     invalid: bool = False  # the file is what was wrong
     impact: str = ""  # the worst class of the plan; empty where there is none
+    notes: tuple[str, ...] = ()  # of the message: about files, the confirmation, what is not as it should be
 
 
 class PlanRequest(Frame, frozen=True):

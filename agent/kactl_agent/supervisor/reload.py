@@ -5,7 +5,7 @@ Whatever fails before that, the old configuration stays in force in all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from kactl_agent.runtime import frames
@@ -261,7 +261,7 @@ class Reload:
     def _adopt(self, new: AgentConfiguration) -> None:
         changes = self._changes.pop("vrrp", None) or compare(self._host.configuration.vrrp, new.vrrp)
         self._host.adopt(new)
-        note = self._versions.concluded(self._order, new, self._text)
+        notes = self._versions.concluded(self._order, new, self._text)
         parts = [
             f"{kind} {', '.join(names)}"
             for kind, names in (("removed", changes.removed), ("changed", changes.changed), ("added", changes.added))
@@ -270,11 +270,17 @@ class Reload:
         if self._problems:
             more = len(self._problems) - _MOST_PROBLEMS
             shown = [*self._problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
-            parts += [f"in force, but not all of it is as it should be: {'; '.join(shown)}"]
-        self._end(True, "; ".join([*(parts or ["nothing changed"]), *([note] if note else [])]), changes)
+            notes.insert(0, f"in force, but not all of it is as it should be: {'; '.join(shown)}")
+        self._end(True, "; ".join([*(parts or ["nothing changed"]), *notes]), changes, notes=notes)
 
     def _end(
-        self, ok: bool, message: str, changes: ConfigurationChanges | None = None, *, invalid: bool = False
+        self,
+        ok: bool,
+        message: str,
+        changes: ConfigurationChanges | None = None,
+        *,
+        invalid: bool = False,
+        notes: Sequence[str] = (),
     ) -> None:
         if self._patience is not None:
             self._patience.cancel()
@@ -289,7 +295,16 @@ class Reload:
         answering, self._answering = self._answering, []
         for number, serial in enumerate(answering):
             outcome = frames.ReloadOutcome(
-                serial, ok, message[:16_000], revision, changes, number == 0, others, invalid, self._impact
+                serial,
+                ok,
+                message[:16_000],
+                revision,
+                changes,
+                number == 0,
+                others,
+                invalid,
+                self._impact,
+                tuple(notes),
             )
             self._host.answer(outcome)
         self._next()

@@ -163,7 +163,7 @@ class Versions:
             return f"the configuration file cannot be replaced: {error.strerror or error}"
         return ""
 
-    def concluded(self, order: ReloadOrder, new: AgentConfiguration, text: bytes | None) -> str:
+    def concluded(self, order: ReloadOrder, new: AgentConfiguration, text: bytes | None) -> list[str]:
         """It is in force. What there is to say about files and confirmation."""
         said = []
         rolled_back = order.version is not None
@@ -180,7 +180,7 @@ class Versions:
         if order.confirm and self._previous is not None:
             self._wait(order.confirm)
             said.append(f"unless it is confirmed within {order.confirm / _SECOND:g} s it is rolled back")
-        return "; ".join(said)
+        return said
 
     def _install(self, rolled_back: bool, text: bytes | None) -> list[str]:
         if text is None or not self._file.is_regular or self._file.says(text):

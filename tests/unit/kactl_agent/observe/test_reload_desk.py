@@ -38,7 +38,7 @@ class Bench:
 def test_requests_are_passed_on() -> None:
     bench = Bench()
     bench.call("reload")
-    bench.call("reload", file="/etc/new.yaml", confirm_ns=60_000_000_000)
+    bench.call("reload", file="/etc/new.yaml", confirm_s=60)
     bench.call("rollback")
     bench.call("confirm")
     bench.call("plan", file="/etc/new.yaml")
@@ -54,7 +54,14 @@ def test_requests_are_passed_on() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"file": "relative.yaml"}, {"file": "/" + "x" * 5000}, {"file": "/a\0b"}, {"confirm_ns": 1}, {"confirm_ns": "60"}],
+    [
+        {"file": "relative.yaml"},
+        {"file": "/" + "x" * 5000},
+        {"file": "/a\0b"},
+        {"confirm_s": -1},
+        {"confirm_s": "60"},
+        {"confirm_s": 86401},
+    ],
 )
 def test_what_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
     bench = Bench()
