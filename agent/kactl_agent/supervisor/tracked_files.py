@@ -23,11 +23,10 @@ _UNWATCHABLE = frozenset(
 
 def leave_out_unwatchable(sheet: Sheet, tracking: TrackingSettings) -> TrackingSettings:
     """Without the files on filesystems that cannot be watched, as keepalived refuses them; `sheet` is told."""
-    kinds = _mounts(Path("/proc/self/mountinfo").read_text(errors="replace"))
     good = []
     for settings in tracking.files:
-        kind = filesystem(settings.path, kinds)
-        if kind in _UNWATCHABLE or kind.startswith("fuse."):
+        kind = unwatchable(settings.path)
+        if kind:
             text = f"track_file `{settings.name}` is disabled: {settings.path} is on {kind}, which cannot be watched"
             sheet.warning(("track_file", settings.name, "file"), "file-disabled", text, "keep it on a local filesystem")
         else:
@@ -39,6 +38,12 @@ def leave_out_unwatchable(sheet: Sheet, tracking: TrackingSettings) -> TrackingS
     }
     kept = {instance: entries for instance, entries in uses.items() if entries}
     return msgspec.structs.replace(tracking, files=tuple(good), uses=kept)
+
+
+def unwatchable(path: str) -> str:
+    """The kind of the filesystem that holds the path, where that tells nothing of changes; else empty."""
+    kind = filesystem(path, _mounts(Path("/proc/self/mountinfo").read_text(errors="replace")))
+    return kind if kind in _UNWATCHABLE or kind.startswith("fuse.") else ""
 
 
 def filesystem(path: str, mounts: dict[str, str]) -> str:
