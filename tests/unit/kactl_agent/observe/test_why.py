@@ -94,6 +94,13 @@ def test_the_worker_that_died_and_the_reload_before_are_in_the_chain(story: Stor
     assert story.chain("A") == [died["cursor"], reload["cursor"]]
 
 
+def test_a_worker_that_died_is_behind_what_it_looks_after(story: Story) -> None:
+    stalled = story.happens(1, "stall", "process bfd", detail="stood still")
+    story.at(2, "process", process="vrrp", ended="killed by SIGKILL")
+    story.happens(3, "bfd_session", "bfd_instance b1", old="Up", new="Down")
+    assert story.chain("bfd_instance b1") == [stalled["cursor"]]
+
+
 def test_what_was_before_the_last_change_of_its_own_led_to_that_one(story: Story) -> None:
     story.at(1, "reload", ok=True)
     story.transition(2, "A", "INIT", "BACKUP")
