@@ -17,7 +17,7 @@ from kactl_agent.control.protocol import CONFIGURATION_INVALID, ControlError
 _PATIENCE = 60.0
 
 
-@click.command(name="reload", epilog="\b\nExample: kactl reload /root/new.yaml --confirm 60s && kactl confirm")
+@click.command(name="reload", epilog="\b\nExample: kactl reload /root/new.yaml --confirm 60s")
 @click.argument("file", metavar="[NEW.yaml]", required=False)
 @click.option(
     "--confirm",
@@ -50,7 +50,7 @@ def reload_command(environment: Environment, file: str | None, confirm: int | No
     return _show(environment, "reloaded", outcome, output)
 
 
-@click.command(epilog="\b\nExample: kactl reload new.yaml --confirm 60s; kactl status && kactl confirm")
+@click.command(epilog="\b\nExample: kactl confirm --run-dir /run/kactl")
 @run_dir_option
 @output_option
 @click.pass_obj
