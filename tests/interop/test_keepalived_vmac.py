@@ -188,3 +188,62 @@ def test_one_master_on_the_same_virtual_mac(lan: Network, tmp_path: Path, addres
     finally:
         daemon.terminate()
         daemon.wait(10)
+
+
+CLASHES = """
+vrrp_instance A { interface eth0
+ virtual_router_id 77
+ version 3
+ priority 200
+ use_vmac
+ virtual_ipaddress { 198.51.100.77/24 }
+}
+vrrp_instance B { interface eth0
+ virtual_router_id 78
+ priority 200
+ use_vmac
+ virtual_ipaddress { 2001:db8::78/64 }
+}
+vrrp_instance C { interface eth0
+ virtual_router_id 79
+ version 3
+ priority 200
+ use_vmac mine
+ virtual_ipaddress { 198.51.100.79/24
+ 198.51.100.80/24 dev eth1 use_vmac }
+}
+"""
+TAKEN = ("vrrp.77", "vrrp1.77", "vrrp.78", "mine", "vrrp1.79")
+
+
+def test_names_that_somebody_else_has(net: Network, tmp_path: Path) -> None:
+    """Both take the next one, and leave what they find alone. `vrrp.79` is free for what was to be called `mine`."""
+    theirs, ours = net.nodes
+    for node in net.nodes:
+        for name in TAKEN:
+            ip("link", "add", name, "type", "bridge", namespace=node.namespace)
+    conf, converted = tmp_path / "keepalived.conf", tmp_path / "agent.yaml"
+    conf.write_text(CLASHES)
+    command = [sys.executable, "-m", "kactl", "convert", str(conf), "-o", str(converted)]
+    subprocess.run(command, check=True, capture_output=True)
+    daemon = theirs.run(
+        "keepalived", "-n", "-l", "-P", "-f", str(conf), "-p", str(tmp_path / "pid"), "-r", str(tmp_path / "vrrp.pid"),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        agent = Agent(ours, tmp_path / "one", yaml.safe_load(converted.read_text()))
+        with agents(agent):
+            for name in "ABC":
+                agent.wait_state("MASTER", 5 + SLACK, name)
+            wait_for(lambda: len(addresses(theirs)) >= 7, 5 + SLACK, "keepalived is master")
+            wait_for(lambda: len(addresses(ours)) >= 7, SLACK, "the agent's addresses are there")
+            assert macvlans(ours) == macvlans(theirs)
+            assert {name for name, *_rest in addresses(ours)} == {name for name, *_rest in addresses(theirs)}
+            assert "mine, which is no macvlan for eth0" in agent.log
+            assert agent.stop() == 0
+        assert macvlans(ours) == {}
+        left = {link["ifname"] for link in json.loads(ip("-j", "link", "show", namespace=ours.namespace))}
+        assert left >= set(TAKEN)
+    finally:
+        daemon.terminate()
+        daemon.wait(10)

@@ -14,9 +14,8 @@ from kactl_agent.config.schema.network import family_of
 from kactl_agent.config.schema.shapes import or_default
 from kactl_agent.config.schema.vrrp import UseIpvlan, UseVmac
 from kactl_agent.vrrp.settings import Family
-from kactl_agent.vrrp.virtual_interface import InterfaceKind, IpvlanFlag, VirtualInterface, virtual_router_mac
+from kactl_agent.vrrp.virtual_interface import InterfaceKind, IpvlanFlag, VirtualInterface, names, virtual_router_mac
 
-_LONGEST_NAME = 15  # IFNAMSIZ, less its end
 _MAC_LENGTH = 6
 
 
@@ -47,15 +46,9 @@ class InterfaceNames:
         return name
 
     def make(self, prefix: str, virtual_router_id: int, family: Family) -> str:
-        number = 0
-        suffixes = [f".{virtual_router_id}", f"6.{virtual_router_id}"][: 1 if family is Family.IPV4 else 2]
-        while True:
-            suffix = suffixes[number] if number < len(suffixes) else f"{number - len(suffixes) + 1}.{virtual_router_id}"
-            name = prefix[: _LONGEST_NAME - len(suffix)] + suffix
-            if name not in self._taken:
-                self._taken.add(name)
-                return name
-            number += 1
+        name = next(name for name in names(prefix, virtual_router_id, family) if name not in self._taken)
+        self._taken.add(name)
+        return name
 
 
 class InstanceInterfaces:
@@ -112,6 +105,7 @@ class InstanceInterfaces:
                 parent=device,
                 family=family,
                 hardware_address=self._address_mac(family),
+                prefix=prefix,
             )
             self._for_addresses[device, family] = known
         return known
@@ -133,7 +127,11 @@ class InstanceInterfaces:
     def _own_name(self, said: Any, path: Path) -> str:
         if isinstance(said, msgspec.Struct) and getattr(said, "name", UNSET) is not UNSET:
             return self._names.say(str(getattr(said, "name", "")), (*path, "name"))
-        return self._names.make(self._prefix("vmac_prefix") or "vrrp", self._virtual_router_id, self._family)
+        return self._names.make(self._own_prefix, self._virtual_router_id, self._family)
+
+    @property
+    def _own_prefix(self) -> str:
+        return self._prefix("vmac_prefix") or "vrrp"
 
     def _group(self, said: UseVmac | UseIpvlan, path: Path) -> int | None:
         return None if said.group is UNSET else self._numbers.number("group", said.group, (*path, "group"))
@@ -156,6 +154,7 @@ class InstanceInterfaces:
             family=self._family,
             hardware_address=self._mac(options, path),
             group=self._group(options, path),
+            prefix=self._own_prefix,
         )
 
     def _mac(self, options: UseVmac, path: Path) -> bytes:
@@ -193,4 +192,5 @@ class InstanceInterfaces:
             group=self._group(options, path),
             address=packed(address) if address else b"",
             prefix_length=int(length) if length else (32 if self._family is Family.IPV4 else 128),
+            prefix=self._own_prefix,
         )

@@ -103,6 +103,15 @@ def is_ours(link: Link, alias: str) -> bool:
     return bool(alias) and (link.alias == alias or link.alias.startswith(alias + NOTES))
 
 
+def fits(interface: VirtualInterface, links: Links, alias: str) -> bool:
+    """Whether the interface can be made under its name, or is there already, in whatever state that is ours."""
+    link = links.link(interface.name)
+    if link is None or is_ours(link, alias):
+        return True
+    parent = links.link(interface.parent)
+    return parent is None or _is_compatible(link, interface, parent)
+
+
 def _vrf_of(parent: Link, links: Links) -> int:
     master = links.by_index(parent.master) if parent.master else None
     return master.index if master is not None and master.kind == "vrf" else 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
+from itertools import chain, count
 
 import msgspec
 
@@ -36,6 +38,18 @@ class VirtualInterface(msgspec.Struct, frozen=True, kw_only=True):
     group: int | None = None  # rt_group; None is the parent's
     address: bytes = b""  # an ipvlan's own, b"" for none
     prefix_length: int = 0  # of `address`
+    prefix: str = ""  # of other names that it may have, should its own be taken; "" for none
+
+
+_LONGEST_NAME = 15  # IFNAMSIZ without the byte at the end
+
+
+def names(prefix: str, virtual_router_id: int, family: Family) -> Iterator[str]:
+    """keepalived's, without end: `vrrp.51`, then `vrrp6.51` for IPv6, then `vrrp1.51`, `vrrp2.51` and so on. A prefix
+    is shortened where the name would be too long."""
+    suffixes = [f".{virtual_router_id}", f"6.{virtual_router_id}"][: 1 if family is Family.IPV4 else 2]
+    for suffix in chain(suffixes, (f"{number}.{virtual_router_id}" for number in count(1))):
+        yield prefix[: _LONGEST_NAME - len(suffix)] + suffix
 
 
 def virtual_router_mac(family: Family, virtual_router_id: int) -> bytes:
