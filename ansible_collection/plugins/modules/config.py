@@ -180,7 +180,6 @@ findings:
 
 import json
 import os
-import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -194,6 +193,7 @@ from ansible_collections.kactl.agent.plugins.module_utils.agent import (
 )
 from ansible_collections.kactl.agent.plugins.module_utils.control import AgentClient, AgentError, AgentUnreachable
 from ansible_collections.kactl.agent.plugins.module_utils.plan import CLASSES, plan_of, plan_text, refusal
+from ansible_collections.kactl.agent.plugins.module_utils.staging import stage
 
 DEFAULT_PATH = "/etc/kactl/agent.yaml"
 CHANGING = ("merged", "replaced", "overridden", "deleted")
@@ -233,18 +233,12 @@ def edited(module, path, *options):
 
 
 def staged(module, path):
-    """A file with the new text, which only root reads. Beside the old one, where it finds what it includes."""
+    """A file with the new text."""
     arguments = ["config", "edit", path, "--state", module.params["state"], "--changes", "-"]
     code, text, err = kactl(module, arguments, json.dumps(module.params["config"]))
     if code != 0:
         module.fail_json(msg="kactl config edit failed: %s" % err.strip())
-    beside = os.path.dirname(os.path.realpath(path))
-    folder = beside if "include" in text and os.path.isdir(beside) else module.tmpdir
-    descriptor, name = tempfile.mkstemp(prefix=".kactl-", suffix=".yaml", dir=folder)
-    module.add_cleanup_file(name)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(text.encode("utf-8"))
-    return name
+    return stage(module, path, text)
 
 
 def change(module):

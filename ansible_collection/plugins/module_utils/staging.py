@@ -1,0 +1,27 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) The kactl maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A new configuration on the node, before it becomes the agent's."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import re
+import tempfile
+
+_INCLUDE = re.compile(r"^\s*[\"']?include[\"']?\s*:", re.MULTILINE)
+
+
+def stage(module, path, text):
+    """A file with the text that its owner alone reads and that goes with the module. Where it includes others it
+    stands beside ``path``, to find them."""
+    beside = os.path.dirname(os.path.realpath(path))
+    folder = beside if _INCLUDE.search(text) and os.path.isdir(beside) else module.tmpdir
+    descriptor, name = tempfile.mkstemp(prefix=".kactl-", suffix=".yaml", dir=folder)
+    module.add_cleanup_file(name)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text.encode("utf-8"))
+    return name
