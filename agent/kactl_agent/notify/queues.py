@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from kactl_agent.notify.events import ScriptCall
+from kactl_agent.tracking.settings import Executable
 from kactl_agent.vrrp.settings import SECOND
 
 AT_ONCE = 512  # scripts of all queues together: the spawner has a limit of its own, and refuses what is above it
@@ -24,7 +24,7 @@ class StartScript(NamedTuple):
     """Start a script; its end is told to `ended` with this number."""
 
     number: int
-    call: ScriptCall
+    executable: Executable
 
 
 class SignalScript(NamedTuple):
@@ -51,7 +51,7 @@ class ScriptQueues:
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._at_once = at_once
-        self._waiting: dict[str, deque[ScriptCall]] = {}
+        self._waiting: dict[str, deque[Executable]] = {}
         self._turns: deque[str] = deque()  # queues that could start a script if there was room
         self._running: dict[int, _Running] = {}
         self._busy: set[str] = set()
@@ -74,16 +74,16 @@ class ScriptQueues:
             due.append(self._stopped_at + PATIENCE)
         return min(due, default=None)
 
-    def add(self, queue: str, calls: tuple[ScriptCall, ...], now: int) -> list[Action]:
+    def add(self, queue: str, scripts: tuple[Executable, ...], now: int) -> list[Action]:
         """Scripts of one event."""
-        if not calls:
+        if not scripts:
             return []
         waiting = self._waiting.get(queue)
         if waiting is None:
             waiting = self._waiting[queue] = deque()
             if queue not in self._busy:
                 self._turns.append(queue)
-        waiting.extend(calls)
+        waiting.extend(scripts)
         return self._start(now)
 
     def ended(self, number: int, now: int) -> list[Action]:
@@ -113,7 +113,7 @@ class ScriptQueues:
                 running.terminated = True
         if self._stopped_at is not None and now >= self._stopped_at + PATIENCE:
             for queue in list(self._waiting):
-                actions += [self._run(queue, call, now) for call in self._waiting.pop(queue)]
+                actions += [self._run(queue, script, now) for script in self._waiting.pop(queue)]
             self._turns.clear()
         return actions
 
@@ -127,8 +127,8 @@ class ScriptQueues:
                 del self._waiting[queue]
         return actions
 
-    def _run(self, queue: str, call: ScriptCall, now: int) -> StartScript:
+    def _run(self, queue: str, executable: Executable, now: int) -> StartScript:
         self._last += 1
         self._busy.add(queue)
         self._running[self._last] = _Running(queue, None if self._stopped_at is None else now + ALLOWANCE)
-        return StartScript(self._last, call)
+        return StartScript(self._last, executable)

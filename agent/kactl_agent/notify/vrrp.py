@@ -19,7 +19,7 @@ from kactl_agent.notify.events import (
     priority_event,
     state_line,
 )
-from kactl_agent.notify.settings import ItemNotify, VrrpNotify
+from kactl_agent.notify.settings import VrrpNotify
 from kactl_agent.vrrp.actions import GroupTransition, LowerPriorityReceived, State, Transition
 
 
@@ -30,11 +30,9 @@ class VrrpNotifier:
         self.settings = settings
         self._together: list[tuple[int, Notification]] | None = None
         self._removing = False
-        self._left: dict[str, ItemNotify] = {}  # of instances on their way out
 
-    def reconfigure(self, settings: VrrpNotify, *, removed: Iterable[str] = ()) -> None:
-        """Other settings. Instances in `removed` are not among them, and are told as the old ones say."""
-        self._left = {name: self.settings.instances.get(name, SILENT) for name in removed}
+    def reconfigure(self, settings: VrrpNotify) -> None:
+        """Other settings. What they do not have any more has been told before."""
         self.settings = settings
 
     def begin(self, *, removing: bool = False) -> None:
@@ -51,7 +49,7 @@ class VrrpNotifier:
     def transition(self, name: str, transition: Transition) -> list[Notification]:
         state = STOP if transition.new is State.INIT else transition.new.value
         removed = self._removing and state == STOP
-        item = self._left.get(name, SILENT) if removed else self.settings.instances.get(name, SILENT)
+        item = self.settings.instances.get(name, SILENT)
         event = instance_event(
             item, name, state, transition.priority, removed=removed, fault_mails=self.settings.fault_mails
         )

@@ -47,6 +47,8 @@ class Listener(Protocol):
 
     def group_transition(self, transition: GroupTransition, now: int) -> None: ...
 
+    def lower_priority(self, name: str, received: LowerPriorityReceived) -> None: ...
+
     def report(self, name: str, report: Report) -> None: ...
 
 
@@ -127,6 +129,7 @@ class VrrpActions:
                     self._listener.group_transition(action, now)
                     return None
                 case LowerPriorityReceived():  # what the instance does about it are actions of their own
+                    self._listener.lower_priority(name, action)
                     return None
                 case _:
                     failure = "nothing carries this action out"

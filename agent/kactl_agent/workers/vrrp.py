@@ -27,22 +27,23 @@ from kactl_agent.runtime.journal_frames import Happening
 from kactl_agent.runtime.link_states import LinkStates
 from kactl_agent.runtime.linkbeat import Linkbeat
 from kactl_agent.runtime.loop import SocketWatcher, Timer, on_terminate, worker_loop
+from kactl_agent.runtime.notifications import Teller
 from kactl_agent.runtime.scripts import ScriptRunner
 from kactl_agent.runtime.stall import StallWatch
 from kactl_agent.runtime.static_items import StaticKeeper
 from kactl_agent.runtime.trackers import Trackers
-from kactl_agent.runtime.virtual_names import with_free_names
 from kactl_agent.runtime.vrrp_machine import VrrpEngine, VrrpMachine, addresses_of
+from kactl_agent.runtime.vrrp_notifications import VrrpNotifications
+from kactl_agent.runtime.vrrp_recordings import VrrpRecordings
 from kactl_agent.runtime.vrrp_routing import routing_of
 from kactl_agent.runtime.worker_shell import Applied, WorkerShell
 from kactl_agent.tracking.actions import SessionState
 from kactl_agent.tracking.debounce import longest_down_delay
-from kactl_agent.vrrp.actions import GroupTransition, Input, Report, Transition
+from kactl_agent.vrrp.actions import GroupTransition, Input, LowerPriorityReceived, Report, Transition
 from kactl_agent.vrrp.firewall import together
 from kactl_agent.vrrp.instance import PRIORITY_CHANGED, VrrpInstance
 from kactl_agent.vrrp.network_settings import NetworkSettings
 from kactl_agent.vrrp.pairing import pair
-from kactl_agent.vrrp.recording import Recorder
 from kactl_agent.vrrp.restraint import ADVERT_LATE, DRAINED_WITHOUT_MASTER, STALL_OVER, STALLED
 from kactl_agent.vrrp.settings import VrrpSettings
 
@@ -143,7 +144,6 @@ class VrrpWorker:
         self._loop = loop
         self._kernel = kernel
         self._configuration = start.configuration
-        self._recording = start.recording
         timer = Timer(loop, lambda: self._machine.run_due())
         link_timer = Timer(loop, lambda: self._link_states.run_due())
         self._link_states = LinkStates(kernel.links, time.monotonic_ns, link_timer.arm, self._links_changed)
@@ -168,9 +168,9 @@ class VrrpWorker:
         self._report_scheduled: asyncio.TimerHandle | None = None
         self._report_due = False
         self._stopping = False
-        self._unrecorded: set[str] = set()
-        self._recordings_to_begin: set[str] = set()
         self._shell = WorkerShell(PROCESS, loop, supervisor, observer, self)
+        self._recordings = VrrpRecordings(self._shell, start.recording)
+        self._told = VrrpNotifications(Teller(loop, self._shell, self._runner), self._configuration.vrrp_notify)
         self._stall_watch = StallWatch(loop, time.monotonic_ns, self._stalled)
         self._machine.before_work = self._stall_watch.look
         self._drains = DrainKeeper(
@@ -181,26 +181,19 @@ class VrrpWorker:
     def begin(self) -> None:
         self._loop.add_reader(self._kernel.links.fileno(), self._links_changed)
         self._loop.add_reader(self._kernel.routing.fileno(), self._links_changed)
-        self._configuration = self._with_free_names(self._configuration)
         self._apply_network(self._configuration.network)
         self._static.apply(self._configuration.static)
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         self._trackers.apply(self._configuration.tracking, self._configuration.track_scripts)
         self._machine.actions.firewall.configure(self._configuration.firewall)
         self._drains.configure(self._configuration.vrrp, self._configuration.sync_groups)
-        self._machine.start(self._engines(self._configuration.vrrp), self._tracked, self._configuration.sync_groups)
+        with self._told.together():
+            self._machine.start(self._engines(self._configuration.vrrp), self._tracked, self._configuration.sync_groups)
         self._note_groups()
         self._watch_stalls()
         self._stall_watch.start()
         self._shell.started()
         self._beat()
-
-    def _with_free_names(self, configuration: AgentConfiguration) -> AgentConfiguration:
-        """Somebody else may have interfaces of the names that VMACs and ipvlans are to have."""
-        instances, reports = with_free_names(configuration.vrrp, self._kernel.links, self._machine.interfaces.alias)
-        for report in reports:
-            self.report("", report)
-        return msgspec.structs.replace(configuration, vrrp=instances)
 
     def _apply_network(self, network: NetworkSettings) -> None:
         self._link_states.apply(network.delays)
@@ -242,34 +235,26 @@ class VrrpWorker:
         self._loop.remove_reader(self._kernel.links.fileno())
         self._loop.remove_reader(self._kernel.routing.fileno())
         self._trackers.stop()
-        self._runner.close()
-        self._machine.stop(self._machine.names)
+        with self._told.together():
+            self._machine.stop(self._machine.names)
         self._static.stop()
         if not self._machine.actions.keep_addresses:
             self._machine.actions.firewall.close()
         self._machine.close()
         self._report()
-        self._shell.finish()
+        self._told.teller.finish()
 
     # -- instances -----------------------------------------------------------------------------------------------------
 
     def _engines(self, instances: Sequence[VrrpSettings]) -> list[tuple[VrrpSettings, VrrpEngine]]:
         engines: list[tuple[VrrpSettings, VrrpEngine]] = []
         for settings in instances:
-            if self._recording:
-                self._unrecorded.discard(settings.name)
-                self._recordings_to_begin.add(settings.name)
-                recorder = Recorder(settings, partial(self._record, settings.name))
-                self._instances[settings.name] = recorder.instance
-                engines.append((settings, recorder))
-            else:
-                instance = self._instances[settings.name] = VrrpInstance(settings)
-                engines.append((settings, instance))
+            self._instances[settings.name], engine = self._recordings.engine(settings)
+            engines.append((settings, engine))
         return engines
 
     def _apply(self, new: AgentConfiguration) -> ConfigurationChanges:
         """Stop what is gone, let go on with other settings what is the same virtual router, then start what is new."""
-        new = self._with_free_names(new)
         old = {settings.name: settings for settings in self._configuration.vrrp}
         names = {before: after for after, before in pair(old.values(), new.vrrp).items()}
         renamed = {before: after for before, after in names.items() if before != after}
@@ -277,7 +262,9 @@ class VrrpWorker:
         self._machine.part(new.sync_groups, {*gone, *renamed})
         for name in gone:
             self._trackers.forget(name)
-        self._machine.stop(gone)
+        with self._told.removing():
+            self._machine.stop(gone)
+        self._told.reconfigure(new.vrrp_notify)
         for name in (*gone, *renamed):
             self._report_last(name)
         for name in gone:
@@ -297,14 +284,24 @@ class VrrpWorker:
         kept = set(names.values())
         fresh = [settings for settings in new.vrrp if settings.name not in kept]
         self._drains.configure(new.vrrp, new.sync_groups)
-        self._machine.start(self._engines(fresh), self._tracked, new.sync_groups)
+        with self._told.together():
+            self._machine.start(self._engines(fresh), self._tracked, new.sync_groups)
         self._machine.actions.firewall.configure(new.firewall)
         self._drains.enforce()
         self._watch_stalls()
         self._note_groups()
+        self._write_states()
         self._dirty.update(dict.fromkeys(self._instances))
         self._report_soon()
         return changes
+
+    def _write_states(self) -> None:
+        """Where that is wanted after a reload."""
+        snapshots = [instance.snapshot() for instance in self._instances.values()]
+        self._told.write_states(
+            [(group.name, group.state) for group in self._machine.groups],
+            [(each.name, each.state, each.effective_priority) for each in snapshots],
+        )
 
     def _note_groups(self) -> None:
         """What is known of a group of this name in this state stays."""
@@ -334,6 +331,7 @@ class VrrpWorker:
                 revision=self._configuration.revision,
             )
         )
+        self._told.transition(name, transition)
         self._log("info", f"{name}: {old} -> {new}: {transition.detail}", instance=name, cause=transition.cause)
         self._dirty[name] = None
         self._report_soon()
@@ -341,10 +339,14 @@ class VrrpWorker:
     def group_transition(self, transition: GroupTransition, now: int) -> None:
         group, old, new = transition.group, transition.old.value, transition.new.value
         cause, detail, at = transition.cause, transition.detail, _wall(now)
+        self._told.group_transition(transition)
         self._shell.event(frames.GroupRecord(at, group, old, new, cause, detail))
         self._log("info", f"sync group {group}: {old} -> {new}: {detail}", group=group, cause=cause)
         self._groups[group] = frames.GroupState(group, new, at, cause, detail)
         self._report_groups()
+
+    def lower_priority(self, name: str, received: LowerPriorityReceived) -> None:
+        self._told.lower_priority(name, received, self._instances[name].snapshot().effective_priority)
 
     def report(self, name: str, report: Report) -> None:
         text = f"{name}: {report.detail}" if name else report.detail
@@ -352,6 +354,7 @@ class VrrpWorker:
         instance = self._instances.get(name)
         if report.code == PRIORITY_CHANGED and instance is not None and instance.settings.notify_priority_changes:
             now = instance.snapshot()
+            self._told.priority_changed(name, now.state, now.effective_priority)
             self._shell.event(
                 frames.PriorityRecord(time.time_ns(), name, now.state.value, now.effective_priority, report.detail)
             )
@@ -375,15 +378,6 @@ class VrrpWorker:
 
     def _log(self, level: str, message: str, **fields: str | int | bool) -> None:
         self._shell.log(level, message, **fields)
-
-    def _record(self, name: str, line: bytes) -> None:
-        if self._shell.observer is None or name in self._unrecorded:
-            return
-        first = name in self._recordings_to_begin
-        self._recordings_to_begin.discard(name)
-        if not self._shell.event(frames.RecordingLine(name, line, first)):
-            self._unrecorded.add(name)
-            self._log("warning", f"{name}: the recording ends here: it could not be written fast enough")
 
     # -- state for the observer ----------------------------------------------------------------------------------------
 
@@ -456,11 +450,8 @@ class VrrpWorker:
         done(self._apply(new), ())
 
     def observed(self) -> None:
-        if self._recording:
-            # what the one before had not written yet is lost, and without it nothing that follows could be replayed
-            for name in self._instances.keys() - self._unrecorded:
-                self._unrecorded.add(name)
-                self._log("warning", f"{name}: the recording ends here: the process that wrote it was restarted")
+        self._told.teller.observed()
+        self._recordings.interrupted(self._instances)
         self._dirty.update(dict.fromkeys(self._instances))
         self._report_soon()
         self._report_groups()

@@ -7,17 +7,16 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kactl_agent.notify.events import ScriptCall
 from kactl_agent.notify.queues import ALLOWANCE, GRACE, PATIENCE, Action, ScriptQueues, SignalScript, StartScript
-from kactl_agent.tracking.settings import Command
+from kactl_agent.tracking.settings import Executable
 
 
-def call(name: str) -> ScriptCall:
-    return ScriptCall(Command((name,)))
+def call(name: str) -> Executable:
+    return Executable((name,), 0, 0)
 
 
 def names(actions: list[Action]) -> list[str]:
-    return [action.call.command.arguments[0] for action in actions if isinstance(action, StartScript)]
+    return [action.executable.arguments[0] for action in actions if isinstance(action, StartScript)]
 
 
 def numbers(actions: list[Action]) -> list[int]:
@@ -105,7 +104,7 @@ def test_every_script_is_started_once_and_in_the_order_of_its_item(
     def take(actions: list[Action]) -> None:
         for action in actions:
             assert isinstance(action, StartScript)
-            name = action.call.command.arguments[0]
+            name = action.executable.arguments[0]
             assert name[0] not in running.values()
             running[action.number] = name[0]
             started[name[0]].append(name)
@@ -113,7 +112,7 @@ def test_every_script_is_started_once_and_in_the_order_of_its_item(
 
     for place, (queue, count) in enumerate(events):
         calls = tuple(call(f"{queue}{place}.{number}") for number in range(count))
-        wanted[queue] += [each.command.arguments[0] for each in calls]
+        wanted[queue] += [each.arguments[0] for each in calls]
         take(queues.add(queue, calls, place))
         if running and chance.random() < 0.5:
             number = chance.choice(sorted(running))

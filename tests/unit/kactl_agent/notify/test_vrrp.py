@@ -73,7 +73,6 @@ def test_at_the_stop_groups_come_behind_all_instances() -> None:
 def test_an_instance_that_a_reload_takes_away_is_told_as_it_said_itself() -> None:
     gone = ItemNotify({"notify_deleted": Command(("/x/gone",))}, deleted=True)
     notifier = VrrpNotifier(VrrpNotify(instances={"V1": gone, "V2": ANY}))
-    notifier.reconfigure(VrrpNotify(instances={"V3": gone}), removed=["V1", "V2"])
     notifier.begin(removing=True)
     notifier.transition("V1", change(MASTER, INIT))
     notifier.transition("V2", change(BACKUP, INIT))

@@ -10,7 +10,7 @@ import pytest
 from kactl_agent.kernel.fake import FakeKernel, FakeLan, FakeVrrpSocket
 from kactl_agent.kernel.ports import InterfaceAddress, VrrpSocket
 from kactl_agent.runtime.vrrp_machine import VrrpMachine, reclaim
-from kactl_agent.vrrp.actions import GroupTransition, RemoveAddresses, Report, State, Transition
+from kactl_agent.vrrp.actions import GroupTransition, LowerPriorityReceived, RemoveAddresses, Report, State, Transition
 from kactl_agent.vrrp.instance import VrrpInstance
 from kactl_agent.vrrp.network_settings import PaceSettings
 from kactl_agent.vrrp.settings import (
@@ -60,6 +60,8 @@ class Machine:
 
     def transition(self, name: str, transition: Transition, now: int) -> None:
         self.transitions.append((name, transition))
+
+    def lower_priority(self, name: str, received: LowerPriorityReceived) -> None: ...
 
     def group_transition(self, transition: GroupTransition, now: int) -> None:
         self.group_transitions.append(transition)
