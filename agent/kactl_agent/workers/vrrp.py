@@ -32,6 +32,7 @@ from kactl_agent.runtime.scripts import ScriptRunner
 from kactl_agent.runtime.stall import StallWatch
 from kactl_agent.runtime.static_items import StaticKeeper
 from kactl_agent.runtime.trackers import Trackers
+from kactl_agent.runtime.virtual_names import with_free_names
 from kactl_agent.runtime.vrrp_machine import VrrpEngine, VrrpMachine, addresses_of
 from kactl_agent.runtime.vrrp_notifications import VrrpNotifications
 from kactl_agent.runtime.vrrp_recordings import VrrpRecordings
@@ -181,6 +182,7 @@ class VrrpWorker:
     def begin(self) -> None:
         self._loop.add_reader(self._kernel.links.fileno(), self._links_changed)
         self._loop.add_reader(self._kernel.routing.fileno(), self._links_changed)
+        self._configuration = self._with_free_names(self._configuration)
         self._apply_network(self._configuration.network)
         self._static.apply(self._configuration.static)
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
@@ -194,6 +196,13 @@ class VrrpWorker:
         self._stall_watch.start()
         self._shell.started()
         self._beat()
+
+    def _with_free_names(self, configuration: AgentConfiguration) -> AgentConfiguration:
+        """Somebody else may have interfaces of the names that VMACs and ipvlans are to have."""
+        instances, reports = with_free_names(configuration.vrrp, self._kernel.links, self._machine.interfaces.alias)
+        for report in reports:
+            self.report("", report)
+        return msgspec.structs.replace(configuration, vrrp=instances)
 
     def _apply_network(self, network: NetworkSettings) -> None:
         self._link_states.apply(network.delays)
@@ -255,6 +264,7 @@ class VrrpWorker:
 
     def _apply(self, new: AgentConfiguration) -> ConfigurationChanges:
         """Stop what is gone, let go on with other settings what is the same virtual router, then start what is new."""
+        new = self._with_free_names(new)
         old = {settings.name: settings for settings in self._configuration.vrrp}
         names = {before: after for after, before in pair(old.values(), new.vrrp).items()}
         renamed = {before: after for before, after in names.items() if before != after}
