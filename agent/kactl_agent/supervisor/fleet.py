@@ -72,6 +72,7 @@ class Fleet:
         self._backoff = {name: Backoff() for name in (*WORKERS, OBSERVER)}
         self._respawns: dict[str, TimerHandle] = {}
         self._leaving: set[Worker] = set()  # told to go while the agent goes on
+        self._observers_end = ""  # of the one before, for the next one's journal
         self.restarts = dict.fromkeys((*WORKERS, OBSERVER), 0)
 
     # -- who there is --------------------------------------------------------------------------------------------------
@@ -104,6 +105,9 @@ class Fleet:
         """It is connected to everyone there is."""
         ours, theirs = (Edge(sock) for sock in socket_pair())
         self._spawn(OBSERVER, self._host.observe, ours, theirs, self._kept_by(OBSERVER))
+        if self._observers_end:
+            ours.post(frames.ProcessState(OBSERVER, 0, self.restarts[OBSERVER], self._observers_end))
+            self._post_process(OBSERVER)
         for child in self:
             self._post_process(child.name)
             to_observer, to_worker = socket_pair()
@@ -219,6 +223,8 @@ class Fleet:
         code = child.reap()
         child.edge.close()
         del self._children[child.name]
+        if child.name == OBSERVER:
+            self._observers_end = exit_text(code)
         self._post_process(child.name, exit_text(code) if child not in self._leaving else "")
         self._host.ended(child, code)
         self._leaving.discard(child)
