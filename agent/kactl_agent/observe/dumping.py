@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures.thread import ThreadPoolExecutor  # now: nobody may not read the library later
 
 from kactl_agent.control.protocol import BAD_PARAMS, DUMP_FAILED, NOT_READY, ControlError, Parameters
 from kactl_agent.control.server import Answer, Method
@@ -20,6 +21,7 @@ from kactl_agent.runtime.frame import Frame
 SIGNALS = ("data", "stats", "stats_clear", "json")
 """What a client may have written to files, as the signals do."""
 _MOST_REQUESTS = 16
+_THREADS = 4  # as many disks may hang
 
 
 class Dumping:
@@ -30,6 +32,7 @@ class Dumping:
         self._state = state
         self._post = post
         self._requests: dict[int, Answer] = {}
+        self._threads = ThreadPoolExecutor(_THREADS)
         self._serial = 0
         self._kinds: dict[str, Callable[[], str]] = {
             "state.json": lambda: render_json(state.status()),
@@ -52,8 +55,14 @@ class Dumping:
 
     def write(self, frame: WriteDump, descriptors: Sequence[int]) -> None:
         """A disk that hangs, hangs a thread alone. The descriptors are closed."""
-        texts = [self._kinds[kind]() for kind in frame.kinds]
-        done = self._loop.run_in_executor(None, _write_all, tuple(zip(texts, descriptors, strict=True)))
+        try:
+            texts = [self._kinds[kind]() for kind in frame.kinds]
+        except BaseException:  # the log has it, but whoever waits for the files must not wait for ever
+            for descriptor in descriptors:
+                os.close(descriptor)
+            self._post(DumpWritten(frame.serial, "the observer failed to render it: see its log"))
+            raise
+        done = self._loop.run_in_executor(self._threads, _write_all, tuple(zip(texts, descriptors, strict=True)))
         done.add_done_callback(lambda written: self._post(DumpWritten(frame.serial, written.result())))
 
     # -- the control method --------------------------------------------------------------------------------------------

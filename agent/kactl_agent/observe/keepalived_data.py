@@ -215,7 +215,8 @@ def _trackers(view: AgentView) -> Iterator[str]:
         yield "------< VRRP Scripts >------"
     for script in tracking.scripts:
         yield f" VRRP Script = {script.name}"
-        yield f"   Command = '{script.command.arguments[0]}'"
+        executable = view.configuration.track_scripts.get(script.name)
+        yield f"   Command = '{executable.arguments[0] if executable else script.command.arguments[0]}'"
         yield f"   Interval = {script.interval / SECOND:g} sec"
         yield f"   Timeout = {script.timeout / SECOND:g} sec"
         yield f"   Rise = {script.rise}"

@@ -182,7 +182,7 @@ def _lists(settings: VrrpSettings, agent: AgentView, *, is_set: bool) -> dict[st
     uses = agent.configuration.tracking.uses.get(settings.name, ())
     own = [use for use in uses if not use.group]
     mark = " set" if is_set else ""
-    scripts = {script.name: script.command.arguments[0] for script in agent.configuration.tracking.scripts}
+    scripts = {name: each.arguments[0] for name, each in agent.configuration.track_scripts.items()}
     lists = {
         "vips": [address_words(a, settings) + mark for a in settings.addresses if a.advertised],
         "evips": [address_words(a, settings) + mark for a in settings.addresses if not a.advertised],

@@ -107,7 +107,10 @@ def without_secrets(configuration: AgentConfiguration) -> AgentConfiguration:
         configuration,
         vrrp=instances,
         tracking=tracking_settings.without_secrets(configuration.tracking),
-        track_scripts={},
+        track_scripts={
+            name: msgspec.structs.replace(script, arguments=script.arguments[:1])
+            for name, script in configuration.track_scripts.items()
+        },
         vrrp_notify=VrrpNotify(),
         own_notify=SupervisorNotify(),
         startup=None,

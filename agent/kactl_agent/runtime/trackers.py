@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from kactl_agent.kernel.inotify import Inotify
 from kactl_agent.kernel.ports import Links
 from kactl_agent.runtime.driver import TimedDriver
+from kactl_agent.runtime.dump_frames import TrackerState
 from kactl_agent.runtime.link_states import LinkStates
 from kactl_agent.runtime.processes import EventSource, Loop, Processes
 from kactl_agent.runtime.scripts import RunListener
@@ -233,6 +234,20 @@ class Trackers:
         for name in list(self._scripts):
             self._remove(name)
 
+    def states(self) -> Iterator[TrackerState]:
+        """What everything that is tracked has come to."""
+        for (kind, name), verdict in self._verdicts.items():
+            tracker = self._process_trackers.get(name) if kind is TrackerKind.PROCESS else None
+            yield TrackerState(
+                kind=kind.value,
+                name=name,
+                up=verdict.up,
+                value=verdict.value,
+                detail=verdict.detail,
+                processes=len(tracker.pids) if tracker is not None else 0,
+                timer="" if tracker is None or tracker.deadline() is None else _delay(tracker),
+            )
+
     # -- what trackers say and do --------------------------------------------------------------------------------------
 
     def check_links(self) -> None:
@@ -278,6 +293,11 @@ class Trackers:
 def _engine(kind: TrackerKind, name: str) -> str:
     """What an engine is called in the driver: `track_script chk`."""
     return f"{kind.value} {name}"
+
+
+def _delay(tracker: ProcessTracker) -> str:
+    """The delay that runs: it had enough processes and has not any more, or the other way round."""
+    return "terminate" if tracker.verdict.up else "fork"
 
 
 def _nobody_asks(_name: str, _now: int) -> None:

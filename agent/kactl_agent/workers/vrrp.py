@@ -31,6 +31,7 @@ from kactl_agent.runtime.notifications import Teller
 from kactl_agent.runtime.scripts import ScriptRunner
 from kactl_agent.runtime.stall import StallWatch
 from kactl_agent.runtime.static_items import StaticKeeper
+from kactl_agent.runtime.tracker_reports import TrackerReports
 from kactl_agent.runtime.trackers import Trackers
 from kactl_agent.runtime.virtual_names import with_free_names
 from kactl_agent.runtime.vrrp_machine import VrrpEngine, VrrpMachine, addresses_of
@@ -171,6 +172,7 @@ class VrrpWorker:
         self._stopping = False
         self._shell = WorkerShell(PROCESS, loop, supervisor, observer, self)
         self._recordings = VrrpRecordings(self._shell, start.recording)
+        self._tracker_reports = TrackerReports(self._trackers.states, self._shell.state)
         self._told = VrrpNotifications(Teller(loop, self._shell, self._runner), self._configuration.vrrp_notify)
         self._stall_watch = StallWatch(loop, time.monotonic_ns, self._stalled)
         self._machine.before_work = self._stall_watch.look
@@ -435,6 +437,7 @@ class VrrpWorker:
         self._linkbeat.poll()
         self._static.settle()
         self._trackers.retry()
+        self._tracker_reports.report()
         self._machine.set_clock_offset(time.time_ns() - time.monotonic_ns())
         observer = self._shell.observer
         if observer is not None:
@@ -461,6 +464,7 @@ class VrrpWorker:
 
     def observed(self) -> None:
         self._told.teller.observed()
+        self._tracker_reports.again()
         self._recordings.interrupted(self._instances)
         self._dirty.update(dict.fromkeys(self._instances))
         self._report_soon()
