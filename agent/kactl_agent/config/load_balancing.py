@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import UNSET
 
@@ -83,14 +83,19 @@ _FLAGS = (
 class CheckerSource(Protocol):
     """Makes the settings of the checkers of one real server (`kactl_agent.config.checkers`)."""
 
-    def resolve(
-        self, path: Path, server: Any, real: Any, address: str, port: int, protocol: int
-    ) -> tuple[AnyCheckerSettings, ...]:
-        """`path` is the real server's; so are `address`, `port` and `protocol` (IPPROTO_*, 0: a firewall mark)."""
+    def resolve(self, place: Path, server: Any, real: Any, address: str, port: int) -> tuple[AnyCheckerSettings, ...]:
+        """`place` is the real server's; `address` and `port` are where they go if they say nothing else."""
 
 
-def resolve_load_balancing(sheet: Sheet, checkers: CheckerSource) -> CheckersSettings:
-    """Settings without virtual servers and the rest of it are `CheckersSettings()`."""
+class LoadBalancing(NamedTuple):
+    """Settings, and the commands in them with their places."""
+
+    settings: CheckersSettings
+    scripts: tuple[tuple[Path, Command], ...]
+
+
+def resolve_load_balancing(sheet: Sheet, checkers: CheckerSource) -> LoadBalancing:
+    """Where nothing is said of it, the settings are `CheckersSettings()`."""
     config = sheet.document.config
     said = config.global_defs
     servers = _VirtualServers(sheet, checkers)
@@ -103,7 +108,7 @@ def resolve_load_balancing(sheet: Sheet, checkers: CheckerSource) -> CheckersSet
 
     flush = picked("lvs_flush_on_stop", False)
     timeouts = picked("lvs_timeouts", None)
-    return CheckersSettings(
+    settings = CheckersSettings(
         virtual_servers=tuple(servers.resolve()),
         timeouts=None
         if timeouts is None
@@ -117,6 +122,7 @@ def resolve_load_balancing(sheet: Sheet, checkers: CheckerSource) -> CheckersSet
         monitor_buffer=buffer("lvs_netlink_monitor_rcv_bufs"),
         init_notifies=picked("rs_init_notifies", False),
     )
+    return LoadBalancing(settings, tuple(servers.scripts))
 
 
 def _seconds(block: Any, keyword: str) -> int:
@@ -175,6 +181,7 @@ class _VirtualServers:
         self._groups = or_default(self._config.virtual_server_group, {})
         self._users: dict[str, int] = {}  # group -> virtual servers that use it
         self._addresses: dict[str, bytes] = {}
+        self.scripts: list[tuple[Path, Command]] = []
         said = self._config.global_defs
         alert = UNSET if said is UNSET else said.smtp_alert_checker
         self._alert = alert if alert is not UNSET or said is UNSET else said.smtp_alert
@@ -208,7 +215,7 @@ class _VirtualServers:
         forwarding = _forwarding(server.lb_kind)
         name = self._name(server, group, members[0])
         port = members[0].port if not group else 0
-        servers = tuple(self._real_server(real, server, path, n, port, protocol) for n, real in enumerate(real_servers))
+        servers = tuple(self._real_server(real, server, path, n, port) for n, real in enumerate(real_servers))
         servers = tuple({(each.address, each.port): each for each in reversed(servers)}.values())[::-1]
         if not self._families_fit(path, name, members, servers):
             return None
@@ -357,9 +364,7 @@ class _VirtualServers:
 
     # -- servers -------------------------------------------------------------------------------------------------------
 
-    def _real_server(
-        self, real: Any, server: Any, path: Path, index: int, service_port: int, protocol: int
-    ) -> RealServerSettings:
+    def _real_server(self, real: Any, server: Any, path: Path, index: int, service_port: int) -> RealServerSettings:
         place: Path = (*path, "real_server", index)
         address = self._packed(or_default(real.address, ""))
         forwarding = _forwarding(real.lvs_method, _forwarding(server.lb_kind))
@@ -378,7 +383,7 @@ class _VirtualServers:
             snmp_name=or_default(real.snmp_name, ""),
             notify_up=self._script(real.notify_up, (*place, "notify_up")),
             notify_down=self._script(real.notify_down, (*place, "notify_down")),
-            checkers=self._checkers.resolve(place, server, real, str(or_default(real.address, "")), port, protocol),
+            checkers=self._checkers.resolve(place, server, real, str(or_default(real.address, "")), port),
         )
 
     def _port(self, place: Path, port: int, service_port: int, forwarding: Forwarding, *, grouped: bool) -> int:
@@ -408,7 +413,11 @@ class _VirtualServers:
         if said is UNSET:
             return None
         words = command_words(self._sheet, path, or_default(said.command, ""))
-        return Command(words, or_default(said.user, ""), or_default(said.group, "")) if words else None
+        if not words:
+            return None
+        command = Command(words, or_default(said.user, ""), or_default(said.group, ""))
+        self.scripts.append((path, command))
+        return command
 
 
 def _family_of(address: bytes) -> int:

@@ -10,7 +10,7 @@ import msgspec
 
 from kactl_agent.checkers.settings import AnyCheckerSettings
 from kactl_agent.ipvs.model import Forwarding, SyncDaemon, Timeouts
-from kactl_agent.tracking.settings import Command
+from kactl_agent.tracking.settings import Command, Executable
 from kactl_agent.vrrp.network_settings import NetlinkBuffer
 
 
@@ -112,6 +112,9 @@ class CheckersSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     command_buffer: NetlinkBuffer = NetlinkBuffer()
     monitor_buffer: NetlinkBuffer = NetlinkBuffer()
     init_notifies: bool = False  # rs_init_notifies
+    mails: bool = False  # whether there is anybody to send mail to
+    fifos: tuple[str, ...] = ()  # keywords of the FIFOs that lines go to
+    executables: tuple[tuple[Command, Executable], ...] = ()  # of all the scripts that can, and may, be run here
 
     @property
     def wanted(self) -> bool:

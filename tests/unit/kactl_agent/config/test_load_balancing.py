@@ -40,9 +40,7 @@ NAT = Forwarding(MASQUERADE)
 
 
 class NoCheckers:
-    def resolve(
-        self, path: Path, server: Any, real: Any, address: str, port: int, protocol: int
-    ) -> tuple[AnyCheckerSettings, ...]:
+    def resolve(self, place: Path, server: Any, real: Any, address: str, port: int) -> tuple[AnyCheckerSettings, ...]:
         return ()
 
 
@@ -54,7 +52,7 @@ def resolved(text: str) -> tuple[CheckersSettings, list[str]]:
     document = bind(text, "agent.yaml")
     assert document.diagnostics == []
     sheet = Sheet(document)
-    settings = resolve_load_balancing(sheet, NoCheckers())
+    settings = resolve_load_balancing(sheet, NoCheckers()).settings
     return settings, [problem.diagnostic.code for problem in sheet.problems]
 
 

@@ -1,0 +1,59 @@
+"""Load balancing made ready for this machine: its scripts and checkers, whom it tells, what its worker may do.
+
+Part of loading a configuration, as `script_files`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from kactl_agent.checkers.settings import ConnectTarget
+from kactl_agent.config.checks.problem import Path, Sheet
+from kactl_agent.ipvs.settings import CheckersSettings
+from kactl_agent.supervisor.check_files import prepare_checkers
+from kactl_agent.supervisor.script_files import ScriptPreparer
+from kactl_agent.tracking.settings import Command, Executable
+
+_HINT = "the event is told in all other ways, but this script is not run"
+_PRIVILEGED_PORTS = 1024
+
+
+def prepare_balancing(
+    sheet: Sheet,
+    preparer: ScriptPreparer,
+    settings: CheckersSettings,
+    scripts: Iterable[tuple[Path, Command]],
+) -> CheckersSettings:
+    """The settings with the executables of `scripts` (commands, and where they stand) and of checkers."""
+    found: dict[Command, Executable] = {}
+    for path, command in scripts:
+        executable = preparer.prepare(path, f"{path[-1]} of a {path[-3]}", command, _HINT)
+        if executable is not None:
+            found[command] = executable
+    ready = prepare_checkers(sheet, preparer, settings)
+    return msgspec.structs.replace(ready, executables=tuple(found.items()))
+
+
+def privileges_for(settings: CheckersSettings) -> tuple[str, ...]:
+    """Capabilities the worker needs beyond CAP_NET_ADMIN."""
+    names = ["CAP_SYS_ADMIN"] if settings.network_namespace is not None else []
+    targets = (
+        target
+        for server in settings.virtual_servers
+        for real in server.real_servers
+        for checker in real.checkers
+        if isinstance(target := getattr(checker, "target", None), ConnectTarget)
+    )
+    bound = [target for target in targets if target.bind_port or target.bind_interface]
+    if any(0 < target.bind_port < _PRIVILEGED_PORTS for target in bound):
+        names.append("CAP_NET_BIND_SERVICE")
+    if any(target.bind_interface for target in bound):
+        names.append("CAP_NET_RAW")
+    return tuple(names)
+
+
+def encoded(settings: CheckersSettings) -> bytes:
+    """What the worker decodes; empty when there is nothing to do."""
+    return msgspec.msgpack.encode(settings) if settings.wanted else b""
