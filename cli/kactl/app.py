@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "confirm": ("kactl.commands.reload:confirm", "Keep a configuration that was loaded with --confirm."),
     "convert": ("kactl.commands.convert:convert", "Convert keepalived.conf to YAML, and back, without loss."),
     "drain": ("kactl.commands.drain:drain", "Hand over to another router, and stay backup until undrained."),
+    "dump": ("kactl.commands.dump:dump", "Print an agent's state in the layouts of keepalived."),
     "events": ("kactl.commands.events:events", "Show what happened to an agent's virtual routers, and why."),
     "genhash": ("kactl.commands.genhash:genhash", "Compute the digest of a page as HTTP_GET and SSL_GET do."),
     "plan": ("kactl.commands.plan:plan", "Say what a reload would change, and whom it would hurt."),
