@@ -19,6 +19,10 @@ def main() -> int:
         from kactl_agent.supervisor.loading import check
 
         return check(options)
+    if options.print_capabilities:
+        from kactl_agent.supervisor.grants import print_capabilities
+
+        return print_capabilities(options)
     from kactl_agent.observe.log_sink import open_standard_descriptors
     from kactl_agent.runtime.spawner import launch
 

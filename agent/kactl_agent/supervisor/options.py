@@ -29,6 +29,7 @@ class Options:
     log_detail: bool = False
     log_format: str = "text"
     check: bool = False
+    print_capabilities: bool = False
     only: frozenset[str] = frozenset(SUBSYSTEMS)
     config_id: str = ""
     namespace: str = ""
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--log-detail", action="store_true", help="codes and causes in text logs as well")
     add("--log-format", choices=("text", "json", "journal"), default="text", help="of the log on stderr (%(default)s)")
     add("--check", action="store_true", help="validate FILE and exit")
+    add("--print-capabilities", action="store_true", help="say what a service manager has to grant for FILE, and exit")
     add("--only", type=_subsystems, default=frozenset(SUBSYSTEMS), metavar="LIST", help="run only these subsystems")
     add("--config-id", default="", metavar="ID", help="name this node goes by in the configuration")
     add("--namespace", default="", metavar="NAME", help="run in a named network namespace (ip-netns)")
