@@ -22,6 +22,7 @@ from kactl_agent.observe.handlers import Handlers
 from kactl_agent.observe.journal import Journal
 from kactl_agent.observe.journal_files import JournalFiles
 from kactl_agent.observe.logs import LogFormat, LogWriter
+from kactl_agent.observe.mailer import Mailer
 from kactl_agent.observe.reload_desk import ReloadDesk
 from kactl_agent.observe.state import AgentState
 from kactl_agent.observe.vrrp_view import watch_vrrp
@@ -33,6 +34,7 @@ from kactl_agent.runtime.loop import LoopEdge, worker_loop
 
 PROCESS = "observer"
 _LAST_WORDS_SECONDS = 6.0  # for the other workers to end after the supervisor did
+_LAST_MAILS_SECONDS = 1.5  # less than the supervisor's patience with the observer
 _MOST_EARLY_LINES = 1000
 
 
@@ -97,6 +99,8 @@ class Observer:
         Explaining(self.handlers, self._journal, self._state, self._post).offer(self.methods)
         self._dumping = Dumping(loop, self._state, self._post)
         self._dumping.offer(self.handlers, self.methods)
+        self._mailer = Mailer(loop, lambda: self._state.configuration.mail, self._answer, log.write)
+        self._mailer.offer(self.handlers)
         self._ending = False
         self._recordings: dict[str, int] = {}
         self._recordings_to_begin: dict[str, int] = {}  # files of recordings whose first line has not come yet
@@ -108,6 +112,12 @@ class Observer:
             return False
         self._supervisor.edge.post(frame)
         return True
+
+    def _answer(self, worker: str, frame: frames.Frame) -> None:
+        """To a worker that asked for something; one that has ended does not wait for it."""
+        edge = self._workers.get(worker)
+        if edge is not None:
+            edge.edge.post(frame)
 
     def announce(self) -> None:
         if self._supervisor is not None:
@@ -125,7 +135,12 @@ class Observer:
             self._ending = True
             self._loop.call_later(_LAST_WORDS_SECONDS, self._loop.stop)
         if not self._workers:
-            self._loop.stop()
+            self._end()
+
+    def _end(self) -> None:
+        """Once the last mails are out, or cannot be waited for any longer."""
+        self._mailer.when_at_rest(self._loop.stop)
+        self._loop.call_later(_LAST_MAILS_SECONDS, self._loop.stop)
 
     # -- kactl_agent.control.server.Service ----------------------------------------------------------------------------
 
@@ -152,7 +167,7 @@ class Observer:
         del self._workers[name]
         self.handlers.lost(name)
         if self._ending and not self._workers:
-            self._loop.stop()
+            self._end()
 
     def _worker_gained(self, name: str, edge: Edge) -> None:
         old = self._workers.pop(name, None)
