@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +69,100 @@ def test_priority_memory_and_name_of_the_vrrp_worker(net: Network, tmp_path: Pat
         assert name_of(vrrp) == "kactl-vrrp"
         assert os.getpriority(os.PRIO_PROCESS, vrrp) == 0
         assert one.state() == "MASTER"
+        assert one.stop() == 0
+
+
+DATA = {"keepalived.data", "keepalived_parent.data", "state.json", "state.txt"}
+
+
+def written(directory: Path) -> set[str]:
+    names = {path.name for path in directory.iterdir()}
+    return {name for name in names if name.startswith(("keepalived", "state.", "lb-", "mine")) and ".new" not in name}
+
+
+def test_each_signal_writes_its_files(net: Network, tmp_path: Path) -> None:
+    one = Agent(net.nodes[0], tmp_path / "one", configured())
+    with agents(one):
+        one.wait_state("MASTER", SLACK + START)
+        known: set[str] = set()
+        for number, names in (
+            (signal.SIGUSR1, DATA),
+            (signal.SIGUSR2, {"keepalived.stats"}),
+            (signal.SIGRTMIN + 2, {"keepalived.json"}),
+        ):
+            one.process.send_signal(number)
+            known |= names
+            wait_for(lambda known=known: written(one.run_dir) == known, SLACK, f"{names} after signal {number}")
+        statistics = one.run_dir / "keepalived.stats"
+        assert sent(statistics.read_text()) > 0
+        assert (statistics.stat().st_mode & 0o777, statistics.stat().st_uid) == (0o600, 0)
+
+        before = statistics.stat().st_ino
+        one.process.send_signal(signal.SIGRTMAX - 1)  # statistics, which then count anew
+        wait_for(lambda: statistics.stat().st_ino != before, SLACK, "the statistics once more")
+        last = sent(statistics.read_text())
+        status = one.status()
+        assert status is not None
+        counted = status["vrrp"]["instances"]["VI_1"]
+        assert counted["statistics_since"] is not None
+        assert counted["statistics"]["adverts_sent"] < last
+        assert kactl("dump", "--run-dir", str(one.run_dir), "stats", "--files").split() == [str(statistics)]
+        assert sent(statistics.read_text()) < last
+        assert sent(kactl("dump", "--run-dir", str(one.run_dir), "stats")) < last
+        assert one.state() == "MASTER"
+        assert one.stop() == 0
+
+
+def sent(statistics: str) -> int:
+    found = re.search(r"Sent: (\d+)", statistics)
+    assert found is not None
+    return int(found[1])
+
+
+def kactl(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "kactl", *words], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout
+
+
+def test_dump_files_carry_the_instance_and_stand_where_they_are_wanted(net: Network, tmp_path: Path) -> None:
+    """S09; with the permissions that umask leaves."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    said = {"data_use_instance": True, "state_dump_file": f"{elsewhere}/mine.data", "umask": "0137", "json_version": 2}
+    one = Agent(net.nodes[0], tmp_path / "one", configured(outside={"instance": "lb-a"}, **said))
+    with agents(one):
+        one.wait_state("MASTER", SLACK + START)
+        one.process.send_signal(signal.SIGUSR1)
+        one.process.send_signal(signal.SIGRTMIN + 2)
+        names = {"mine.lb-a.data", "mine_parent.lb-a.data"}
+        wait_for(lambda: written(elsewhere) == names, SLACK, "text dumps")
+        wait_for(lambda: "keepalived.lb-a.json" in written(one.run_dir), SLACK, "the JSON dump")
+        assert (elsewhere / "mine.lb-a.data").stat().st_mode & 0o777 == 0o640
+        document = json.loads((one.run_dir / "keepalived.lb-a.json").read_text())
+        assert list(document) == ["vrrp", "track_process"]
+        assert one.stop() == 0
+
+
+def test_configuration_and_state_are_saved_around_every_reload(net: Network, tmp_path: Path) -> None:
+    """S06: per process, as keepalived names the files."""
+    saved = tmp_path / "saved"
+    one = Agent(net.nodes[0], tmp_path / "one", configured(config_save_dir=str(saved)))
+    with agents(one):
+        one.wait_state("MASTER", SLACK + START)
+        vrrp = one.pid_of("vrrp")
+        one.configure(
+            instance(virtual_ipaddress=["198.51.100.101/24"]) | {"global_defs": {"config_save_dir": str(saved)}}
+        )
+        one.process.send_signal(signal.SIGHUP)
+        before, after = saved / f"keepalived_vrrp.{vrrp}.1.pre", saved / f"keepalived_vrrp.{vrrp}.1.post"
+        wait_for(lambda: after.exists(), SLACK, "what follows the reload")
+        assert "198.51.100.100/24 dev eth0 scope global set" in before.read_text()
+        assert "198.51.100.101/24 dev eth0 scope global set" in after.read_text()
+        copies = [(saved / f"agent.yaml.{one.agent_pid}.{number}").read_text() for number in (0, 1)]
+        assert "198.51.100.100" in copies[0]
+        assert "198.51.100.101" in copies[1]
         assert one.stop() == 0
 
 

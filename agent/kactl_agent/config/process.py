@@ -35,6 +35,7 @@ SERVED_GLOBAL = frozenset(
         "json_dump_file",
         "json_version",
         "data_use_instance",
+        "config_save_dir",
         "include_check",
     }
 )

@@ -53,9 +53,10 @@ class PlanSummary(msgspec.Struct, frozen=True):
     document: bytes = b""
 
 
-def load(options: Options, candidate: str = "", *, starting: bool = True) -> LoadOutcome:
+def load(options: Options, candidate: str = "", *, starting: bool = True, copy_for: int = 0) -> LoadOutcome:
     """Read, validate and resolve the configuration file, or another one as if it were that. Whatever is wrong with it
-    is in the outcome. What matters to an agent that is `starting` alone is left out else."""
+    is in the outcome. What matters to an agent that is `starting` alone is left out else. `copy_for` is the process
+    whose copies are in config_save_dir, 0 for no copy."""
     from kactl_agent.config.checks.problem import Sheet
     from kactl_agent.config.diagnostics import Severity, render_text
     from kactl_agent.config.load import load_bytes, load_file, read_file
@@ -82,6 +83,11 @@ def load(options: Options, candidate: str = "", *, starting: bool = True) -> Loa
             diagnostics += [problem.diagnostic for problem in sheet.problems]
     sources = mask_sources(document.sources) if diagnostics else {}
     report = [render_text(diagnostic, sources) for diagnostic in diagnostics]
+    if copy_for and configuration is not None and (directory := configuration.process.dumps.save_directory):
+        from kactl_agent.supervisor.configuration_copies import save_copy
+
+        failure = save_copy(document, directory, options.config.name, copy_for)
+        report += [failure] if failure else []
     if candidate:  # its relative names are those of the file it is to become; what is wrong is wrong in it
         known = f"{options.config}:"
         report = [candidate + line[len(known) - 1 :] if line.startswith(known) else line for line in report]
@@ -174,14 +180,34 @@ def check(options: Options) -> int:
 def _load_and_plan(
     options: Options, candidate: str, current: AgentConfiguration | None, plan_only: bool
 ) -> LoadOutcome:
-    outcome = load(options, candidate, starting=current is None)
+    copy_for = 0 if plan_only else os.getppid()
+    outcome = load(options, candidate, starting=current is None, copy_for=copy_for)
     if current is None:
         return outcome
     from kactl_agent.supervisor.planning import summary, write_check_log
 
+    outcome = _within_reload(current, outcome, candidate or str(options.config))
+
     write_check_log(current.reload.check_log, options, outcome.report, valid=outcome.configuration is not None)
     plan = summary(current, outcome, with_document=plan_only)
     return msgspec.structs.replace(outcome, plan=plan, **({"configuration": None, "text": None} if plan_only else {}))
+
+
+def _within_reload(current: AgentConfiguration, outcome: LoadOutcome, file: str) -> LoadOutcome:
+    """Without what only a start can change."""
+    if outcome.configuration is None:
+        return outcome
+    from kactl_agent.supervisor.reload_limits import fixed_lines, keep_fixed
+
+    process, kept = keep_fixed(current.process, outcome.configuration.process)
+    if not kept:
+        return outcome
+    return msgspec.structs.replace(
+        outcome,
+        configuration=msgspec.structs.replace(outcome.configuration, process=process),
+        report=(*outcome.report, *fixed_lines(kept, file)),
+        warnings=outcome.warnings + len(kept),
+    )
 
 
 class LoadingProcess:
