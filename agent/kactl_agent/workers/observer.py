@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from kactl_agent.control.server import ControlServer, Method
+from kactl_agent.observe.bfd_state import BfdState
 from kactl_agent.observe.dumping import Dumping
 from kactl_agent.observe.explaining import Explaining
-from kactl_agent.observe.bfd_state import BfdState
 from kactl_agent.observe.handlers import Handlers
 from kactl_agent.observe.journal import Journal
 from kactl_agent.observe.journal_files import JournalFiles
