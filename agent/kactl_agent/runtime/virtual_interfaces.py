@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from kactl_agent.kernel.ports import Kernel, Link
 from kactl_agent.kernel.sysctl import BorrowedSysctls
@@ -59,6 +59,11 @@ class VirtualInterfaces:
         self._desired = desired
         self._refused = {}  # what was impossible may be possible now
         self._settle(virtual)
+
+    @property
+    def wanted(self) -> Mapping[str, VirtualInterface]:
+        """By name."""
+        return self._desired
 
     def settle(self, virtual: frozenset[bytes]) -> None:
         """The machine has changed."""

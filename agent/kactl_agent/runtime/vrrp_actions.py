@@ -75,6 +75,8 @@ class VrrpActions:
         self._pacing = Pacing(PaceSettings())
         self.held: dict[str, tuple[VirtualAddress, ...]] = {}
         self._indexes: dict[Place, int] = {}  # of the interfaces that the addresses were put on
+        self._spared: set[Place] = set()
+        self._left: dict[Place, VirtualAddress] = {}
         self.routes = HeldRouting(kernel)
         self.rules = HeldRouting(kernel)
         self.firewall = Firewall(kernel, partial(listener.report, ""))
@@ -175,10 +177,34 @@ class VrrpActions:
         links = self._kernel.links
         links.drain()
         wanted_by_others = {place_of(address) for held in self.held.values() for address in held}
-        unwanted = [self._as_found(address) for address in addresses if place_of(address) not in wanted_by_others]
+        unwanted = []
+        for address in addresses:
+            place = place_of(address)
+            if place in self._spared:
+                self._left[place] = address
+            elif place not in wanted_by_others:
+                unwanted.append(self._as_found(address))
         work = plan((), unwanted, links.has)
         failures = self._kernel.addresses.apply(work.remove, work.add, links)
         self.firewall.unblock(name, addresses)
+        return "; ".join(f"{_text(failure.address)}: {failure.reason}" for failure in failures)
+
+    def spare(self, places: Iterable[Place]) -> None:
+        """Leave these on the machine when who holds them lets go: another instance is about to take them over. Until
+        `end_sparing`."""
+        self._spared = set(places)
+
+    def end_sparing(self) -> str:
+        """Take those away that nobody has taken over after all; what cannot be removed."""
+        held = {place_of(address) for addresses in self.held.values() for address in addresses}
+        unwanted = [self._as_found(address) for place, address in self._left.items() if place not in held]
+        self._spared, self._left = set(), {}
+        if not unwanted or self.keep_addresses:
+            return ""
+        links = self._kernel.links
+        links.drain()
+        work = plan((), unwanted, links.has)
+        failures = self._kernel.addresses.apply(work.remove, work.add, links)
         return "; ".join(f"{_text(failure.address)}: {failure.reason}" for failure in failures)
 
     def _as_found(self, address: VirtualAddress) -> VirtualAddress:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_address
 from typing import Protocol
@@ -13,6 +13,7 @@ from kactl_agent.kernel.rtnetlink import IFA_F_DADFAILED, IFA_F_SECONDARY, IFA_F
 from kactl_agent.runtime.driver import Driver, Engine
 from kactl_agent.runtime.link_states import LinkStates
 from kactl_agent.runtime.promotion import SecondaryPromotion
+from kactl_agent.runtime.slices import batches
 from kactl_agent.runtime.virtual_interfaces import VirtualInterfaces, interfaces_of
 from kactl_agent.runtime.vrrp_actions import Listener, VrrpActions
 from kactl_agent.runtime.vrrp_places import Places, Watcher
@@ -29,11 +30,14 @@ from kactl_agent.vrrp.actions import (
     Shutdown,
     Stalled,
     Startup,
+    State,
 )
 from kactl_agent.vrrp.network_settings import PaceSettings
+from kactl_agent.vrrp.pairing import place_of, same_on_the_machine
 from kactl_agent.vrrp.routing import VirtualRoute
 from kactl_agent.vrrp.settings import Family, SyncGroupSettings, VirtualAddress, VrrpSettings
 from kactl_agent.vrrp.sync_group import Member, SyncGroup
+from kactl_agent.vrrp.virtual_interface import VirtualInterface
 
 _CLOCK_TOLERANCE = 5_000_000  # ns the wall clock may drift before instances are told
 _LATE = 10_000_000  # ns a timer may be late before what has come in meanwhile is read first
@@ -81,6 +85,7 @@ class VrrpMachine:
         self._interface_states: dict[str, InterfaceState] = {}
         self._virtual: frozenset[bytes] = frozenset()
         self._clock_offset: int | None = None
+        self._coming: dict[str, VirtualInterface] = {}  # those that a reload in progress will want
 
     # -- instances -----------------------------------------------------------------------------------------------------
 
@@ -150,6 +155,11 @@ class VrrpMachine:
     def reconfigure(self, changes: Mapping[str, VrrpSettings]) -> None:
         """Instances, by the names they have had so far, go on with other settings of the same virtual router
         (`kactl_agent.vrrp.pairing`)."""
+        for _slice in self.reconfiguring(changes, len(changes) or 1):
+            pass
+
+    def reconfiguring(self, changes: Mapping[str, VrrpSettings], size: int) -> Iterator[None]:
+        """`reconfigure` in slices: what is between two of its steps may be anything but another change of instances."""
         new = list(changes.values())
         old = [self._settings[name] for name in changes]
         for settings in old:
@@ -168,20 +178,65 @@ class VrrpMachine:
         self._kernel.addresses.prepare(addresses_of(new), self._kernel.links)
         self._kernel.routing.prepare(routing_of(new), self._kernel.links)
         self._places.open()
-        for settings in new:
-            if settings.auth_hmac is not None and self._clock_offset is not None:
-                self.driver.tell(settings.name, ClockOffset(self._clock_offset))
-            self.driver.reconfigure(settings.name, settings)
-        self.actions.refresh(new)
+        for batch in batches(new, size):
+            yield
+            for settings in batch:
+                if settings.auth_hmac is not None and self._clock_offset is not None:
+                    self.driver.tell(settings.name, ClockOffset(self._clock_offset))
+                self.driver.reconfigure(settings.name, settings)
+            self.actions.refresh(batch)
+        yield
         self._forget_places()
         self._kernel.links.drain()
         self._want_interfaces()
+        yield
         self.settle()
+
+    def spare(self, kept: Mapping[str, VrrpSettings], coming: Iterable[VrrpSettings]) -> None:
+        """A reload begins: `kept` are the settings that instances will have, by the names they have now, `coming` those
+        of instances that start. Addresses that a MASTER will have and another has now stay where they are meanwhile,
+        and so do interfaces that are wanted before and after."""
+        holders = {place_of(a): (name, a) for name, held in self.actions.held.items() for a in held}
+        spared = []
+        for name, settings in kept.items():
+            if settings == self._settings[name]:
+                continue
+            for address in settings.addresses:
+                holder, known = holders.get(place_of(address), ("", address))
+                if holder not in ("", name) and same_on_the_machine(known, address) and self._is_master(name):
+                    spared.append(place_of(address))
+        self.actions.spare(spared)
+        self._coming = interfaces_of([*kept.values(), *coming])
+
+    def end_sparing(self) -> None:
+        """The reload is over."""
+        self._coming = {}
+        failure = self.actions.end_sparing()
+        if failure:
+            self._listener.report("", Report("address_kept", f"an address of nobody is still here: {failure}", "error"))
+        self._kernel.links.drain()
+        self._want_interfaces()
+
+    def _is_master(self, name: str) -> bool:
+        return self._engines[name].state is State.MASTER
+
+    def problems(self) -> list[str]:
+        """What is not on the machine as the instances want it: to be looked at after a reload."""
+        self._kernel.links.drain()
+        self._kernel.routing.drain()
+        has = self._kernel.links.has
+        missing = [f"{name}: {ip_address(a.address)}/{a.prefix_length} on {a.interface} is missing"
+                   for name, held in self.actions.held.items() for a in held if not has(a)]  # fmt: skip
+        for what, held in (("route", self.actions.routes), ("rule", self.actions.rules)):
+            missing += [f"{name}: virtual {what} {item.text} is missing" for name, item in held.missing()]
+        return [*missing, *self._places.errors]
 
     def _want_interfaces(self, also: Iterable[VrrpSettings] = ()) -> None:
         """Those of the instances there are, and of others that have not let go of theirs yet."""
-        wanted = interfaces_of(also) | interfaces_of(self._settings.values())
-        self.interfaces.want(wanted.values(), self._virtual)
+        current = interfaces_of(also) | interfaces_of(self._settings.values())
+        had = self.interfaces.wanted
+        kept = {name: it for name, it in self._coming.items() if had.get(name) == it}
+        self.interfaces.want((kept | current).values(), self._virtual)
 
     def part(self, groups: Iterable[SyncGroupSettings], leaving: Container[str]) -> None:
         """End the groups that are not among these or have members that are `leaving` (or will have other names). To be

@@ -89,6 +89,12 @@ class Places:
         """Whether a socket could not be opened."""
         return any(place.socket is None and place.error for place in self._places.values())
 
+    @property
+    def errors(self) -> list[str]:
+        """Why sockets could not be opened."""
+        failing = [place for place in self._places.values() if place.socket is None and place.error]
+        return [f"no socket on {place.key[0] or 'any interface'}: {place.error}" for place in failing]
+
     def open(self) -> None:
         """A socket where there is none and an interface for it, another where it was opened for something else."""
         for place in self._places.values():

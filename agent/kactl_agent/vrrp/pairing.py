@@ -62,6 +62,11 @@ def _on_the_machine(address: VirtualAddress) -> tuple[object, ...]:
     )
 
 
+def same_on_the_machine(one: VirtualAddress, two: VirtualAddress) -> bool:
+    """Whether the machine would not know which of the two it has."""
+    return _on_the_machine(one) == _on_the_machine(two)
+
+
 def address_changes(
     old: Iterable[VirtualAddress], new: Iterable[VirtualAddress]
 ) -> tuple[tuple[VirtualAddress, ...], tuple[VirtualAddress, ...]]:

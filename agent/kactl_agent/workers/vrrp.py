@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
@@ -17,7 +16,7 @@ from kactl_agent.kernel.linkbeat import LinkProbe
 from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.ports import Kernel
 from kactl_agent.kernel.proc_events import ProcEvents
-from kactl_agent.runtime import frames, privileges, static_items, virtual_interfaces, vrrp_machine, vrrp_routing
+from kactl_agent.runtime import frames, privileges, virtual_interfaces
 from kactl_agent.runtime.bfd_frames import BfdSessionGone, SessionVerdict
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare
 from kactl_agent.runtime.drain_frames import DrainOrder, Drains
@@ -29,15 +28,17 @@ from kactl_agent.runtime.linkbeat import Linkbeat
 from kactl_agent.runtime.loop import SocketWatcher, Timer, on_terminate, worker_loop
 from kactl_agent.runtime.notifications import Teller
 from kactl_agent.runtime.scripts import ScriptRunner
+from kactl_agent.runtime.slices import batches, sliced
 from kactl_agent.runtime.stall import StallWatch
 from kactl_agent.runtime.static_items import StaticKeeper
 from kactl_agent.runtime.tracker_reports import TrackerReports
 from kactl_agent.runtime.trackers import Trackers
 from kactl_agent.runtime.virtual_names import with_free_names
-from kactl_agent.runtime.vrrp_machine import VrrpEngine, VrrpMachine, addresses_of
+from kactl_agent.runtime.vrrp_leftovers import reclaim as reclaim
+from kactl_agent.runtime.vrrp_leftovers import reclaim_at_end as reclaim_at_end
+from kactl_agent.runtime.vrrp_machine import VrrpEngine, VrrpMachine
 from kactl_agent.runtime.vrrp_notifications import VrrpNotifications
 from kactl_agent.runtime.vrrp_recordings import VrrpRecordings
-from kactl_agent.runtime.vrrp_routing import routing_of
 from kactl_agent.runtime.worker_shell import Applied, WorkerShell
 from kactl_agent.tracking.actions import SessionState
 from kactl_agent.tracking.debounce import longest_down_delay
@@ -57,6 +58,7 @@ _JOURNALED = frozenset({ADVERT_LATE, DRAINED_WITHOUT_MASTER, STALL_OVER, STALLED
 _HEARTBEAT_SECONDS = 1.0
 _SNAPSHOT_SECONDS = 0.5  # between two reports of what is no transition: statistics, a master heard of
 _SNAPSHOTS_A_TURN = 16  # of the loop: the timers of hundreds of instances do not wait for the reports of all of them
+_INSTANCES_A_SLICE = 32  # of a reload
 _CAPABILITIES = (privileges.Capability.CAP_NET_ADMIN, privileges.Capability.CAP_NET_RAW)
 
 
@@ -105,31 +107,6 @@ def run(start: VrrpWorkerStart, supervisor: Edge, observer: Edge) -> int:
         loop.run_forever()
         kernel.close()
     return 0
-
-
-def reclaim(configurations: Iterable[AgentConfiguration]) -> int:
-    """Take off the machine what a worker which died may have left there. Returns an exit code."""
-    privileges.keep_only(_CAPABILITIES)
-    kernel = LinuxKernel()
-    configurations = list(configurations)
-    failures = vrrp_routing.reclaim(kernel, [item for each in configurations for item in routing_of(each.vrrp)])
-    failures += vrrp_machine.reclaim(kernel, [a for each in configurations for a in addresses_of(each.vrrp)])
-    for settings in {each.firewall for each in configurations}:
-        with contextlib.suppress(OSError):  # without nftables there is nothing
-            kernel.firewall.discard(settings)
-    for alias in {virtual_interfaces.alias_of(each.file) for each in configurations}:
-        failures += virtual_interfaces.reclaim(kernel, alias)
-    kernel.close()
-    return 1 if failures else 0
-
-
-def reclaim_at_end(configurations: Iterable[AgentConfiguration]) -> int:
-    """Take the static items off the machine when no worker is left that will. Returns an exit code."""
-    privileges.keep_only(_CAPABILITIES)
-    kernel = LinuxKernel()
-    failures = [failure for each in configurations for failure in static_items.reclaim(kernel, each.static)]
-    kernel.close()
-    return 1 if failures else 0
 
 
 class VrrpWorker:
@@ -264,18 +241,25 @@ class VrrpWorker:
             engines.append((settings, engine))
         return engines
 
-    def _apply(self, new: AgentConfiguration) -> ConfigurationChanges:
-        """Stop what is gone, let go on with other settings what is the same virtual router, then start what is new."""
+    def _reloading(self, new: AgentConfiguration) -> Generator[None, None, tuple[ConfigurationChanges, list[str]]]:
+        """Stop what is gone, let go on with other settings what is the same virtual router, then start what is new. In
+        slices: the timers of a thousand instances do not wait for each other's settings."""
         new = self._with_free_names(new)
         old = {settings.name: settings for settings in self._configuration.vrrp}
         names = {before: after for after, before in pair(old.values(), new.vrrp).items()}
         renamed = {before: after for before, after in names.items() if before != after}
         gone = [name for name in old if name not in names]
+        settings_of = {settings.name: settings for settings in new.vrrp}
+        kept = {name: settings_of[after] for name, after in names.items()}
+        fresh = [settings for settings in new.vrrp if settings.name not in set(names.values())]
+        self._machine.spare(kept, fresh)
         self._machine.part(new.sync_groups, {*gone, *renamed})
-        for name in gone:
-            self._trackers.forget(name)
-        with self._told.removing():
-            self._machine.stop(gone)
+        for batch in batches(gone, _INSTANCES_A_SLICE):
+            for name in batch:
+                self._trackers.forget(name)
+            with self._told.removing():
+                self._machine.stop(batch)
+            yield
         self._told.reconfigure(new.vrrp_notify)
         for name in (*gone, *renamed):
             self._report_last(name)
@@ -283,21 +267,27 @@ class VrrpWorker:
             del self._instances[name]
         self._instances = {names[name]: instance for name, instance in self._instances.items()}
         self._trackers.rename(renamed)
-        settings_of = {settings.name: settings for settings in new.vrrp}
-        changed = {name: settings_of[after] for name, after in names.items() if old[name] != settings_of[after]}
         self._static.apply(new.static)
         self._apply_network(new.network)
+        yield
         self._machine.actions.firewall.configure(together(self._configuration.firewall, new.firewall))
-        self._machine.reconfigure(changed)
+        changed = {name: settings for name, settings in kept.items() if old[name] != settings}
+        yield from self._machine.reconfiguring(changed, _INSTANCES_A_SLICE)
         changes, self._configuration = compare(self._configuration.vrrp, new.vrrp), new
         self._trackers.apply(new.tracking, new.track_scripts)
         for name in names.values():
             self._trackers.switch(name, new.tracking.uses.get(name, ()))
-        kept = set(names.values())
-        fresh = [settings for settings in new.vrrp if settings.name not in kept]
+        yield
         self._drains.configure(new.vrrp, new.sync_groups)
+        if not new.sync_groups:  # those of a group start together
+            for starting in batches(fresh, _INSTANCES_A_SLICE):
+                with self._told.together():
+                    self._machine.start(self._engines(starting), self._tracked)
+                yield
+            fresh = []
         with self._told.together():
             self._machine.start(self._engines(fresh), self._tracked, new.sync_groups)
+        self._machine.end_sparing()
         self._machine.actions.firewall.configure(new.firewall)
         self._drains.enforce()
         self._watch_stalls()
@@ -305,7 +295,8 @@ class VrrpWorker:
         self._write_states()
         self._dirty.update(dict.fromkeys(self._instances))
         self._report_soon()
-        return changes
+        yield
+        return changes, self._machine.problems()
 
     def _write_states(self) -> None:
         """Where that is wanted after a reload."""
@@ -460,7 +451,7 @@ class VrrpWorker:
         return ""
 
     def apply(self, new: AgentConfiguration, done: Applied) -> None:
-        done(self._apply(new), ())
+        sliced(self._loop, self._reloading(new), lambda result: done(*result), lambda: not self._stopping)
 
     def observed(self) -> None:
         self._told.teller.observed()
@@ -478,6 +469,7 @@ class VrrpWorker:
 
     def peer_said(self, name: str, frame: frames.AnyFrame) -> None:
         """The bfd worker says which sessions are up, and everything again after a reload."""
+        del name
         match frame:
             case SessionVerdict():
                 self._trackers.session_changed(frame.session, SessionState(frame.up))

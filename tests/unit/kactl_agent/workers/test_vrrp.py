@@ -420,3 +420,86 @@ def test_what_an_instance_waits_for_adverts_limits_the_delay_of_its_interface(be
     worker = bench.start_with(configuration)
     bench.until(lambda: bench.state_of("VI") == "BACKUP")
     assert worker._link_states._delayed["eth0"].delays.down == longest_down_delay(3, 4000 * CENTISECOND)
+
+
+# -- addresses that change hands in a reload ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ["giver first", "taker first"])
+@pytest.mark.parametrize("giver", ["stays", "ends"])
+def test_an_address_that_goes_from_master_to_master_never_leaves_the_machine(
+    bench: Bench, order: str, giver: str
+) -> None:
+    bench.start(settings("A", 1), settings("B", 2))
+    bench.until(lambda: bench.state_of("A") == bench.state_of("B") == "MASTER")
+    bench.kernel.log.clear()
+    new = [settings("A", 1, addresses=(address(3),))] if giver == "stays" else []
+    new.insert(0 if order == "taker first" else 1, settings("B", 2, addresses=(address(1), address(2))))
+    assert bench.reload(*new).error == ""
+    assert ("remove", "eth0", address(1).address) not in bench.kernel.log
+    assert bench.kernel.links.has(address(1))
+    assert set(bench.worker._machine.actions.held["B"]) == {address(1), address(2)}
+
+
+def test_an_address_whose_new_master_fails_in_the_same_reload_does_not_stay(bench: Bench) -> None:
+    bench.start(settings("A", 1), settings("B", 2))
+    bench.until(lambda: bench.state_of("A") == bench.state_of("B") == "MASTER")
+    source = {"source_address": bytes((192, 0, 2, 77)), "track_source": True}
+    bench.reload(settings("A", 1, addresses=(address(3),)), settings("B", 2, addresses=(address(1),), **source))
+    bench.until(lambda: bench.state_of("B") == "FAULT")
+    assert not bench.kernel.links.has(address(1))
+
+
+def test_an_address_with_another_label_is_another_one(bench: Bench) -> None:
+    bench.start(settings("A", 1), settings("B", 2))
+    bench.until(lambda: bench.state_of("A") == bench.state_of("B") == "MASTER")
+    labelled = VirtualAddress(bytes((192, 0, 2, 1)), 24, "eth0", label="eth0:1")
+    bench.kernel.log.clear()
+    bench.reload(settings("A", 1, addresses=(address(3),)), settings("B", 2, addresses=(labelled,)))
+    assert bench.kernel.links.has(labelled)
+    done = [entry[0] for entry in bench.kernel.log if entry[1:] == ("eth0", labelled.address)]
+    assert done == ["remove", "add"]
+
+
+def test_a_backup_takes_nothing_over_and_nothing_is_left_for_it(bench: Bench) -> None:
+    bench.start(settings("A", 1), settings("B", 2, priority=100))
+    bench.until(lambda: bench.state_of("A") == "MASTER" and bench.state_of("B") == "BACKUP")
+    bench.reload(settings("A", 1, addresses=(address(3),)), settings("B", 2, priority=100, addresses=(address(1),)))
+    assert bench.state_of("B") == "BACKUP"
+    assert not bench.kernel.links.has(address(1))
+
+
+def test_timers_of_others_come_between_the_slices_of_a_reload(bench: Bench) -> None:
+    many = [settings(f"VI_{number}", number) for number in range(1, 201)]
+    bench.start(*many)
+    bench.until(lambda: len({frame.snapshot.name for frame in bench.of(frames.Snapshot)}) == 200, 20)
+    turns: list[int] = []
+
+    def count() -> None:
+        turns.append(1)
+        bench.loop.call_soon(count)
+
+    bench.loop.call_soon(count)
+    before = len(turns)
+    done: list[Any] = []
+    bench.worker.apply(
+        AgentConfiguration(
+            revision="2", file="f", vrrp=tuple(msgspec.structs.replace(each, down_timer_adverts=5) for each in many)
+        ),
+        lambda *result: done.append(result),
+    )
+    assert done == []
+    bench.until(lambda: done)
+    assert len(turns) - before >= 200 / 32
+    assert done[0][0].changed == tuple(each.name for each in many)
+    assert done[0][1] == [], "and everything is as it should be"
+
+
+def test_what_is_not_as_it_should_be_after_a_reload_is_said(bench: Bench) -> None:
+    bench.start(settings("A", 1))
+    bench.until(lambda: bench.state_of("A") == "MASTER")
+    bench.kernel.links.add_link("eth1")
+    bench.kernel.failing.add("open")
+    applied = bench.reload(settings("A", 1), settings("B", 2, interface="eth1"))
+    (problem,) = applied.problems
+    assert problem.startswith("no socket on eth1: ")
