@@ -142,7 +142,7 @@ class UdpCheckSettings(CheckerSettings, frozen=True, kw_only=True, array_like=Tr
     pattern: bytes = b""
     mask: bytes = b""
     min_reply_length: int = 0
-    max_reply_length: int = 255
+    max_reply_length: int = 65535
 
 
 class MiscCheckSettings(CheckerSettings, frozen=True, kw_only=True, array_like=True, tag="MISC_CHECK"):

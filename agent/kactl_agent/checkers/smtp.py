@@ -68,7 +68,7 @@ _EXPECTED = {_Stage.GREETING: 220, _Stage.HELO: 250}
 
 
 class SmtpExchange(StreamExchange):
-    """The dialogue of one check."""
+    """The dialogue of one check. QUIT is to be answered too (keepalived), with whatever."""
 
     def __init__(self, helo_name: str) -> None:
         self._helo_name = helo_name
@@ -94,9 +94,6 @@ class SmtpExchange(StreamExchange):
                 return outcome
             answer = outcome
         return answer
-
-    def ended(self) -> CheckEnded:
-        return self._success() if self._stage_now is _Stage.QUIT else super().ended()
 
     def _reply(self, code: int, line: bytes) -> bytes | CheckEnded:
         stage = self._stage_now

@@ -236,7 +236,7 @@ class _Checker:
             pattern=pattern,
             mask=mask,
             min_reply_length=or_default(block.min_reply_length, 0),
-            max_reply_length=or_default(block.max_reply_length, 255),
+            max_reply_length=or_default(block.max_reply_length, 65535),
         )
 
     def misc(self) -> Iterator[AnyCheckerSettings]:

@@ -375,7 +375,10 @@ class UdpCheck(Connection, frozen=True, kw_only=True):
     max_reply_length: Annotated[
         Maybe[int],
         Keyword(
-            Integer(0, 65535, unit="bytes"), "Longest reply that counts, in bytes", default="255", process="checker"
+            Integer(0, 65535, unit="bytes"),
+            "Longest reply that counts, in bytes",
+            default="no limit. keepalived documents 255, and 2.2.7 takes longer replies",
+            process="checker",
         ),
     ] = UNSET
 

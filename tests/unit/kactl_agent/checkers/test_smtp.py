@@ -65,6 +65,7 @@ def test_line_ends_and_bare_codes(line: bytes) -> None:
         ((b"220-a\r\n250 b\r\n",), "no SMTP reply: 250 b"),
         ((b"",), "the server closed the connection in its greeting"),
         ((b"220 hi\r\n", b""), "the server closed the connection in its answer to HELO"),
+        ((b"220 hi\r\n", b"250 ok\r\n", b""), "the server closed the connection in its answer to QUIT"),
         ((b"\x1b[2J\xff\r\n",), "no SMTP reply: \\x1b[2J\\xff"),
     ],
 )
@@ -72,8 +73,8 @@ def test_what_is_failure(pieces: tuple[bytes, ...], detail: str) -> None:
     assert talk(*pieces)[1] == CheckEnded(False, detail)
 
 
-@pytest.mark.parametrize("last", [b"", b"500 what\r\n", b"garbage\r\n"])
-def test_the_answer_to_quit_does_not_count(last: bytes) -> None:
+@pytest.mark.parametrize("last", [b"221 bye\r\n", b"500 what\r\n", b"garbage\r\n"])
+def test_what_the_answer_to_quit_says_does_not_count(last: bytes) -> None:
     outcome = talk(b"220 hi\r\n", b"250 ok\r\n", last)[1]
     assert outcome is not None
     assert outcome.success
