@@ -55,7 +55,7 @@ SERVED_GLOBAL = frozenset(
     {
         "lvs_flush", "lvs_flush_on_stop", "lvs_timeouts", "lvs_sync_daemon", "lvs_netlink_cmd_rcv_bufs",
         "lvs_netlink_cmd_rcv_bufs_force", "lvs_netlink_monitor_rcv_bufs", "lvs_netlink_monitor_rcv_bufs_force",
-        "rs_init_notifies", "nftables_ipvs", "nftables_ipvs_priority", "nftables_ipvs_start_fwmark",
+        "rs_init_notifies", "no_checker_emails",
     }
 )  # fmt: skip
 SERVED_ROOT = frozenset({"virtual_server", "virtual_server_group", "net_namespace_ipvs"})
@@ -83,15 +83,17 @@ _FLAGS = (
 class CheckerSource(Protocol):
     """Makes the settings of the checkers of one real server (`kactl_agent.config.checkers`)."""
 
-    def resolve(self, place: Path, server: Any, real: Any, address: str, port: int) -> tuple[AnyCheckerSettings, ...]:
-        """`place` is the real server's; `address` and `port` are where they go if they say nothing else."""
+    def resolve(
+        self, path: Path, server: Any, real: Any, address: str, port: int, protocol: int
+    ) -> tuple[AnyCheckerSettings, ...]:
+        """`path` is the real server's; so are `address`, `port` and `protocol` (IPPROTO_*, 0: a firewall mark)."""
 
 
 class LoadBalancing(NamedTuple):
     """Settings, and the commands in them with their places."""
 
-    settings: CheckersSettings
-    scripts: tuple[tuple[Path, Command], ...]
+    settings: CheckersSettings = CheckersSettings()
+    scripts: tuple[tuple[Path, Command], ...] = ()
 
 
 def resolve_load_balancing(sheet: Sheet, checkers: CheckerSource) -> LoadBalancing:
@@ -215,7 +217,7 @@ class _VirtualServers:
         forwarding = _forwarding(server.lb_kind)
         name = self._name(server, group, members[0])
         port = members[0].port if not group else 0
-        servers = tuple(self._real_server(real, server, path, n, port) for n, real in enumerate(real_servers))
+        servers = tuple(self._real_server(real, server, path, n, port, protocol) for n, real in enumerate(real_servers))
         servers = tuple({(each.address, each.port): each for each in reversed(servers)}.values())[::-1]
         if not self._families_fit(path, name, members, servers):
             return None
@@ -364,7 +366,9 @@ class _VirtualServers:
 
     # -- servers -------------------------------------------------------------------------------------------------------
 
-    def _real_server(self, real: Any, server: Any, path: Path, index: int, service_port: int) -> RealServerSettings:
+    def _real_server(
+        self, real: Any, server: Any, path: Path, index: int, service_port: int, protocol: int
+    ) -> RealServerSettings:
         place: Path = (*path, "real_server", index)
         address = self._packed(or_default(real.address, ""))
         forwarding = _forwarding(real.lvs_method, _forwarding(server.lb_kind))
@@ -383,7 +387,7 @@ class _VirtualServers:
             snmp_name=or_default(real.snmp_name, ""),
             notify_up=self._script(real.notify_up, (*place, "notify_up")),
             notify_down=self._script(real.notify_down, (*place, "notify_down")),
-            checkers=self._checkers.resolve(place, server, real, str(or_default(real.address, "")), port),
+            checkers=self._checkers.resolve(place, server, real, str(or_default(real.address, "")), port, protocol),
         )
 
     def _port(self, place: Path, port: int, service_port: int, forwarding: Forwarding, *, grouped: bool) -> int:

@@ -15,12 +15,14 @@ from msgspec import UNSET
 from kactl_agent.bfd.settings import BfdSettings
 from kactl_agent.config.addresses import resolve_address
 from kactl_agent.config.bfd import resolve_bfd
+from kactl_agent.config.checkers import CheckerResolver
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.diagnostics import Diagnostic
 from kactl_agent.config.document import Document
 from kactl_agent.config.firewall import accepts, resolve_firewall
 from kactl_agent.config.in_force import OWNER, InstanceInForce, Sourced, packed
 from kactl_agent.config.in_force import SECOND as US_SECOND
+from kactl_agent.config.load_balancing import LoadBalancing, resolve_load_balancing
 from kactl_agent.config.network import receive_buffer, resolve_network
 from kactl_agent.config.notify import NotifyWishes, resolve_notify
 from kactl_agent.config.process import resolve_process
@@ -79,6 +81,7 @@ class Settings(msgspec.Struct, frozen=True):
     bfd: BfdSettings = BfdSettings()
     reload: ReloadSettings = ReloadSettings()
     notify: NotifyWishes = NotifyWishes()
+    balancing: LoadBalancing = LoadBalancing()
 
 
 class Resolution(msgspec.Struct, frozen=True):
@@ -120,6 +123,7 @@ def resolve(document: Document) -> Resolution:
         bfd=resolve_bfd(sheet),
         reload=resolve_reload(document.config),
         notify=resolve_notify(sheet, sources),
+        balancing=resolve_load_balancing(sheet, CheckerResolver(sheet)),
     )
     return Resolution(settings, sources, [p.diagnostic for p in sheet.problems])
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from kactl_agent.config import load_balancing
 from kactl_agent.config.bfd import SERVED_BFD
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.process import SERVED_GLOBAL, SERVED_ROOT
@@ -37,6 +38,7 @@ SERVED: dict[str, frozenset[str]] = {
             "x-keepalived",
         }
         | SERVED_ROOT
+        | load_balancing.SERVED_ROOT
     ),
     "global_defs": frozenset(
         {
@@ -96,6 +98,7 @@ SERVED: dict[str, frozenset[str]] = {
             "x-keepalived",
         }
         | SERVED_GLOBAL
+        | load_balancing.SERVED_GLOBAL
     ),
     "vrrp_instance": frozenset(
         {

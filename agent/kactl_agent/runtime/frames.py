@@ -5,6 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from kactl_agent.runtime.bfd_frames import BfdHeartbeat, BfdSessionGone, BfdSnapshot, SessionVerdict
+from kactl_agent.runtime.checker_frames import (
+    CheckersHeartbeat,
+    InstanceVerdict,
+    VirtualServerFacts,
+    VirtualServerGone,
+    VirtualServerStatus,
+)
 from kactl_agent.runtime.configuration import ConfigurationChanges
 from kactl_agent.runtime.drain_frames import DrainOutcome, DrainRequest, Drains, DrainsApplied
 from kactl_agent.runtime.dump_frames import (
@@ -240,6 +247,11 @@ AnyFrame = (
     | BfdSnapshot
     | BfdSessionGone
     | BfdHeartbeat
+    | InstanceVerdict
+    | VirtualServerFacts
+    | VirtualServerStatus
+    | VirtualServerGone
+    | CheckersHeartbeat
     | Happening
     | DrainRequest
     | DrainOutcome

@@ -16,14 +16,20 @@ Log = Callable[[str, str], None]  # level, text
 
 class SyncDaemons:
     """lvs_sync_daemon: both of them, or the one that the state of a VRRP instance asks for: MASTER sends, others
-    receive. Raises OSError when the kernel cannot be asked."""
+    receive. Before `open` there is nothing to do; raises OSError when the kernel cannot be asked."""
 
-    def __init__(self, port: IpvsPort, log: Log) -> None:
-        self._port = port
+    def __init__(self, log: Log) -> None:
+        self._port: IpvsPort | None = None
         self._log = log
         self._settings: SyncDaemonSettings | None = None
         self._states: dict[str, str] = {}
         self._refused: set[SyncDaemon] = set()
+
+    def open(self, port: IpvsPort) -> None:
+        self._port = port
+
+    def close(self) -> None:
+        self._port = None
 
     def configure(self, settings: SyncDaemonSettings | None) -> None:
         before, self._settings = self._settings, settings
@@ -35,9 +41,6 @@ class SyncDaemons:
         self._states[instance] = state
         if self._settings is not None and self._settings.instance == instance:
             self._follow()
-
-    def instances_lost(self) -> None:
-        """VRRP has ended: what is known of it stays, and the daemons with it."""
 
     def stop(self) -> None:
         if self._settings is not None:
@@ -59,6 +62,8 @@ class SyncDaemons:
 
     def _follow(self) -> None:
         """Those that go first: the kernel runs one of each kind."""
+        if self._port is None:
+            return
         running = {daemon.master: daemon for daemon in self._port.daemons()}
         wanted = self._wanted()
         right = [daemon for daemon in wanted if _is(running.get(daemon.master), daemon)]
@@ -73,7 +78,7 @@ class SyncDaemons:
     def _carry_out(self, request: bytes, daemon: SyncDaemon, verb: str) -> None:
         kind = "master" if daemon.master else "backup"
         text = f"the IPVS sync daemon ({kind}) on {daemon.interface} with id {daemon.sync_id}"
-        failures = self._port.apply([request])
+        failures = () if self._port is None else self._port.apply([request])
         if not failures:
             self._refused.discard(daemon)
             self._log("info", f"{text} is {'started' if verb == 'start' else 'stopped'}")
@@ -93,13 +98,21 @@ def _is(running: SyncDaemon | None, wanted: SyncDaemon) -> bool:
 
 
 class IdleTimeouts:
-    """lvs_timeouts; without them, and at the stop, those that were there before. Raises OSError."""
+    """lvs_timeouts; without them, and at the stop, those that were there before. As above."""
 
-    def __init__(self, port: IpvsPort) -> None:
-        self._port = port
+    def __init__(self) -> None:
+        self._port: IpvsPort | None = None
         self._before: Timeouts | None = None
 
+    def open(self, port: IpvsPort) -> None:
+        self._port = port
+
+    def close(self) -> None:
+        self._port = None
+
     def configure(self, timeouts: Timeouts | None) -> None:
+        if self._port is None:
+            return
         if timeouts is None:
             self.restore()
             return
@@ -109,6 +122,6 @@ class IdleTimeouts:
         self._port.apply([genl.encode_set_timeouts(said)])
 
     def restore(self) -> None:
-        if self._before is not None:
+        if self._before is not None and self._port is not None:
             self._port.apply([genl.encode_set_timeouts(self._before)])
             self._before = None

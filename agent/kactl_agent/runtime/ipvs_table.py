@@ -23,13 +23,16 @@ Drifted = Callable[[list[Owner], str], None]
 
 
 class IpvsTable:
-    """`log` is told what the kernel refuses; `drifted` what somebody else has changed, and whose it was."""
+    """`log` is told what the kernel refuses; `drifted` what somebody else has changed, and whose it was.
 
-    def __init__(self, port: IpvsPort, log: Log, drifted: Drifted) -> None:
-        self._port = port
+    Methods that ask the kernel raise OSError when that cannot be done. Before `open` there is nothing to ask.
+    """
+
+    def __init__(self, log: Log, drifted: Drifted) -> None:
         self._log = log
         self._drifted = drifted
         self.desired = Desired()
+        self._port: IpvsPort | None = None
         self._actual: dict[ServiceKey, Entry] = {}
         self._tries: dict[ServiceKey, int] = {}
         self._refused: dict[ServiceKey, str] = {}
@@ -61,19 +64,31 @@ class IpvsTable:
 
     # -- what is -------------------------------------------------------------------------------------------------------
 
-    def look(self, *, flush: bool) -> None:
-        """Learn what there is of the services that are wanted, before the first of them is put there. With `flush` all
-        others are deleted. Raises OSError when the kernel cannot be asked."""
-        there = {seen.service.key: seen.service for seen in self._port.services()}
+    def open(self, port: IpvsPort, *, flush: bool) -> None:
+        """Begin: learn what there is of the services that are wanted. With `flush` all others are deleted."""
+        self._port = port
+        self._actual.clear()
+        self._audit.clear()
+        there = {seen.service.key: seen.service for seen in port.services()}
         for key, service in there.items():
             if key in self.desired:
                 self._actual[key] = self._entry(service)
         if flush:
-            others = foreign(there, self.desired)
-            self._port.apply([genl.encode_delete_service(key) for key in others])
+            port.apply([genl.encode_delete_service(key) for key in foreign(there, self.desired)])
+        self.desired.touch_all()
+
+    def close(self) -> None:
+        """The kernel is gone: nothing is known of it any more."""
+        self._port = None
+        self._actual.clear()
+
+    @property
+    def _kernel(self) -> IpvsPort:
+        assert self._port is not None, "IPVS is not open"
+        return self._port
 
     def apply(self, limit: int = SLICE) -> bool:
-        """Carry out up to about `limit` operations. Returns whether all is done. Raises OSError as above."""
+        """Carry out up to about `limit` operations. Returns whether all is done."""
         operations: list[Operation] = []
         entries: dict[ServiceKey, Entry | None] = {}
         encoder = Encoder()
@@ -97,7 +112,7 @@ class IpvsTable:
     def _send(self, operations: Sequence[Operation]) -> dict[ServiceKey, str]:
         if not operations:
             return {}
-        failures = self._port.apply([operation.request for operation in operations])
+        failures = self._kernel.apply([operation.request for operation in operations])
         self.operations += len(operations) - len(failures)
         failed: dict[ServiceKey, str] = {}
         for failure in failures:
@@ -107,7 +122,7 @@ class IpvsTable:
 
     def _again(self, failed: dict[ServiceKey, str]) -> None:
         """The kernel is not as we thought, or it cannot do it: look, and try once more."""
-        services = {seen.service.key: seen.service for seen in self._port.services()}
+        services = {seen.service.key: seen.service for seen in self._kernel.services()}
         for key, text in failed.items():
             service = services.get(key)
             self._learn(key, None if service is None else self._entry(service))
@@ -122,16 +137,16 @@ class IpvsTable:
                 self._refused[key] = text
 
     def _entry(self, service: Service) -> Entry:
-        seen = self._port.destinations(service.key)
+        seen = self._kernel.destinations(service.key)
         return Entry(service, {each.destination.key: each.destination for each in seen})
 
     # -- audit ---------------------------------------------------------------------------------------------------------
 
     def audit(self) -> bool:
         """Look at some of what there is; what is not as it should be is reported, and touched. Returns whether a round
-        is complete. Raises OSError as above."""
+        is complete."""
         if not self._audit:
-            there = {seen.service.key: seen.service for seen in self._port.services()}
+            there = {seen.service.key: seen.service for seen in self._kernel.services()}
             self._audit = {key: there.get(key) for key in self.desired.services if key not in self._refused}
         for key in list(islice(self._audit, _AUDITED_A_TURN)):
             service = self._audit.pop(key)
@@ -157,6 +172,6 @@ class IpvsTable:
 
     def flush(self) -> None:
         """Delete every service there is, whoever made it."""
-        self._port.apply([genl.encode_flush()])
+        self._kernel.apply([genl.encode_flush()])
         self._actual.clear()
         self.desired.touch_all()

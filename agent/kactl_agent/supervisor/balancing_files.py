@@ -13,6 +13,7 @@ from kactl_agent.checkers.settings import ConnectTarget
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.ipvs.settings import CheckersSettings
 from kactl_agent.supervisor.check_files import prepare_checkers
+from kactl_agent.supervisor.notify_files import LVS_FIFOS, PreparedNotify
 from kactl_agent.supervisor.script_files import ScriptPreparer
 from kactl_agent.tracking.settings import Command, Executable
 
@@ -34,6 +35,12 @@ def prepare_balancing(
             found[command] = executable
     ready = prepare_checkers(sheet, preparer, settings)
     return msgspec.structs.replace(ready, executables=tuple(found.items()))
+
+
+def told(settings: CheckersSettings, notify: PreparedNotify) -> CheckersSettings:
+    """The settings with whom the worker tells what happens."""
+    fifos = tuple(keyword for keyword in LVS_FIFOS if keyword in notify.supervisor.fifos)
+    return msgspec.structs.replace(settings, fifos=fifos, mails=notify.mail is not None)
 
 
 def privileges_for(settings: CheckersSettings) -> tuple[str, ...]:

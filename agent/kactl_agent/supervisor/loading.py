@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kactl_agent.bfd.settings import BfdSettings
+from kactl_agent.ipvs.settings import CheckersSettings
 from kactl_agent.observe.log_sink import LogSink
 from kactl_agent.runtime import privileges
 from kactl_agent.runtime.configuration import AgentConfiguration
@@ -108,6 +109,7 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet, *, st
     import hashlib
 
     from kactl_agent.config.bfd import privileges_for
+    from kactl_agent.supervisor import balancing_files
     from kactl_agent.supervisor.notify_files import prepare_notify, prepare_startup
     from kactl_agent.supervisor.script_files import ScriptPreparer, prepare_track_scripts
     from kactl_agent.supervisor.tracked_files import leave_out_unwatchable
@@ -124,7 +126,11 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet, *, st
         vrrp, sync_groups, tracking = (), (), TrackingSettings()
     static = settings.static if "vrrp" in options.only else StaticItems()
     firewall = settings.firewall if "vrrp" in options.only else FirewallSettings()
-    notify = prepare_notify(sheet, preparer, settings.notify, vrrp=bool(vrrp), checkers=False)
+    balancing = CheckersSettings()
+    if "checkers" in options.only:
+        balancing = balancing_files.prepare_balancing(sheet, preparer, *settings.balancing)
+    notify = prepare_notify(sheet, preparer, settings.notify, vrrp=bool(vrrp), checkers=balancing.wanted)
+    balancing = balancing_files.told(balancing, notify)
     startup = prepare_startup(preparer, settings.notify) if starting else None
     preparer.finish()
     configuration = AgentConfiguration(
@@ -140,7 +146,11 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet, *, st
         track_scripts=executables,
         process=settings.process,
         bfd=bfd,
-        privileges={"bfd": privileges_for(bfd)} if bfd.sessions else {},
+        privileges={
+            **({"bfd": privileges_for(bfd)} if bfd.sessions else {}),
+            **({"checkers": balancing_files.privileges_for(balancing)} if balancing.wanted else {}),
+        },
+        checkers=balancing_files.encoded(balancing),
         reload=settings.reload,
         vrrp_notify=notify.vrrp,
         own_notify=notify.supervisor,

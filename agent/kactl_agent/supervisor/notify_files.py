@@ -29,7 +29,7 @@ from kactl_agent.supervisor.script_files import ScriptPreparer
 from kactl_agent.tracking.settings import Command, Executable
 
 _VRRP_FIFOS = ("notify_fifo", "vrrp_notify_fifo")
-_LVS_FIFOS = ("notify_fifo", "lvs_notify_fifo")
+LVS_FIFOS = ("notify_fifo", "lvs_notify_fifo")
 
 
 class PreparedNotify(NamedTuple):
@@ -48,7 +48,7 @@ def prepare_notify(
     `vrrp` and `checkers` say whether there is such a worker.
     """
     executables = _executables(preparer, wishes) if vrrp else ()
-    kinds = {*(_VRRP_FIFOS if vrrp else ()), *(_LVS_FIFOS if checkers else ())}
+    kinds = {*(_VRRP_FIFOS if vrrp else ()), *(LVS_FIFOS if checkers else ())}
     fifos = {keyword: each for keyword, each in wishes.fifos.items() if keyword in kinds}
     ready = {keyword: _fifo(preparer, keyword, fifo) for keyword, fifo in fifos.items()}
     supervisor = SupervisorNotify(

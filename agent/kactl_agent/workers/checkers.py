@@ -1,19 +1,50 @@
-"""The checkers worker: wires engines, kernel and the rest of the agent together."""
+"""The checkers worker: wires virtual servers, checkers, IPVS and the rest of the agent together."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import time
+from collections.abc import Callable
 
 import msgspec
 
+from kactl_agent.checkers.actions import CheckFailed
+from kactl_agent.ipvs.genl import MalformedMessage, encode_delete_service
+from kactl_agent.ipvs.marks import Marks
+from kactl_agent.ipvs.plan import Owner, services_of
+from kactl_agent.ipvs.settings import CheckersSettings, VirtualServerSettings
+from kactl_agent.ipvs.telling import notification_of
+from kactl_agent.kernel.inotify import Inotify
+from kactl_agent.kernel.ipvs import IpvsPort, NetlinkIpvs
+from kactl_agent.kernel.links import NetlinkLinks
+from kactl_agent.kernel.ports import Links
 from kactl_agent.runtime import frames, privileges
-from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.runtime.bfd_frames import SessionVerdict
+from kactl_agent.runtime.checker_frames import CheckersHeartbeat, InstanceVerdict
+from kactl_agent.runtime.checker_reports import CheckerReports
+from kactl_agent.runtime.checks import Checks
+from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges
 from kactl_agent.runtime.ipc import Edge
-from kactl_agent.runtime.loop import on_terminate, worker_loop
-from kactl_agent.runtime.worker_shell import NO_CHANGES, Applied, WorkerShell
+from kactl_agent.runtime.ipvs_globals import IdleTimeouts, SyncDaemons
+from kactl_agent.runtime.ipvs_table import IpvsTable
+from kactl_agent.runtime.load_balancer import Balanced, Identity, LoadBalancer
+from kactl_agent.runtime.loop import Timer, on_terminate, worker_loop
+from kactl_agent.runtime.misc_runs import MiscRuns
+from kactl_agent.runtime.notifications import Teller
+from kactl_agent.runtime.probe import ProbeShell
+from kactl_agent.runtime.scripts import ScriptRunner
+from kactl_agent.runtime.worker_shell import Applied, WorkerShell
+from kactl_agent.vrrp.actions import Action, Report
 
 PROCESS = "checkers"
+_HEARTBEAT_SECONDS = 1.0
+_AUDIT_PAUSE = 30  # beats from the end of a round to the next
+_REOPEN = 10  # beats until IPVS is asked for again where there was none
+
+_decoder = msgspec.msgpack.Decoder(CheckersSettings)
+OpenIpvs = Callable[[str | None], IpvsPort]
 
 
 class CheckersWorkerStart(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,53 +70,352 @@ def run(start: CheckersWorkerStart, supervisor: Edge, observer: Edge) -> int:
         on_terminate(loop, worker.stop)
         loop.call_soon(worker.begin)
         loop.run_forever()
+        worker.close()
     return 0
 
 
 def reclaim_at_end(configurations: list[AgentConfiguration]) -> int:
     """Take IPVS entries off the machine when no worker is left that will. Returns an exit code."""
-    del configurations
-    return 0
+    failures = 0
+    for configuration in configurations:
+        if not configuration.checkers:
+            continue
+        settings = _decoder.decode(configuration.checkers)
+        try:
+            port = NetlinkIpvs(settings.network_namespace)
+        except OSError:
+            continue  # without IPVS there is nothing
+        marks = Marks()
+        marks.assign(settings.virtual_servers, settings.marks)
+        wanted = {each.key for server in settings.virtual_servers for each in marks.services(server, services_of)}
+        there = [seen.service.key for seen in port.services() if seen.service.key in wanted]
+        failures += len(port.apply([encode_delete_service(key) for key in there]))
+        port.close()
+    return 1 if failures else 0
+
+
+class _Listener:
+    """`kactl_agent.runtime.load_balancer.Listener`: what happens is reported, and told to whom it may concern."""
+
+    def __init__(self, reports: CheckerReports, teller: Teller, work: Callable[[], None]) -> None:
+        self._reports = reports
+        self._teller = teller
+        self._work = work
+        self.settings = CheckersSettings()
+        self.stopping = False
+
+    def told(self, settings: VirtualServerSettings, action: Action) -> None:
+        self._reports.told(settings, action)
+        notification = notification_of(
+            action, settings, init_notifies=self.settings.init_notifies, stopping=self.stopping
+        )
+        if notification is not None:
+            self._teller.tell(notification if self.settings.mails else notification._replace(mail=None))
+
+    def check_failed(self, balanced: Balanced, server: int, checker: int, action: CheckFailed) -> None:
+        self._reports.check_failed(balanced, server, checker, action)
+
+    def reported(self, balanced: Balanced, server: int, checker: int, report: Report) -> None:
+        self._reports.reported(balanced, server, checker, report)
+
+    def changed(self, identity: Identity) -> None:
+        self._reports.changed(identity)
+
+    def work(self) -> None:
+        self._work()
 
 
 class CheckersWorker:
     """`kactl_agent.runtime.worker_shell.ShelteredWorker`"""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, start: CheckersWorkerStart, supervisor: Edge, observer: Edge
+        self,
+        loop: asyncio.AbstractEventLoop,
+        start: CheckersWorkerStart,
+        supervisor: Edge,
+        observer: Edge,
+        open_ipvs: OpenIpvs = NetlinkIpvs,
+        open_links: Callable[[], Links] = NetlinkLinks,
     ) -> None:
-        self._configuration = start.configuration
+        self._loop = loop
+        self._keep_ipvs = start.keep_ipvs
+        self._settings = _decoder.decode(start.configuration.checkers)
+        self._next: CheckersSettings | None = None
+        self._open_ipvs = open_ipvs
+        self._open_links = open_links
+        self._links: Links | None = None
+        self._ipvs: IpvsPort | None = None
+        self._drifts = 0  # what somebody else had changed
+        self._absent = ""  # why there is no IPVS
+        self._beats = 0
+        self._audit_at = _AUDIT_PAUSE
+        self._reopen_at = 0
+        self._working = False
         self._stopping = False
+        self._applied: Callable[[], None] | None = None
         self._shell = WorkerShell(PROCESS, loop, supervisor, observer, self)
+        self._runner = ScriptRunner(loop)
+        self._teller = Teller(loop, self._shell, self._runner)
+        self._reports = CheckerReports(loop, self._shell)
+        self._listener = _Listener(self._reports, self._teller, self._work)
+        self._prober = ProbeShell(loop)
+        self._timer = Timer(loop, lambda: self._balancer.checks.driver.run_due())
+        self._table = IpvsTable(self._shell.log, self._drifted)
+        self._daemons = SyncDaemons(self._shell.log)
+        self._timeouts = IdleTimeouts()
+        self._balancer = LoadBalancer(
+            self._table, self._make_checks, self._listener, time.monotonic_ns, self._has_address
+        )
+        self._reports.balancer = self._balancer
+
+    def _make_checks(self, said: Callable[[int, Action], None], changed: Callable[[int], None]) -> Checks:
+        programs = MiscRuns(self._loop, self._runner, time.monotonic_ns)
+        return Checks(
+            self._loop, time.monotonic_ns, self._timer.arm, self._prober, programs, Inotify, self._file_report,
+            said, changed,
+        )  # fmt: skip
 
     def begin(self) -> None:
-        self._shell.started()
+        self._listener.settings = self._settings
+        self._teller.configure(self._settings.executables, self._settings.fifos)
+        self._watch_addresses()
+        self._balancer.apply(self._settings)
+        self._reports.configured(self._settings.virtual_servers)
+        self._open(flush=self._settings.flush)
+        self._applied = self._shell.started
+        self._work()
+        self._beat()
+
+    def close(self) -> None:
+        """After the loop has ended."""
+        if self._ipvs is not None:
+            self._ipvs.close()
+        if self._links is not None:
+            self._links.close()
+
+    # -- IPVS ----------------------------------------------------------------------------------------------------------
+
+    def _open(self, *, flush: bool = False) -> None:
+        """Begin with the kernel: what is there already is taken over."""
+        try:
+            self._ipvs = self._open_ipvs(self._settings.network_namespace)
+            self._ipvs.resize_buffer(self._settings.command_buffer)
+            self._table.open(self._ipvs, flush=flush)
+            self._daemons.open(self._ipvs)
+            self._timeouts.open(self._ipvs)
+            self._configure_globals()
+        except (OSError, MalformedMessage) as error:
+            self._lost(error)
+            return
+        if self._absent:
+            self._absent = ""
+            self._shell.log("info", "IPVS is there now")
+
+    def _configure_globals(self) -> None:
+        self._timeouts.configure(self._settings.timeouts)
+        self._daemons.configure(self._settings.sync_daemon)
+
+    def _lost(self, error: OSError | MalformedMessage) -> None:
+        """There is no IPVS here (yet), or no sense in what it says: servers are checked, and it is asked for again."""
+        text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        if text != self._absent:
+            self._absent = text
+            self._shell.log("error", f"nothing can be balanced: {text}")
+        if self._ipvs is not None:
+            self._ipvs.close()
+            self._ipvs = None
+        self._table.close()
+        self._daemons.close()
+        self._timeouts.close()
+        self._reopen_at = self._beats + _REOPEN
+
+    def _work(self) -> None:
+        if not self._working and not self._stopping:
+            self._working = True
+            self._loop.call_soon(self._apply_slice)
+
+    def _apply_slice(self) -> None:
+        self._working = False
+        if self._stopping:
+            return
+        try:
+            complete = self._ipvs is None or self._table.apply()
+        except (OSError, MalformedMessage) as error:
+            self._lost(error)
+            complete = True
+        if not complete:
+            self._work()
+        elif self._applied is not None:
+            applied, self._applied = self._applied, None
+            applied()
+
+    def _drifted(self, owners: list[Owner], text: str) -> None:
+        self._drifts += 1
+        for owner in owners:
+            balanced = self._balancer.get(owner) if isinstance(owner, tuple) else None
+            self._reports.drifted("" if balanced is None else balanced.settings.name, text)
+
+    # -- beats ---------------------------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        if self._stopping:
+            return
+        self._beats += 1
+        self._balancer.checks.retry()
+        if self._ipvs is None:
+            if self._beats >= self._reopen_at:
+                self._open()
+                self._work()
+        else:
+            try:
+                self._daemons.retry()
+                if self._beats >= self._audit_at and self._table.audit():
+                    self._audit_at = self._beats + _AUDIT_PAUSE
+            except (OSError, MalformedMessage) as error:
+                self._lost(error)
+            if self._table.pending:
+                self._work()
+        self._report_beat()
+        self._loop.call_later(_HEARTBEAT_SECONDS, self._beat)
+
+    def _report_beat(self) -> None:
+        observer = self._shell.observer
+        if observer is None:
+            return
+        lateness = self._balancer.checks.driver.lateness
+        problems = [self._absent] if self._absent else self._table.problems
+        beat = CheckersHeartbeat(
+            now=time.monotonic_ns(), at=time.time_ns(), timers=lateness.timers, late_max=lateness.maximum,
+            late_over_10ms=lateness.over_10ms, dropped=observer.dropped, running=self._prober.running,
+            operations=self._table.operations, drifts=self._drifts, problems=tuple(problems[:16]),
+        )  # fmt: skip
+        self._shell.state("heartbeat", beat)
+
+    # -- addresses -----------------------------------------------------------------------------------------------------
+
+    def _watch_addresses(self) -> None:
+        wanted = any(settings.ha_suspend for settings in self._settings.virtual_servers)
+        if wanted and self._links is None:
+            try:
+                links = self._open_links()
+            except OSError as error:
+                self._shell.log("error", f"ha_suspend is without effect: addresses cannot be seen: {error.strerror}")
+                return
+            self._links = links
+            self._loop.add_reader(links.fileno(), self._addresses_changed)
+        elif not wanted and self._links is not None:
+            self._loop.remove_reader(self._links.fileno())
+            self._links.close()
+            self._links = None
+        if isinstance(self._links, NetlinkLinks):
+            self._links.resize_buffer(self._settings.monitor_buffer)
+
+    def _addresses_changed(self) -> None:
+        if self._links is not None and self._links.drain():
+            self._balancer.addresses_changed()
+
+    def _has_address(self, address: bytes) -> bool:
+        return self._links is None or self._links.has_host(address)
+
+    def _file_report(self, report: Report) -> None:
+        self._shell.log(report.level, report.detail, code=report.code)
+
+    # -- kactl_agent.runtime.worker_shell.ShelteredWorker --------------------------------------------------------------
 
     def prepare(self, new: AgentConfiguration) -> str:
-        del new
+        self._next = None
+        if not new.checkers:
+            return ""
+        try:
+            self._next = _decoder.decode(new.checkers)
+        except msgspec.MsgspecError as error:
+            return f"the settings of virtual servers cannot be read: {error}"
         return ""
 
     def apply(self, new: AgentConfiguration, done: Applied) -> None:
-        self._configuration = new
-        done(NO_CHANGES, ())
+        del new
+        wanted, self._next = self._next or CheckersSettings(), None
+        if wanted.network_namespace != self._settings.network_namespace:
+            self._shell.log("warning", "net_namespace_ipvs: a reload does not change it; restart the agent for that")
+            wanted = msgspec.structs.replace(wanted, network_namespace=self._settings.network_namespace)
+        self._settings = wanted
+        executables = {**dict(self._listener.settings.executables), **dict(wanted.executables)}
+        self._teller.configure(executables.items(), wanted.fifos)  # what goes has scripts of its own to be told by
+        self._listener.settings = wanted
+        self._prober.forget_contexts()
+        self._watch_addresses()
+        changes = self._balancer.apply(wanted)
+        self._teller.configure(wanted.executables, wanted.fifos)
+        self._reports.configured(wanted.virtual_servers)
+        if self._ipvs is not None:
+            try:
+                self._ipvs.resize_buffer(wanted.command_buffer)
+                self._configure_globals()
+            except OSError as error:
+                self._lost(error)
+        self._applied = lambda: self._say_applied(changes, done)
+        self._work()
+
+    def _say_applied(self, changes: ConfigurationChanges, done: Applied) -> None:
+        done(changes, [self._absent] if self._absent else self._table.problems)
 
     def stop(self, order: frames.Stop | None = None) -> None:
-        del order
-        if not self._stopping:
-            self._stopping = True
-            self._shell.finish()
+        """Services and what they hold are deleted, unless that is not wanted. A second call changes nothing."""
+        if self._stopping:
+            return
+        self._stopping = True
+        keep = self._keep_ipvs if order is None else order.keep_ipvs
+        self._listener.stopping = True
+        if keep:
+            self._balancer.checks.close()
+        else:
+            self._release()
+        self._prober.close()
+        if self._applied is not None:
+            self._applied = None
+        self._teller.finish()
+
+    def _release(self) -> None:
+        self._balancer.stop()
+        self._reports.flush(None)
+        if self._ipvs is None:
+            return
+        with contextlib.suppress(OSError, MalformedMessage):  # the kernel's last word was an error: there is no more
+            if self._settings.flush_on_stop == "all":
+                self._table.flush()
+            while not self._table.apply():
+                pass
+            self._daemons.stop()
+            self._timeouts.restore()
+        for problem in self._table.problems:
+            self._shell.log("error", problem)
 
     def observed(self) -> None:
-        """There is nothing to tell."""
+        self._reports.configured(self._settings.virtual_servers)
+        self._teller.observed()
 
     def connect_spawner(self, sock: socket.socket) -> None:
-        sock.close()
+        if self._stopping and not self._settings.executables:
+            sock.close()
+        else:
+            self._runner.connect(sock)
 
     def peer_joined(self, name: str) -> None:
-        """There is nothing to tell."""
+        """Nobody has to be told anything."""
 
     def peer_said(self, name: str, frame: frames.AnyFrame) -> None:
-        """Nobody has anything to say."""
+        """Which BFD sessions are up, and what VRRP instances are."""
+        del name
+        match frame:
+            case SessionVerdict():
+                self._balancer.checks.session(frame.session, frame.up)
+            case InstanceVerdict():
+                try:
+                    self._daemons.instance_changed(frame.instance, frame.state)
+                except OSError as error:
+                    self._lost(error)
+            case _:
+                pass
 
     def peer_lost(self, name: str) -> None:
-        """See above."""
+        """The next one tells everything again; until then what is known stays."""

@@ -16,6 +16,7 @@ import msgspec
 
 from kactl_agent.control.server import ControlServer, Method
 from kactl_agent.observe.bfd_state import BfdState
+from kactl_agent.observe.checkers_state import CheckersState
 from kactl_agent.observe.dumping import Dumping
 from kactl_agent.observe.explaining import Explaining
 from kactl_agent.observe.handlers import Handlers
@@ -87,6 +88,9 @@ class Observer:
         watch_vrrp(self.handlers, self._state, self._journal)
         sessions = BfdState(self.handlers, lambda: self._state.configuration, time.monotonic_ns)
         self._state.sections["bfd"] = sessions.section
+        balanced = CheckersState()
+        balanced.register(self.handlers)
+        self._state.sections["ipvs"] = balanced.status
         self.methods: dict[str, Method] = {
             "status": lambda _parameters, answer: answer(self.status()),
         }

@@ -40,7 +40,9 @@ NAT = Forwarding(MASQUERADE)
 
 
 class NoCheckers:
-    def resolve(self, place: Path, server: Any, real: Any, address: str, port: int) -> tuple[AnyCheckerSettings, ...]:
+    def resolve(
+        self, path: Path, server: Any, real: Any, address: str, port: int, protocol: int
+    ) -> tuple[AnyCheckerSettings, ...]:
         return ()
 
 

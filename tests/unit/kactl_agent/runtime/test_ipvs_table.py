@@ -25,7 +25,8 @@ class World:
         self.fake = FakeIpvs()
         self.log: list[tuple[str, str]] = []
         self.drifted: list[str] = []
-        self.table = IpvsTable(self.fake, lambda *line: self.log.append(line), self.take_drift)
+        self.table = IpvsTable(lambda *line: self.log.append(line), self.take_drift)
+        self.table.open(self.fake, flush=False)
 
     def take_drift(self, owners: list[Owner], text: str) -> None:
         self.drifted.append(f"{owners}: {text}")
@@ -94,15 +95,14 @@ def test_what_is_there_already_is_taken_over() -> None:
     first.settle()
     world = World()
     world.fake = first.fake
-    world.table = IpvsTable(first.fake, lambda *line: world.log.append(line), world.take_drift)
     world.put(1, to(1), to(3, 4))
     world.put(2, to(1))
-    world.table.look(flush=False)
+    world.table.open(first.fake, flush=False)
     before = first.fake.requests
     world.settle()
     assert first.fake.requests == before + 2
     assert world.kernel() == {1: {1: 1, 3: 4}, 2: {1: 1}, 9: {1: 1}}
-    world.table.look(flush=True)
+    world.table.open(first.fake, flush=True)
     assert sorted(world.kernel()) == [1, 2]
     assert world.log == []
 
