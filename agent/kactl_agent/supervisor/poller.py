@@ -32,6 +32,7 @@ class Poller:
 
     def __init__(self) -> None:
         self._readers: dict[int, Callback] = {}
+        self._writers: dict[int, Callback] = {}
         self._edges: dict[int, tuple[Edge, Callback]] = {}
         self._timers: list[tuple[float, int, TimerHandle]] = []
         self._order = itertools.count()
@@ -44,6 +45,12 @@ class Poller:
 
     def remove_reader(self, descriptor: int) -> None:
         self._readers.pop(descriptor, None)
+
+    def add_writer(self, descriptor: int, callback: Callback) -> None:
+        self._writers[descriptor] = callback
+
+    def remove_writer(self, descriptor: int) -> None:
+        self._writers.pop(descriptor, None)
 
     def add_edge(self, edge: Edge, readable: Callback) -> None:
         """`readable` is called when frames have come or the other end is gone; what is queued is sent by itself."""
@@ -92,14 +99,19 @@ class Poller:
 
     def run_once(self) -> None:
         poll = select.poll()
-        for descriptor in self._readers:
-            poll.register(descriptor, select.POLLIN)
+        for descriptor in self._readers.keys() | self._writers.keys():
+            reads, writes = descriptor in self._readers, descriptor in self._writers
+            poll.register(descriptor, (select.POLLIN if reads else 0) | (select.POLLOUT if writes else 0))
         for descriptor, (edge, _readable) in self._edges.items():
             poll.register(descriptor, select.POLLIN | (select.POLLOUT if edge.pending else 0))
         for descriptor, events in poll.poll(self._timeout()):
+            writer = self._writers.get(descriptor)
+            if writer is not None and events & ~select.POLLIN:
+                writer()
             reader = self._readers.get(descriptor)
-            if reader is not None:
+            if reader is not None and events & ~select.POLLOUT:
                 reader()
+            if reader is not None or writer is not None:
                 continue
             found = self._edges.get(descriptor)
             if found is None:
@@ -131,6 +143,7 @@ class Poller:
             for sock in self._wakeup:
                 sock.close()
         self._readers.clear()
+        self._writers.clear()
         self._edges.clear()
         self._timers.clear()
 

@@ -36,14 +36,21 @@ class SpawnerProcess(Child):
 
     def connect(self, worker: Worker) -> None:
         """Give the worker a socket to the spawner."""
+        sock = self.client(worker.name)
+        if sock is not None:
+            worker.edge.post(frames.SpawnerEdge(), [sock.detach()])
+
+    def client(self, name: str) -> socket.socket | None:
+        """A new socket to the spawner. None when it has ended: whoever wants one is connected to its successor."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            socket.send_fds(self.control, [worker.name.encode()], [theirs.fileno()])
+            socket.send_fds(self.control, [name.encode()], [theirs.fileno()])
         except OSError:
-            ours.close()  # it has ended: the worker is connected to its successor
-        else:
-            worker.edge.post(frames.SpawnerEdge(), [ours.detach()])
-        theirs.close()
+            ours.close()
+            return None
+        finally:
+            theirs.close()
+        return ours
 
 
 class Spawning:
@@ -66,6 +73,10 @@ class Spawning:
     def connect(self, worker: Worker) -> None:
         if self.process is not None:
             self.process.connect(worker)
+
+    def client(self) -> socket.socket | None:
+        """A socket for the supervisor itself; None while there is no spawner."""
+        return None if self.process is None else self.process.client("supervisor")
 
     def stop(self) -> None:
         """It ends what still runs, and itself; `ended` hears of it."""

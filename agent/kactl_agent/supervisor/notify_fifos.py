@@ -1,0 +1,165 @@
+"""The FIFOs that events are written to: made, handed to the workers, removed; and the scripts that read them.
+
+As keepalived: a FIFO that was there before stays at the end, the script gets its path as the last argument, a reload
+starts the script anew, and one that ends by itself is not started again. Unlike keepalived, the FIFO stays open over a
+reload that does not change it, so that no line is lost and no other reader sees its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from kactl_agent.notify.settings import FifoSettings
+from kactl_agent.runtime.ipc import Edge
+from kactl_agent.runtime.notify_frames import NotifyFifos
+from kactl_agent.supervisor.own_scripts import OwnScripts
+
+OF_WORKER = {"vrrp": ("notify_fifo", "vrrp_notify_fifo"), "checkers": ("notify_fifo", "lvs_notify_fifo")}
+"""Which FIFOs each worker writes to."""
+_LAST_LINES_SECONDS = 1.0  # for scripts, at the stop
+_LOOK_SECONDS = 0.02
+_MODE = 0o600  # keepalived's 0644 less its umask
+
+
+class _Fifo:
+    """One that is open for writing."""
+
+    def __init__(self, settings: FifoSettings) -> None:
+        """Raises OSError."""
+        self.settings = settings
+        self.made = _make(settings)
+        try:
+            self.descriptor = _open(settings)
+        except OSError:
+            self.remove()
+            raise
+        self.end_script: Callable[[], None] | None = None  # while one runs
+        self.start_again = False
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+        self.remove()
+
+    def remove(self) -> None:
+        if self.made:
+            with contextlib.suppress(OSError):
+                Path(self.settings.path).unlink()
+
+
+class NotifyFifoSet:
+    """All of them, by keyword. `log` takes a level and a message."""
+
+    def __init__(self, scripts: OwnScripts, log: Callable[[str, str], None]) -> None:
+        self._scripts = scripts
+        self._log = log
+        self._fifos: dict[str, _Fifo] = {}
+
+    def apply(self, wanted: dict[str, FifoSettings]) -> None:
+        """These there are to be. Scripts of those that go on are started anew."""
+        kept: dict[str, _Fifo] = {}
+        for keyword, fifo in self._fifos.items():
+            settings = wanted.get(keyword)
+            if settings is not None and _place(settings) == _place(fifo.settings):
+                kept[keyword] = fifo
+                fifo.settings = settings
+            else:
+                fifo.close()
+                self._end_script(fifo)
+        self._fifos = kept
+        for keyword, settings in wanted.items():
+            if keyword not in kept:
+                try:
+                    self._fifos[keyword] = _Fifo(settings)
+                except OSError as error:
+                    reason = error.strerror or str(error)
+                    self._log("error", f"{keyword} {settings.path} is not written to: {reason}")
+                    continue
+            self._start_script(keyword)
+
+    def hand_over(self, worker: str, edge: Edge) -> None:
+        """The descriptors of its FIFOs, in place of those it had."""
+        mine = [keyword for keyword in OF_WORKER.get(worker, ()) if keyword in self._fifos]
+        if worker in OF_WORKER:
+            descriptors = [os.dup(self._fifos[keyword].descriptor) for keyword in mine]
+            edge.post(NotifyFifos(tuple(mine)), descriptors)
+
+    def close(self, then: Callable[[], None]) -> None:
+        """The workers have ended: readers see the end now. `then` is called when the scripts have read the last lines
+        and ended, or have had the time to."""
+        fifos, self._fifos = list(self._fifos.values()), {}
+        for fifo in fifos:
+            fifo.start_again = False
+            fifo.close()
+        self._wait(fifos, _LAST_LINES_SECONDS, then)
+
+    def _wait(self, fifos: list[_Fifo], seconds: float, then: Callable[[], None]) -> None:
+        running = [fifo for fifo in fifos if fifo.end_script is not None]
+        if running and seconds > 0:
+            later = partial(self._wait, running, seconds - _LOOK_SECONDS, then)
+            self._scripts.poller.call_later(_LOOK_SECONDS, later)
+            return
+        for fifo in running:
+            self._end_script(fifo)
+        then()
+
+    def _start_script(self, keyword: str) -> None:
+        """After the end of the one that may run: two would each get a part of the lines."""
+        fifo = self._fifos[keyword]
+        script = fifo.settings.script
+        fifo.start_again = script is not None and fifo.end_script is not None
+        if fifo.end_script is not None:
+            fifo.end_script()
+        elif script is not None:
+            command = script.with_arguments(fifo.settings.path)
+            name = f"{keyword}_script"
+            fifo.end_script = self._scripts.keep(name, command, partial(self._script_ended, keyword, fifo))
+
+    def _script_ended(self, keyword: str, fifo: _Fifo) -> None:
+        fifo.end_script = None
+        if fifo.start_again and self._fifos.get(keyword) is fifo:
+            self._start_script(keyword)
+
+    def _end_script(self, fifo: _Fifo) -> None:
+        fifo.start_again = False
+        if fifo.end_script is not None:
+            fifo.end_script()
+
+
+def _place(settings: FifoSettings) -> tuple[str, int, int]:
+    return settings.path, settings.uid, settings.gid
+
+
+def _make(settings: FifoSettings) -> bool:
+    """Whether it had to be made. Raises OSError."""
+    try:
+        os.mkfifo(settings.path, _MODE)
+    except FileExistsError:
+        return False
+    try:
+        Path(settings.path).chmod(_MODE)
+        if (settings.uid, settings.gid) != (os.geteuid(), os.getegid()):
+            os.chown(settings.path, settings.uid, settings.gid, follow_symlinks=False)
+    except OSError:
+        Path(settings.path).unlink()
+        raise
+    return True
+
+
+def _open(settings: FifoSettings) -> int:
+    """A descriptor for writing alone: it tells a FIFO that is read from one that is not. Raises OSError, also for
+    what is no FIFO of that user."""
+    both = os.open(settings.path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(both)
+        if not stat.S_ISFIFO(found.st_mode):
+            raise OSError("there is something else of that name, which is no FIFO")
+        if found.st_uid not in (settings.uid, os.geteuid()):
+            raise OSError(f"it belongs to user {found.st_uid}")
+        return os.open(f"/proc/self/fd/{both}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    finally:
+        os.close(both)
