@@ -235,8 +235,6 @@ def reader_script(tmp_path: Path) -> Executable:
     script = tmp_path / "reader"
     out = tmp_path / "out"
     script.write_text(f'#!/bin/sh\necho "start $*" >> {out}\ncat "$2" >> {out}\necho end >> {out}\n')
-        f'#!/bin/sh\necho "start $*" >> {tmp_path}/out\ncat "$2" >> {tmp_path}/out\necho end >> {tmp_path}/out\n'
-    )
     script.chmod(0o755)
     return Executable((str(script), "own"), *ME)
 
