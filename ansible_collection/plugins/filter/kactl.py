@@ -8,6 +8,7 @@ import json
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.kactl.agent.plugins.module_utils import cluster
 from ansible_collections.kactl.agent.plugins.plugin_utils import executable as command
 
 
@@ -44,6 +45,18 @@ def fleet_findings(configs, executable=None):
     return command.fleet_findings(configs, executable)
 
 
+def cluster_problems(states):
+    """What is wrong across hosts: unknown state, virtual routers without a master, or with several."""
+    problems = []
+    for host, info in sorted(states.items()):
+        if not isinstance(info, dict) or "vrrp" not in info:
+            problems.append("%s: %s" % (host, (info or {}).get("msg", "its state is not known")))
+        elif not info.get("fresh", True):
+            problems.append("%s: its state is %s s old" % (host, info.get("age")))
+    known = dict((host, info) for host, info in states.items() if isinstance(info, dict))
+    return problems + cluster.cluster_problems(known)
+
+
 def vrrp_owner(states, instance):
     """The hosts on which an instance is MASTER; states is a dictionary from host to what kactl.agent.info returned."""
     owners = []
@@ -64,4 +77,5 @@ class FilterModule:
             "validate": validate,
             "fleet_findings": fleet_findings,
             "vrrp_owner": vrrp_owner,
+            "cluster_problems": cluster_problems,
         }
