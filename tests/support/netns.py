@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 import uuid
@@ -150,6 +151,22 @@ class Network:
 
     def mend(self, number: int) -> None:
         ip("link", "set", f"port{number}", "master", "br0", namespace=self._bridge)
+
+    def disturb(self, rules: str) -> None:
+        """nftables for what passes the bridge, in the words of nft; cables are port1, port2, ..."""
+        command = ["ip", "netns", "exec", self._bridge, "nft", "-f", "-"]
+        subprocess.run(command, input=f"flush ruleset\n{rules}\n", text=True, check=True)
+
+    def heal(self) -> None:
+        """Nothing is disturbed any more."""
+        self.disturb("")
+
+    def port_socket(self, number: int) -> socket.socket:
+        """All frames that a node (from 1) sends, and a way to it, at the bridge's end of its cable."""
+        with inside(self._bridge):
+            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            sock.bind((f"port{number}", 3))
+        return sock
 
     def close(self) -> None:
         for name in reversed(self._namespaces):
