@@ -18,7 +18,8 @@ from typing import Protocol
 import msgspec
 
 from kactl_agent.bfd.actions import PacketMeta
-from kactl_agent.bfd.settings import SessionSettings
+from kactl_agent.bfd.settings import Mode, SessionSettings
+from kactl_agent.kernel.bfd_echo import PORT, EchoReceiver, EchoSender
 from kactl_agent.kernel.buffers import set_receive_buffer
 
 FIRST_SOURCE_PORT, LAST_SOURCE_PORT = 49152, 65535  # RFC 5881 4
@@ -220,9 +221,13 @@ class UdpPorts:
     """`BfdPorts` on Linux."""
 
     def open_receiver(self, place: Place, others: Iterable[Receiver]) -> Receiver:
+        if place.port == PORT:
+            return EchoReceiver(place.source, place.interface, self._index(place.interface))
         return UdpReceiver(place, self._index(place.interface), others)
 
     def open_sender(self, settings: SessionSettings, source_port: int) -> Sender:
+        if settings.mode is Mode.UNAFFILIATED_ECHO:
+            return EchoSender(settings, source_port or _any_source_port(), self._index(settings.interface))
         return UdpSender(settings, source_port, self._index(settings.interface))
 
     def interface_index(self, name: str) -> int:

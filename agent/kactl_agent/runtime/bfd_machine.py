@@ -34,8 +34,6 @@ class Listener(Protocol):
 
     def report(self, name: str, report: Report) -> None: ...
 
-    def late(self, by: int) -> None: ...
-
 
 class Path:
     """How packets of one session get out and in: its socket, and the receiving one it shares."""
@@ -226,7 +224,6 @@ class BfdMachine:
         """The armed time has come. After a standstill, what has arrived is heard before anybody is silent."""
         now = self._clock()
         if self._armed is not None and now - self._armed > _OVERDUE:
-            self._listener.late(now - self._armed)
             for receiver in list(self._receivers.values()):
                 self._read(receiver)
             now = self._clock()
@@ -272,7 +269,7 @@ class BfdMachine:
         try:
             path.sender.send(data)
         except BlockingIOError:
-            self._count(self.sessions[name], "send_queue_full")
+            self._count(self.sessions[name], "not_sent")
         except OSError as error:
             self._count(self.sessions[name], "send_failed")
             self._broken(name, error)

@@ -20,6 +20,7 @@ from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.journal_frames import Happening
 from kactl_agent.runtime.loop import SocketWatcher, Timer, on_terminate, worker_loop
+from kactl_agent.runtime.privileges import Capability
 from kactl_agent.runtime.worker_shell import Applied, WorkerShell
 
 PROCESS = "bfd"
@@ -67,6 +68,7 @@ class BfdWorker:
     ) -> None:
         self._loop = loop
         self._configuration = start.configuration
+        self._capabilities = start.capabilities
         timer = Timer(loop, lambda: self._machine.run_due())
         self._machine = BfdMachine(ports, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, os.urandom)
         self._dirty: dict[str, None] = {}
@@ -88,8 +90,10 @@ class BfdWorker:
     # -- kactl_agent.runtime.worker_shell.ShelteredWorker --------------------------------------------------------------
 
     def prepare(self, new: AgentConfiguration) -> str:
-        del new
-        return ""
+        """What was given up at the start cannot be had again."""
+        wanted = {Capability[name] for name in new.privileges.get(PROCESS, ())}
+        missing = sorted(each.name for each in wanted - self._capabilities)
+        return f"sessions need {' and '.join(missing)}: restart the agent for that" if missing else ""
 
     def apply(self, new: AgentConfiguration, done: Applied) -> None:
         self._configuration = new
@@ -175,9 +179,6 @@ class BfdWorker:
         if name in self._machine.sessions:
             self._dirty[name] = None
             self._report_soon()
-
-    def late(self, by: int) -> None:
-        """The machine was not looked after for so many ns."""
 
     # -- what others are told ------------------------------------------------------------------------------------------
 
