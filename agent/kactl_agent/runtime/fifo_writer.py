@@ -128,25 +128,35 @@ class FifoWriters:
         self._loop = loop
         self._warn = warn
         self._writers: dict[str, FifoWriter] = {}
+        self._spare: dict[str, int] = {}
 
     def want(self, keywords: tuple[str, ...]) -> None:
-        """Those there are to be; the supervisor hands their descriptors over."""
+        """Those there are to be; the supervisor hands their descriptors over, now or before."""
         for keyword in self._writers.keys() - set(keywords):
             self._writers.pop(keyword).close()
         for keyword in keywords:
             if keyword not in self._writers:
-                self._writers[keyword] = FifoWriter(self._loop, self._warn, keyword)
+                writer = self._writers[keyword] = FifoWriter(self._loop, self._warn, keyword)
+                if keyword in self._spare:
+                    writer.connect(self._spare.pop(keyword))
+        self._drop_spare()
 
     def connect(self, descriptors: Mapping[str, int]) -> None:
-        """These are all there are: for others no line waits any longer. A descriptor that nobody wants is closed."""
+        """These are all there are: for others no line waits any longer. What is not wanted yet may be later."""
+        self._drop_spare()
         for keyword in self._writers.keys() - descriptors.keys():
             self._writers.pop(keyword).close()
         for keyword, descriptor in descriptors.items():
             writer = self._writers.get(keyword)
             if writer is None:
-                os.close(descriptor)
+                self._spare[keyword] = descriptor
             else:
                 writer.connect(descriptor)
+
+    def _drop_spare(self) -> None:
+        for descriptor in self._spare.values():
+            os.close(descriptor)
+        self._spare.clear()
 
     def write(self, line: str) -> None:
         for writer in self._writers.values():

@@ -26,10 +26,20 @@ class Connector(Protocol):
 class _Run:
     """A script, from when it is asked for to its end."""
 
-    def __init__(self, scripts: OwnScripts, name: str, ended: Callable[[], None], *, limited: float | None) -> None:
+    def __init__(
+        self,
+        scripts: OwnScripts,
+        name: str,
+        executable: Executable,
+        ended: Callable[[], None],
+        *,
+        limited: float | None,
+    ) -> None:
+        """`limited`: seconds it may take."""
         self.number = 0
         self._scripts = scripts
         self._name = name
+        self._executable = executable
         self._ended = ended
         self._limited = limited
         self._over = False
@@ -37,23 +47,35 @@ class _Run:
         self._terminated = False
 
     def begin(self) -> None:
-        """It has been asked for: its time runs."""
+        """Ask for it. Its time runs, and it has a number, from now on."""
+        try:
+            self.number = self._scripts.ask(self._executable, self)
+        except ValueError as error:
+            self._scripts.poller.call_later(0, partial(self.not_started, str(error)))
         if self._limited is not None and not self._over:
-            self._timer = self._scripts.poller.call_later(self._limited, self.terminate)
+            self._timer = self._scripts.poller.call_later(self._limited, self._too_long)
 
     def terminate(self) -> None:
         """SIGTERM, and SIGKILL if that does not end it."""
-        if self._over:
+        if self._over or self._terminated:
             return
-        number = signal.SIGKILL if self._terminated else signal.SIGTERM
-        if not self._terminated:
-            self._terminated = True
-            if self._limited is not None:
-                self._scripts.log("warning", f"{self._name} takes longer than {self._limited:g} s and is ended")
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = self._scripts.poller.call_later(_GRACE_SECONDS, self.terminate)
-        self._scripts.signal(self.number, number)
+        self._terminated = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._scripts.signal(self.number, signal.SIGTERM)
+        self._timer = self._scripts.poller.call_later(_GRACE_SECONDS, self._kill)
+
+    def _too_long(self) -> None:
+        self._scripts.log("warning", f"{self._name} takes longer than {self._limited:g} s and is ended")
+        self.terminate()
+
+    def _kill(self) -> None:
+        self._scripts.signal(self.number, signal.SIGKILL)
+        self._timer = self._scripts.poller.call_later(_GRACE_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        """There is no spawner to tell of its end, or it waits in the kernel."""
+        self._end("error", "has not ended and is left alone")
 
     # -- kactl_agent.runtime.scripts.RunListener -----------------------------------------------------------------------
 
@@ -72,14 +94,17 @@ class _Run:
         self._end("error", f"could not be started: {reason}")
 
     def lost(self) -> None:
-        self._end("error", "ended with the spawner")
+        if self._limited is None and not self._terminated:
+            self._scripts.log("warning", f"{self._name} ended with the spawner and is started again")
+            self.number = self._scripts.ask(self._executable, self)
+        else:
+            self._end("error", "ended with the spawner")
 
     def _end(self, level: str, how: str) -> None:
         self._over = True
         if self._timer is not None:
             self._timer.cancel()
         self._scripts.log(level, f"{self._name} {how}")
-        self._scripts.over(self)
         self._ended()
 
 
@@ -92,32 +117,27 @@ class OwnScripts:
         self._connector = connector
         self._runner = ScriptRunner(poller)
         self._connected = False
-        self._runs: list[_Run] = []
 
     def run(self, name: str, script: OwnScript, then: Callable[[], None]) -> Callable[[], None]:
         """`then` is called when it has ended, however that was. Returns what ends it early."""
-        return self._start(_Run(self, name, then, limited=script.timeout / 1e9), script.executable)
+        return self._begin(_Run(self, name, script.executable, then, limited=script.timeout / 1e9))
 
     def keep(self, name: str, executable: Executable, then: Callable[[], None]) -> Callable[[], None]:
-        """One that may run as long as it likes."""
-        return self._start(_Run(self, name, then, limited=None), executable)
+        """One that may run as long as it likes. What ends with a spawner is started again by the next one."""
+        return self._begin(_Run(self, name, executable, then, limited=None))
 
-    def _start(self, run: _Run, executable: Executable) -> Callable[[], None]:
+    def _begin(self, run: _Run) -> Callable[[], None]:
         if not self._connected:
             self.reconnect()
-        self._runs.append(run)
-        try:
-            run.number = self._runner.run(executable, run)
-        except ValueError as error:
-            self.poller.call_later(0, partial(run.not_started, str(error)))
         run.begin()
         return run.terminate
 
+    def ask(self, executable: Executable, run: _Run) -> int:
+        """Raises ValueError."""
+        return self._runner.run(executable, run)
+
     def signal(self, number: int, what: int) -> None:
         self._runner.signal(number, what)
-
-    def over(self, run: _Run) -> None:
-        self._runs.remove(run)
 
     def spawner_restarted(self) -> None:
         """There is another spawner; scripts have ended with the last one."""

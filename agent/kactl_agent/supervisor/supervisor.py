@@ -23,6 +23,7 @@ from kactl_agent.supervisor.children import Worker, exit_text
 from kactl_agent.supervisor.desk import ConfigurationDesk
 from kactl_agent.supervisor.drains import KeptDrains
 from kactl_agent.supervisor.dumps import DATA, JSON, STATISTICS, STATISTICS_CLEAR, Dumps
+from kactl_agent.supervisor.event_outlets import EventOutlets
 from kactl_agent.supervisor.fleet import OBSERVER, Fleet
 from kactl_agent.supervisor.leftovers import Leftovers
 from kactl_agent.supervisor.options import (
@@ -96,6 +97,7 @@ class Supervisor:
         self._spawning = Spawning(self._poller, self._spawner_ended)
         self._fleet = Fleet(self, self._poller, options, self._spawning, self._kept_by)
         self._spawning.watch(spawner, self._script_workers)
+        self._events = EventOutlets(self._poller, self._spawning, log)
         self._leftovers = Leftovers(self._poller, log)
         self._starting: set[str] = set()  # workers that have not said yet that they are at work, after our own start
         self._started = time.monotonic_ns()
@@ -127,10 +129,15 @@ class Supervisor:
         self._fleet.start_observer()
         self._initialise_files(self.configuration, ())
         self._starting = set(wanted(self.configuration))
-        self._fleet.start_wanted(self.configuration)
-        self._set_ready()
+        self._events.begin(lambda: self.configuration, self._start_workers)
         self._poller.run()
         return self._exit_code
+
+    def _start_workers(self) -> None:
+        """The startup script has ended."""
+        if not self._stopping:
+            self._fleet.start_wanted(self.configuration)
+            self._set_ready()
 
     # -- kactl_agent.supervisor.fleet.Host -----------------------------------------------------------------------------
 
@@ -173,9 +180,15 @@ class Supervisor:
             self._desk.observer_started()
             return
         self._leftovers.taken_over(worker)
+        self._hand_fifos_over(worker)
         observer = self._fleet.edge(OBSERVER)
         if worker == "vrrp" and observer is not None:
             self._recordings.open(observer, self.configuration.vrrp)
+
+    def _hand_fifos_over(self, worker: str) -> None:
+        edge = self._fleet.edge(worker)
+        if edge is not None:
+            self._events.fifos.hand_over(worker, edge)
 
     def said(self, worker: str, frame: frames.AnyFrame) -> None:
         match frame:
@@ -235,6 +248,7 @@ class Supervisor:
 
     def _script_workers(self) -> list[Worker]:
         self._fleet.post_spawner()
+        self._events.scripts.spawner_restarted()
         return self._fleet.script_workers
 
     def _spawner_ended(self, how: str) -> bool:
@@ -278,6 +292,9 @@ class Supervisor:
 
     def commit(self, serial: int, workers: Iterable[str], configuration: AgentConfiguration) -> None:
         self._initialise_files(configuration, self.configuration.tracking.files)
+        self._events.apply(configuration)
+        for worker in workers:
+            self._hand_fifos_over(worker)
         observer = self._fleet.edge(OBSERVER)
         if observer is not None and "vrrp" in workers:
             kept = pair(self.configuration.vrrp, configuration.vrrp)
@@ -319,7 +336,8 @@ class Supervisor:
             elif not configuration.needs(worker.name):
                 self._log("info", f"the {worker.name} worker has nothing to do any more and ends")
                 self._fleet.retire(worker, self._stop_order, self._stop_seconds)
-        self._fleet.start_wanted(configuration)
+        if self._events.begun:
+            self._fleet.start_wanted(configuration)
         self._poller.call_later(_SETTLED_SECONDS, self._dumps.after_reload)
 
     def reloading(self, under_way: bool) -> None:
@@ -385,7 +403,9 @@ class Supervisor:
             self._leftovers.leave()
         self._leftovers.reclaim()
         self._leftovers.reclaim_at_end()
-        if self._spawning.process is not None:
+        if not self._events.ended:
+            self._events.end(self.configuration, self._stop_next)
+        elif self._spawning.process is not None:
             self._spawning.stop()
         elif not self._fleet.stop_observer():
             self._log("info", "stopped")

@@ -181,8 +181,8 @@ def test_every_fifo_gets_every_line(tmp_path: Path) -> None:
     writers.connect({keyword: write for keyword, (_read, write) in ends.items()})
     writers.write("line")
     assert os.read(ends["notify_fifo"][0], 100) == os.read(ends["vrrp_notify_fifo"][0], 100) == b"line\n"
-    assert os.read(ends["lvs_notify_fifo"][0], 100) == b""  # nobody wants it: closed
     writers.want(("notify_fifo",))
+    assert os.read(ends["lvs_notify_fifo"][0], 100) == b""  # nobody wants it: closed
     assert os.read(ends["vrrp_notify_fifo"][0], 100) == b""
     writers.close()
     for read, _write in ends.values():
@@ -197,5 +197,17 @@ def test_a_fifo_that_could_not_be_opened_keeps_no_line() -> None:
     writers.write("line")
     assert os.read(read, 100) == b"line\n"
     assert not writers.pending
+    writers.close()
+    os.close(read)
+
+
+def test_a_descriptor_may_come_before_the_settings_that_want_it() -> None:
+    """At a reload it does."""
+    writers = FifoWriters(Loop(), print)
+    read, write = os.pipe()
+    writers.connect({"notify_fifo": write})
+    writers.want(("notify_fifo",))
+    writers.write("line")
+    assert os.read(read, 100) == b"line\n"
     writers.close()
     os.close(read)

@@ -304,3 +304,22 @@ def test_a_fifo_that_moves(bench: Bench, tmp_path: Path) -> None:
     bench.until(lambda: bench.log)  # its script is ended, and no other one is wanted
     bench.fifos.apply({})
     assert not (tmp_path / "b").exists()
+
+
+def test_a_script_that_ends_with_the_spawner_is_started_by_the_next_one(bench: Bench, tmp_path: Path) -> None:
+    bench.fifos.apply({"notify_fifo": FifoSettings(str(tmp_path / "fifo"), *ME, reader_script(tmp_path))})
+    bench.until(lambda: len(lines(tmp_path)) == 1)
+    bench.kill_spawner()
+    bench.until(lambda: bench.log)
+    bench.process = SpawnerProcess(*launch())
+    bench.scripts.spawner_restarted()
+    bench.until(lambda: len(lines(tmp_path)) == 2)
+    assert bench.log == ["warning: notify_fifo_script ended with the spawner and is started again"]
+
+
+def test_without_a_spawner_the_end_comes_all_the_same(bench: Bench) -> None:
+    bench.kill_spawner()
+    done: list[int] = []
+    bench.scripts.run("shutdown_script", shell("exit 0", 0.1), lambda: done.append(1))
+    bench.until(lambda: done)
+    assert bench.log[-1] == "error: shutdown_script has not ended and is left alone"
