@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from support.agents import SLACK, START, Agent, agents, instance
-from support.netns import Network, Node, ip, network, wait_for
+from support.bad_link import BadLink
+from support.netns import Network, ip, network, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -63,10 +64,6 @@ def pair(net: Network, tmp_path: Path, **said: Any) -> tuple[Agent, Agent]:
     )
 
 
-def tc(node: Node, *words: str) -> None:
-    subprocess.run(["ip", "netns", "exec", node.namespace, "tc", "qdisc", *words], check=True)
-
-
 def test_router_without_bfd_is_tracked_by_its_forwarding(tmp_path: Path) -> None:
     """RFC 9747: both families; it stops forwarding, and the session goes Down, with the echo function's diagnostic."""
     with network(2) as net:
@@ -98,3 +95,179 @@ def test_router_without_bfd_is_tracked_by_its_forwarding(tmp_path: Path) -> None
             forwards(1)
             for name in blocks:
                 wait_state(agent, "Up", name=name)
+
+
+# -- faults ------------------------------------------------------------------------------------------------------------
+
+
+def silence(agent: Agent) -> float:
+    """For how long nothing had been heard when the session went Down, in seconds, as its detail says."""
+    words = sessions(agent)["b1"]["detail"].split()
+    assert words[:3] == ["nothing", "was", "received"], words
+    return int(words[-2]) / 1000
+
+
+def test_a_stopped_peer_and_loss_in_one_direction_are_noticed_in_the_negotiated_time(tmp_path: Path) -> None:
+    with network(2) as net:
+        one, other = pair(net, tmp_path)
+        with agents(one, other):
+            for agent in (one, other):
+                wait_state(agent, "Up")
+            stopped = other.pid_of("bfd")
+            os.kill(stopped, signal.SIGSTOP)
+            wait_state(one, "Down", DETECTION + SLACK)
+            assert DETECTION <= silence(one) <= DETECTION + LATE
+            os.kill(stopped, signal.SIGCONT)
+            for agent in (one, other):
+                wait_state(agent, "Up")
+            nft = ["ip", "netns", "exec", net.nodes[0].namespace, "nft"]
+            rule = "add table inet cut; add chain inet cut in { type filter hook input priority 0; }; "
+            subprocess.run([*nft, f"{rule}add rule inet cut in udp dport 3784 drop"], check=True)
+            found = wait_state(one, "Down", DETECTION + SLACK)
+            assert found["diagnostic"] == "Control Detection Time Expired"
+            assert DETECTION <= silence(one) <= DETECTION + LATE
+            told = wait_state(other, "Down", SLACK)
+            assert told["diagnostic"] == "Neighbor Signaled Session Down"
+            assert told["remote_diagnostic"] == "Control Detection Time Expired"
+            subprocess.run([*nft, "delete table inet cut"], check=True)
+            for agent in (one, other):
+                wait_state(agent, "Up")
+
+
+def test_loss_delay_and_reordering_within_what_is_negotiated_are_no_failure(tmp_path: Path) -> None:
+    with network(2) as net:
+        one, other = pair(net, tmp_path, multiplier=10, min_tx=50, min_rx=50)
+        with agents(one, other):
+            for agent in (one, other):
+                wait_state(agent, "Up")
+            before = [events(one), events(other)]
+            with BadLink(net, seed=1, loss=0.1, least=0.01, most=0.12) as link:
+                time.sleep(6)
+                assert [events(one), events(other)] == before
+            assert link.lost > 10
+            assert link.overtaken > 10
+
+
+def test_a_link_that_goes_down_and_an_interface_that_is_made_anew(tmp_path: Path) -> None:
+    with network(2) as net:
+        one, other = pair(net, tmp_path, interface="eth0")
+        space = net.nodes[0].namespace
+        with agents(one, other):
+            for agent in (one, other):
+                wait_state(agent, "Up")
+            ip("link", "set", "eth0", "down", namespace=space)
+            wait_state(one, "Down", DETECTION + SLACK)
+            wait_state(other, "Down", DETECTION + SLACK)
+            assert DETECTION <= silence(other) <= DETECTION + LATE
+            ip("link", "set", "eth0", "up", namespace=space)
+            for agent in (one, other):
+                wait_state(agent, "Up")
+            bridge = net._bridge
+            ip("link", "del", "eth0", namespace=space)
+            wait_state(one, "Down", DETECTION + SLACK)
+            wait_for(lambda: sessions(one)["b1"]["problem"], SLACK, "the missing interface is said")
+            ip("link", "add", "eth0", "type", "veth", "peer", "name", "port1", "netns", bridge, namespace=space)
+            ip("link", "set", "port1", "master", "br0", "up", namespace=bridge)
+            ip("link", "set", "eth0", "up", namespace=space)
+            ip("addr", "add", f"{net.nodes[0].ipv4}/24", "dev", "eth0", namespace=space)
+            for agent in (one, other):
+                wait_state(agent, "Up", HANDSHAKE + 2 * SLACK)
+            assert sessions(one)["b1"]["problem"] is None
+
+
+# -- reloads and restarts ----------------------------------------------------------------------------------------------
+
+
+def priority(agent: Agent, name: str = "VI_1") -> int:
+    status = agent.status()
+    assert status is not None
+    found: int = status["vrrp"]["instances"][name]["priority"]["effective"]
+    return found
+
+
+def test_a_changed_interval_is_no_flap_and_a_changed_neighbour_concerns_its_session_alone(tmp_path: Path) -> None:
+    with network(3) as net:
+        ours, left, right = net.nodes
+        blocks = {"b1": session(left.ipv4), "b2": session(right.ipv4)}
+        agent = Agent(ours, tmp_path / "ours", {"bfd_instance": blocks})
+        others = [
+            Agent(node, tmp_path / f"other{number}", {"bfd_instance": {"b1": session(ours.ipv4)}})
+            for number, node in enumerate((left, right))
+        ]
+        with agents(agent, *others):
+            for name in blocks:
+                wait_state(agent, "Up", name=name)
+            known = {name: s["local_discriminator"] for name, s in sessions(agent).items()}
+            before = [events(each) for each in (agent, *others)]
+            blocks["b1"] |= {"min_tx": 200, "min_rx": 150, "multiplier": 4}
+            reload(agent, {"bfd_instance": blocks})
+            wait_for(
+                lambda: (
+                    sessions(others[0])["b1"]["detection_time_ms"] == 800
+                    and sessions(agent)["b1"]["detection_time_ms"] == 450
+                    and sessions(agent)["b1"]["transmit_interval_ms"] == 200
+                    and not sessions(agent)["b1"]["polling"]
+                ),
+                SLACK + 5,
+                f"the new intervals are in force: {sessions(agent)['b1']}",
+            )
+            assert [events(each) for each in (agent, *others)] == before
+            blocks["b1"] = session("198.51.100.77")
+            reload(agent, {"bfd_instance": blocks})
+            wait_state(others[0], "Down", SLACK)
+            found = sessions(agent)
+            assert (found["b1"]["state"], found["b2"]["state"]) == ("Down", "Up")
+            assert found["b2"]["local_discriminator"] == known["b2"]
+            assert [events(each) for each in others[1:]] == before[2:]
+
+
+def test_flags_and_weights_are_those_of_the_newest_configuration(tmp_path: Path) -> None:
+    """S25: who is told of a session follows the reload. S36: weights count in sync groups, at the start and then."""
+    with network(2) as net:
+        ours, theirs = net.nodes
+        blocks = instance(priority=100, virtual_ipaddress=["198.51.100.100/24"])
+        blocks["vrrp_instance"]["VI_2"] = blocks["vrrp_instance"]["VI_1"] | {
+            "virtual_router_id": 52, "virtual_ipaddress": ["198.51.100.101/24"],
+        }  # fmt: skip
+        blocks["vrrp_sync_group"] = {"G": {"group": ["VI_1", "VI_2"], "track_bfd": [{"name": "b1", "weight": 20}]}}
+        blocks["bfd_instance"] = {"b1": session(theirs.ipv4, checker=True)}
+        agent = Agent(ours, tmp_path / "ours", blocks)
+        other = Agent(theirs, tmp_path / "other", {"bfd_instance": {"b1": session(ours.ipv4)}})
+        with agents(agent, other):
+            wait_state(agent, "Up")
+            time.sleep(1)
+            assert [priority(agent, name) for name in ("VI_1", "VI_2")] == [100, 100], "the checkers alone are told"
+            blocks["bfd_instance"]["b1"] |= {"vrrp": True}
+            reload(agent, blocks)
+            wait_for(lambda: [priority(agent, n) for n in ("VI_1", "VI_2")] == [120, 120], SLACK, "VRRP is told now")
+            blocks["vrrp_sync_group"]["G"]["track_bfd"] = [{"name": "b1", "weight": 30}]
+            reload(agent, blocks)
+            wait_for(
+                lambda: [priority(agent, n) for n in ("VI_1", "VI_2")] == [130, 130], SLACK, "the new weight counts"
+            )
+            other.stop()
+            wait_state(agent, "Down", SLACK)
+            assert priority(agent) == 130, "AdminDown is no failure"
+            assert len(events(agent)) == len([e for e in events(agent) if "b1" in e])
+
+
+def test_a_bfd_worker_that_is_killed_does_not_move_priorities(tmp_path: Path) -> None:
+    """The next one says nothing before its session came up, or had the time to."""
+    with network(2) as net:
+        ours, theirs = net.nodes
+        blocks = instance(
+            priority=100, virtual_ipaddress=["198.51.100.100/24"], track_bfd=[{"name": "b1", "weight": 20}]
+        )
+        blocks["bfd_instance"] = {"b1": session(theirs.ipv4)}
+        agent = Agent(ours, tmp_path / "ours", blocks)
+        other = Agent(theirs, tmp_path / "other", {"bfd_instance": {"b1": session(ours.ipv4)}})
+        with agents(agent, other):
+            wait_state(agent, "Up")
+            wait_for(lambda: priority(agent) == 120, SLACK, "the weight counts")
+            pid = agent.pid_of("bfd")
+            os.kill(pid, signal.SIGKILL)
+            wait_for(lambda: agent.pid_of("bfd") not in (0, pid), SLACK, "another worker")
+            wait_state(agent, "Up")
+            said = [line for line in agent.log.splitlines() if "effective priority" in line]
+            assert len(said) == 1, said
+            assert priority(agent) == 120
