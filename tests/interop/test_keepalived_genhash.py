@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import ssl
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from kactl.app import run
 from kactl.environment import Environment
+from support.check_servers import Do, stream_server, unused_port, wait_for_port
 from support.page_server import page_server
 
 pytestmark = pytest.mark.skipif(shutil.which("keepalived") is None, reason="keepalived is not installed")
@@ -26,6 +28,9 @@ RESPONSES = {
     "redirect": b"HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 4\r\n\r\nover",
     "large": b"HTTP/1.0 200 OK\r\n\r\n" + bytes(range(256)) * 4_000,
 }
+
+
+LARGE = bytes(range(256)) * 4096
 
 
 def both(words: list[str]) -> tuple[str, str]:
@@ -43,6 +48,56 @@ def test_same_request_and_same_digest(name: str, protocol: str) -> None:
         theirs, ours = both(words)
     assert ours == theirs
     assert server.requests[0] == server.requests[1]
+
+
+def test_same_for_a_body_of_100_megabytes() -> None:
+    with stream_server(Do.READ, b"HTTP/1.0 200 OK\r\n\r\n", *[LARGE] * 100) as server:
+        theirs, ours = both(["-s", "127.0.0.1", "-p", str(server.port), "-u", "/", "-t", "30"])
+    assert ours == theirs
+    assert len(ours) == 33
+
+
+@pytest.mark.parametrize("name", sorted(RESPONSES.keys() - {"large"}))
+def test_the_same_is_shown_verbosely(name: str) -> None:
+    with page_server(RESPONSES[name]) as server:
+        theirs, ours = both(["-s", "127.0.0.1", "-p", str(server.port), "-u", "/a", "-v"])
+    assert _without_time(ours) == _without_time(theirs)
+
+
+def _without_time(text: str) -> str:
+    return re.sub(r" = \d+ usecs", " = N usecs", text.replace("\r\n", "\n"))
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+def test_same_from_nginx(tmp_path: Path) -> None:
+    """Pages, redirects and errors of virtual hosts, as a real server sends them."""
+    port = unused_port()
+    (tmp_path / "page.html").write_text("<p>hello</p>" * 999)
+    (tmp_path / "nginx.conf").write_text(
+        f"""user root; daemon off; worker_processes 1; pid {tmp_path}/pid; error_log {tmp_path}/error.log;
+        events {{}}
+        http {{
+          access_log off; server_tokens off; default_type text/html; keepalive_timeout 0;
+          server {{ listen 127.0.0.1:{port}; server_name www.x; root {tmp_path};
+            location /moved {{ return 302 /page.html; }} }}
+          server {{ listen 127.0.0.1:{port}; server_name other.x; return 200 "another page"; }}
+        }}"""
+    )
+    command = ["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "error.log")]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as nginx:
+        try:
+            wait_for_port(port)
+            digests = set()
+            for host in ("www.x", "other.x"):
+                for path in ("/page.html", "/moved", "/missing"):
+                    for protocol in ("1.0", "1.0c", "1.1"):
+                        words = ["-s", "127.0.0.1", "-p", str(port), "-u", path, "-V", host, "-P", protocol]
+                        theirs, ours = both(words)
+                        assert ours == theirs
+                        digests.add(ours)
+        finally:
+            nginx.terminate()
+    assert len(digests) == 4
 
 
 def test_same_over_ipv6_and_without_virtual_host() -> None:

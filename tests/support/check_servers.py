@@ -178,6 +178,20 @@ def unused_port(address: str = "127.0.0.1") -> int:
         return int(sock.getsockname()[1])
 
 
+def wait_for_port(port: int, address: str = "127.0.0.1", seconds: float = 20) -> None:
+    """Until somebody listens there. Raises TimeoutError."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((address, port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > until:
+                raise TimeoutError(f"nobody listens on {address} port {port}") from None
+            time.sleep(0.02)
+        else:
+            return
+
+
 @contextlib.contextmanager
 def unanswering(address: str = "127.0.0.1") -> Iterator[CheckServer]:
     """A port whose connections are neither accepted nor refused."""

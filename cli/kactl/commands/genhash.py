@@ -77,24 +77,24 @@ def genhash(
     target = _Target(address, port, timeout, fwmark, tls, (virtualhost or None) if sni else None)
     request = HttpRequest(path, host_header(address, port, virtualhost), _VERSIONS[protocol])
     exchange = HttpExchange()
+    dump = _Dump(environment, exchange) if verbose else None
     began = time.monotonic_ns()
     try:
-        body = _run(target, request, exchange, keep_body=verbose)
+        _run(target, request, exchange, dump)
     except (OSError, HttpResponseFault) as fault:
         environment.say(f"kactl: {address} port {port}: {_reason(fault)}")
         return ExitCode.FAILED
-    if verbose:
-        _dump(environment, exchange, body)
+    if dump is not None:
+        dump.end()
     environment.write(exchange.digest)
     if verbose:
         environment.write(f"\nGlobal response time for [{path}] = {(time.monotonic_ns() - began) // 1000} usecs")
     return ExitCode.FINE
 
 
-def _run(target: _Target, request: HttpRequest, exchange: HttpExchange, *, keep_body: bool) -> bytes:
-    """Make the exchange; returns the body when it is asked for. Raises OSError and HttpResponseFault."""
+def _run(target: _Target, request: HttpRequest, exchange: HttpExchange, dump: _Dump | None) -> None:
+    """Make the exchange; nothing of the body is kept. Raises OSError and HttpResponseFault."""
     family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
-    kept = bytearray()
     with socket.socket(family, socket.SOCK_STREAM) as plain:
         plain.settimeout(target.timeout)
         if target.fwmark:
@@ -108,9 +108,8 @@ def _run(target: _Target, request: HttpRequest, exchange: HttpExchange, *, keep_
                     exchange.end()
                     break
                 body = exchange.receive(data)
-                if keep_body:
-                    kept += body
-    return bytes(kept)
+                if dump is not None:
+                    dump.body(body)
 
 
 def _secured(plain: socket.socket, target: _Target) -> socket.socket:
@@ -119,6 +118,7 @@ def _secured(plain: socket.socket, target: _Target) -> socket.socket:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     return context.wrap_socket(plain, server_hostname=target.server_name)
 
 
@@ -128,29 +128,71 @@ def _reason(fault: OSError | HttpResponseFault) -> str:
     return (fault.strerror or str(fault)) if isinstance(fault, OSError) else str(fault)
 
 
-def _dump(environment: Environment, exchange: HttpExchange, body: bytes) -> None:
-    """Header, body and digest in hexadecimal and as text."""
-    for title, data in (("HTTP Header Buffer", exchange.header), ("HTTP Header Ascii Buffer", None)):
-        environment.write(_title(title))
-        environment.write(exchange.header.decode("latin-1").replace("\r\n", "\n") if data is None else _hex(data))
-    environment.write(_title("HTML Buffer"))
-    environment.write(f"{_hex(body)}\n")
-    environment.write(_title("HTML hash resulting"))
-    environment.write(_hex(bytes.fromhex(exchange.digest)))
-    environment.write(_title("HTML hash final resulting"))
+_TITLES = {
+    # as keepalived draws them
+    "header": "[    HTTP Header Buffer    ]",
+    "text": "[ HTTP Header Ascii Buffer ]",
+    "body": "[        HTML Buffer        ]",
+    "digest": "[    HTML hash resulting    ]",
+    "end": "[ HTML hash final resulting ]",
+}
+_ROW = 16
 
 
-def _title(text: str) -> str:
-    return f"[ {text:^24} ]".center(74, "-")
+class _Dump:
+    """Header, body and digest in hexadecimal and as text, the body as it comes."""
+
+    def __init__(self, environment: Environment, exchange: HttpExchange) -> None:
+        self._environment = environment
+        self._exchange = exchange
+        self._shown = 0  # bytes of the body
+        self._rest = b""  # of it that fill no row yet
+        self._has_begun = False
+
+    def body(self, data: bytes) -> None:
+        """The next part of the body, whose header is complete."""
+        if not self._exchange.status:
+            return
+        self._begin()
+        if data and not self._shown and not self._rest:
+            self._title("body")
+        whole = self._rest + data
+        rows = len(whole) - len(whole) % _ROW
+        if rows:
+            self._environment.write(_hex(whole[:rows], self._shown))
+            self._shown += rows
+        self._rest = whole[rows:]
+
+    def end(self) -> None:
+        self._begin()
+        if self._rest:
+            self._environment.write(_hex(self._rest, self._shown))
+        self._environment.write("")
+        self._title("digest")
+        self._environment.write(_hex(bytes.fromhex(self._exchange.digest)))
+        self._title("end")
+
+    def _begin(self) -> None:
+        if self._has_begun:
+            return
+        self._has_begun = True
+        header = self._exchange.header
+        self._title("header")
+        self._environment.write(_hex(header))
+        self._title("text")
+        self._environment.write(header.decode("latin-1"))
+
+    def _title(self, which: str) -> None:
+        self._environment.write(f"{'-' * 23}{_TITLES[which]}{'-' * 23}")
 
 
-def _hex(data: bytes) -> str:
+def _hex(data: bytes, begin: int = 0) -> str:
     """Sixteen bytes a line: decimal offset, hexadecimal, characters."""
     lines = []
-    for offset in range(0, len(data), 16):
-        part = data[offset : offset + 16]
+    for offset in range(0, len(data), _ROW):
+        part = data[offset : offset + _ROW]
         digits = " ".join(f"{byte:02x}" for byte in part[:8]).ljust(23)
         more = " ".join(f"{byte:02x}" for byte in part[8:]).ljust(23)
         text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
-        lines.append(f"{offset:04d}  {digits} - {more}   {text}")
+        lines.append(f"{begin + offset:04d}  {digits} - {more}   {text:<16}")
     return "\n".join(lines)
