@@ -103,7 +103,7 @@ EXAMPLES = r"""
 - name: The whole configuration, unless it would interrupt traffic
   kactl.agent.config:
     state: overridden
-    config: "{{ kactl_agent_config }}"
+    config: "{{ agent_config }}"
     max_impact: hitless
     backup: true
 

@@ -70,7 +70,6 @@ pid:
 
 import os
 import signal
-import subprocess
 import time
 
 from ansible.module_utils.basic import AnsibleModule
@@ -103,28 +102,47 @@ def is_alive(pid):
     return True
 
 
+def launch(module, log_path):
+    """The pid of the agent, in a session of its own, with its log in a file and no descriptor of ours."""
+    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    pid = os.fork()
+    if pid:
+        os.close(log)
+        return pid
+    try:
+        os.setsid()
+        os.chdir("/")
+        null = os.open(os.devnull, os.O_RDWR)
+        for number, descriptor in enumerate((null, null, log)):
+            os.dup2(descriptor, number)
+        os.closerange(3, 4096)
+        os.execvp(module.params["command"][0], module.params["command"])
+    except OSError as error:
+        os.write(2, ("%s: %s\n" % (module.params["command"][0], error.strerror)).encode("utf-8"))
+    finally:
+        os._exit(127)
+
+
+def ended(pid):
+    """The exit code of a child that has ended, None while it runs."""
+    done, status = os.waitpid(pid, os.WNOHANG)
+    if not done:
+        return None
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
+
+
 def start(module):
     run_dir = module.params["run_dir"]
     if not os.path.isdir(run_dir):
         os.makedirs(run_dir, 0o755)
     log_path = module.params["log_file"] or os.path.join(run_dir, "agent.log")
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    null = os.open(os.devnull, os.O_RDWR)
-    try:
-        process = subprocess.Popen(
-            module.params["command"], stdin=null, stdout=null, stderr=log, preexec_fn=os.setsid, close_fds=True, cwd="/"
-        )
-    except OSError as error:
-        module.fail_json(msg="%s cannot be started: %s" % (module.params["command"][0], error.strerror))
-    finally:
-        os.close(log)
-        os.close(null)
+    child = launch(module, log_path)
     deadline = time.time() + module.params["wait"]
     while time.time() < deadline:
         pid = running(module)
         if pid:
             return pid
-        code = process.poll()
+        code = ended(child)
         if code is not None:
             with open(log_path, "rb") as file:
                 last = file.read()[-4000:].decode("utf-8", "replace")
