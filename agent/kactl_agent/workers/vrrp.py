@@ -18,6 +18,7 @@ from kactl_agent.kernel.ports import Kernel
 from kactl_agent.kernel.proc_events import ProcEvents
 from kactl_agent.runtime import frames, privileges, virtual_interfaces
 from kactl_agent.runtime.bfd_frames import BfdSessionGone, SessionVerdict
+from kactl_agent.runtime.checker_frames import InstanceVerdict
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare
 from kactl_agent.runtime.drain_frames import DrainOrder, Drains
 from kactl_agent.runtime.drains import DrainKeeper
@@ -54,6 +55,7 @@ PROCESS = "vrrp"
 EXIT_FAILED = 1
 EXIT_PRIVILEGE = 5
 GROUP = "sync_group"
+_FOLLOWER = "checkers"
 _JOURNALED = frozenset({ADVERT_LATE, DRAINED_WITHOUT_MASTER, STALL_OVER, STALLED})
 _HEARTBEAT_SECONDS = 1.0
 _SNAPSHOT_SECONDS = 0.5  # between two reports of what is no transition: statistics, a master heard of
@@ -319,6 +321,7 @@ class VrrpWorker:
 
     def transition(self, name: str, transition: Transition, now: int) -> None:
         old, new = transition.old.value, transition.new.value
+        self._tell_follower(name, new)
         self._shell.event(
             frames.TransitionRecord(
                 at=_wall(now),
@@ -465,7 +468,15 @@ class VrrpWorker:
         self._runner.connect(sock)
 
     def peer_joined(self, name: str) -> None:
-        """Nobody has to be told anything yet."""
+        """The checkers worker follows instances (lvs_sync_daemon)."""
+        if name == _FOLLOWER:
+            for instance, engine in self._instances.items():
+                self._tell_follower(instance, engine.snapshot().state.value)
+
+    def _tell_follower(self, instance: str, state: str) -> None:
+        edge = self._shell.peer(_FOLLOWER)
+        if edge is not None:
+            edge.post_state(instance, InstanceVerdict(instance, state))
 
     def peer_said(self, name: str, frame: frames.AnyFrame) -> None:
         """The bfd worker says which sessions are up, and everything again after a reload."""
