@@ -108,7 +108,7 @@ def discarded(agent: Agent) -> dict[str, int]:
     return {name: count for name, count in statistics(agent).items() if count and name in reasons}
 
 
-@families(4, 6)
+@families(6)
 def test_both_say_the_same(net: Network, tmp_path: Path, family: int) -> None:
     """An advert of vrrpd, decoded and encoded again, is byte for byte itself; the agent's differs in nothing but source
     and priority."""

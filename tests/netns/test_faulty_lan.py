@@ -76,7 +76,7 @@ def is_the_only_master(watching: Witness, source: str) -> bool:
     return masters(watching.seen, since) == {source}
 
 
-@pytest.mark.parametrize("fault", FAULTS if os.environ.get("KACTL_FULL") else (*SPLITTING, "doubled"))
+@pytest.mark.parametrize("fault", FAULTS if os.environ.get("KACTL_FULL") else SPLITTING)
 def test_one_master_when_the_lan_is_well_again(net: Network, tmp_path: Path, fault: str) -> None:
     high = router(net, tmp_path / "one", 1, 200)
     low = router(net, tmp_path / "two", 2, 100, higher_prio_send_advert=True)
