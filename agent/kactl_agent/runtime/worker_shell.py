@@ -103,6 +103,12 @@ class WorkerShell:
         edge = self._peers.get(name)
         return None if edge is None else edge.edge
 
+    def tell(self, name: str, key: Hashable, frame: frames.Frame) -> None:
+        """A state for another worker, in place of what it has not been sent yet; a peer that joins asks for all."""
+        edge = self.peer(name)
+        if edge is not None:
+            edge.post_state(key, frame)
+
     def event(self, frame: frames.Frame) -> bool:
         """For the observer's log or journal. False when nobody will hear of it."""
         return self._observer is not None and self._observer.edge.post_event(frame)

@@ -321,7 +321,7 @@ class VrrpWorker:
 
     def transition(self, name: str, transition: Transition, now: int) -> None:
         old, new = transition.old.value, transition.new.value
-        self._tell_follower(name, new)
+        self._shell.tell(_FOLLOWER, name, InstanceVerdict(name, new))
         self._shell.event(
             frames.TransitionRecord(
                 at=_wall(now),
@@ -471,12 +471,8 @@ class VrrpWorker:
         """The checkers worker follows instances (lvs_sync_daemon)."""
         if name == _FOLLOWER:
             for instance, engine in self._instances.items():
-                self._tell_follower(instance, engine.snapshot().state.value)
-
-    def _tell_follower(self, instance: str, state: str) -> None:
-        edge = self._shell.peer(_FOLLOWER)
-        if edge is not None:
-            edge.post_state(instance, InstanceVerdict(instance, state))
+                verdict = InstanceVerdict(instance, engine.snapshot().state.value)
+                self._shell.tell(_FOLLOWER, instance, verdict)
 
     def peer_said(self, name: str, frame: frames.AnyFrame) -> None:
         """The bfd worker says which sessions are up, and everything again after a reload."""
