@@ -11,6 +11,9 @@ from msgspec import UNSET
 from kactl_agent.config import load_balancing
 from kactl_agent.config.bfd import SERVED_BFD
 from kactl_agent.config.checks.problem import Path, Sheet
+from kactl_agent.config.notify import SERVED_GLOBAL as NOTIFY_GLOBAL
+from kactl_agent.config.notify import SERVED_GROUP as NOTIFY_GROUP
+from kactl_agent.config.notify import SERVED_INSTANCE as NOTIFY_INSTANCE
 from kactl_agent.config.process import SERVED_GLOBAL, SERVED_ROOT
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.config.schema.shapes import or_default
@@ -98,6 +101,7 @@ SERVED: dict[str, frozenset[str]] = {
             "x-keepalived",
         }
         | SERVED_GLOBAL
+        | NOTIFY_GLOBAL
         | load_balancing.SERVED_GLOBAL
     ),
     "vrrp_instance": frozenset(
@@ -164,6 +168,7 @@ SERVED: dict[str, frozenset[str]] = {
             "debug",
             "x-keepalived",
         }
+        | NOTIFY_INSTANCE
     ),
     "vrrp_sync_group": frozenset(
         {
@@ -178,6 +183,7 @@ SERVED: dict[str, frozenset[str]] = {
             "global_tracking",
             "x-keepalived",
         }
+        | NOTIFY_GROUP
     ),
     "bfd_instance": SERVED_BFD,
 }

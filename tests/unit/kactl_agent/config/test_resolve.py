@@ -225,10 +225,10 @@ def test_authentication_it_cannot_do_is_refused() -> None:
 
 def test_every_keyword_that_is_not_acted_on_is_said() -> None:
     found = resolution(
-        "virtual_server:\n  - {fwmark: 1, real_server: [{address: 192.0.2.1}]}\n"
-        f"vrrp_instance:\n  VI_1: {{{HEAD}, smtp_alert: true, {V4}}}\n"
+        "global_defs:\n  enable_dbus: true\n  enable_snmp_vrrp: true\n"
+        f"vrrp_instance:\n  VI_1: {{{HEAD}, {V4}}}\n"
     )
-    assert {(d.code, d.place.line) for d in found.diagnostics} == {("not-served", 1), ("not-served", 4)}
+    assert {(d.code, d.place.line) for d in found.diagnostics} == {("not-served", 2), ("not-served", 3)}
     assert all(d.severity.value == "warning" for d in found.diagnostics)
 
 
@@ -315,15 +315,6 @@ def test_sync_groups_name_their_members_in_order() -> None:
     settings = resolution(text).settings
     assert settings.sync_groups == (SyncGroupSettings(name="G", members=("B", "A")),)
     assert [instance.sync_group for instance in settings.vrrp] == ["G", "G"]
-
-
-def test_what_a_sync_group_does_not_do_yet_is_said() -> None:
-    text = (
-        "vrrp_sync_group:\n  G: {group: [A], smtp_alert: true}\n"
-        f"vrrp_instance:\n  A: {{interface: eth0, virtual_router_id: 1, {V4}}}\n"
-    )
-    said = [d for d in resolution(text).diagnostics if d.code == "not-served"]
-    assert [(d.message.split()[0], d.place.line) for d in said] == [("smtp_alert", 2)]
 
 
 def test_dont_track_primary_is_taken() -> None:
