@@ -166,6 +166,31 @@ def test_configuration_and_state_are_saved_around_every_reload(net: Network, tmp
         assert one.stop() == 0
 
 
+def test_log_files_of_each_process_are_opened_again_and_may_hold_details(net: Network, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    options = ("--log-file", str(logs / "kactl.log"), "--umask", "027", "--no-log-stderr")
+    one = Agent(net.nodes[0], tmp_path / "one", configured(outside={"instance": "a"}), *options)
+    with agents(one):
+        own, vrrp = logs / "kactl_a.log", logs / "kactl_vrrp_a.log"
+        wait_for(lambda: own.exists() and "running: " in own.read_text(), START, "the log of the agent")
+        wait_for(lambda: vrrp.exists() and "BACKUP -> MASTER" in vrrp.read_text(), SLACK + START, "that of VRRP")
+        assert one.log == "", "nothing on standard error"
+        assert "BACKUP -> MASTER" not in own.read_text()
+        assert "starting, configuration" in own.read_text(), "what was said before there were files"
+        assert own.stat().st_mode & 0o777 == 0o640
+
+        own.rename(logs / "old")
+        one.process.send_signal(signal.SIGRTMIN + 3)
+        one.process.send_signal(signal.SIGRTMIN + 4)
+        wait_for(lambda: own.exists() and "detail is not logged from now on" in own.read_text(), SLACK, "a new file")
+        one.process.send_signal(signal.SIGRTMIN + 4)
+        wait_for(lambda: "detail is logged from now on" in own.read_text(), SLACK, "details again")
+        assert one.stop() == 0
+    assert own.read_text().rstrip().endswith("supervisor: stopped"), "the last word too"
+    assert "orderly stop" in vrrp.read_text()
+
+
 def test_a_worker_that_does_not_stop_is_killed_after_child_wait_time(net: Network, tmp_path: Path) -> None:
     one = Agent(net.nodes[0], tmp_path / "one", configured(outside={"child_wait_time": 1}))
     with agents(one):

@@ -36,6 +36,7 @@ SERVED_GLOBAL = frozenset(
         "json_version",
         "data_use_instance",
         "config_save_dir",
+        "umask",
         "include_check",
     }
 )

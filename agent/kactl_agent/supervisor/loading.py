@@ -12,13 +12,14 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from kactl_agent.bfd.settings import BfdSettings
 from kactl_agent.ipvs.settings import CheckersSettings
 from kactl_agent.observe.log_sink import LogSink
+from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.runtime import privileges
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.children import exit_text
@@ -144,7 +145,7 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet, *, st
         network=settings.network,
         tracking=tracking,
         track_scripts=executables,
-        process=settings.process,
+        process=_as_the_command_line_says(options, settings.process),
         bfd=bfd,
         privileges={
             **({"bfd": privileges_for(bfd)} if bfd.sessions else {}),
@@ -165,6 +166,17 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet, *, st
         sources={instance.name: resolution.sources.get(instance.name, {}) for instance in vrrp},
         startup=startup,
     )
+
+
+def _as_the_command_line_says(options: Options, process: ProcessSettings) -> ProcessSettings:
+    """What both can say, the command line decides."""
+    said: dict[str, Any] = {} if options.umask is None else {"umask": options.umask}
+    if options.namespace:
+        said["namespace"] = options.namespace
+        if process.dumps.suffix:
+            suffix = "_".join(filter(None, (options.namespace, process.instance)))
+            said["dumps"] = msgspec.structs.replace(process.dumps, suffix=suffix)
+    return msgspec.structs.replace(process, **said)
 
 
 def report_lines(outcome: LoadOutcome, file: Path | str) -> list[tuple[str, str]]:

@@ -25,13 +25,16 @@ from kactl_agent.supervisor.run_dir import AlreadyRunning, RunDirectory
 from kactl_agent.supervisor.spawning import SpawnerProcess
 
 if TYPE_CHECKING:
-    from kactl_agent.supervisor.supervisor import Log
+    from kactl_agent.supervisor.log import Log
+
+
+EARLY_SIGNALS = (signal.SIGRTMIN + 2, signal.SIGRTMIN + 3, signal.SIGRTMIN + 4, signal.SIGRTMAX - 1, signal.SIGRTMAX)
 
 
 def run(options: Options, spawner: SpawnerProcess) -> int:
     """The life of the agent. Returns the exit code."""
     # until there are workers to tell: nothing to reload or dump, and nothing to stop orderly
-    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN + 2, signal.SIGRTMAX - 1):
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, *EARLY_SIGNALS):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     notifier = Notifier.from_environment()
@@ -55,14 +58,15 @@ def run(options: Options, spawner: SpawnerProcess) -> int:
 
 
 def _complain(options: Options, message: str, level: str = "error") -> None:
-    from kactl_agent.supervisor.supervisor import Log
+    from kactl_agent.supervisor.log import Log
 
     Log(options)(level, message)
 
 
 def _run_claimed(options: Options, notifier: Notifier, run_dir: RunDirectory, spawner: SpawnerProcess) -> int:
     loading = LoadingProcess(options)
-    from kactl_agent.supervisor.supervisor import Log, Supervisor
+    from kactl_agent.supervisor.log import Log
+    from kactl_agent.supervisor.supervisor import Supervisor
     from kactl_agent.supervisor.worker_kinds import import_module, refusal
 
     if "vrrp" in options.only:
@@ -80,6 +84,7 @@ def _run_claimed(options: Options, notifier: Notifier, run_dir: RunDirectory, sp
         return EXIT_PRIVILEGE
     _say_what_has_nothing_to_do(options, log)
     try:
+        log.begin_files(outcome.configuration.process)
         supervisor = Supervisor(options, log, notifier, run_dir, outcome.configuration, spawner, outcome.text)
     except OSError as error:
         log("error", f"control socket in {options.run_dir}: {error.strerror or error}")

@@ -17,6 +17,7 @@ EXIT_PRIVILEGE = 5
 
 DEFAULT_RUN_DIR = Path("/run/kactl")
 SUBSYSTEMS = ("vrrp", "checkers", "bfd")
+FACILITIES = ("daemon", "user", *(f"local{number}" for number in range(8)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,11 @@ class Options:
     log_level: str = "info"
     log_detail: bool = False
     log_format: str = "text"
+    log_stderr: bool = True
+    log_syslog: str = ""  # the facility
+    log_journal: bool = False
+    log_file: Path | None = None
+    umask: int | None = None  # None: as the configuration says
     check: bool = False
     print_capabilities: bool = False
     only: frozenset[str] = frozenset(SUBSYSTEMS)
@@ -46,6 +52,17 @@ def _subsystems(text: str) -> frozenset[str]:
     return names
 
 
+def _umask(text: str) -> int:
+    from kactl_agent.config.process import umask_bits
+    from kactl_agent.config.schema.global_defs import Umask
+    from kactl_agent.config.schema.shapes import ValueFault
+
+    try:
+        return umask_bits(Umask().parse(text))
+    except ValueFault as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kactl-agent",
@@ -62,6 +79,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="least level (%(default)s)")
     add("--log-detail", action="store_true", help="codes and causes in text logs as well")
     add("--log-format", choices=("text", "json", "journal"), default="text", help="of the log on stderr (%(default)s)")
+    add("--no-log-stderr", dest="log_stderr", action="store_false", help="log to the other targets alone")
+    add(
+        "--log-syslog", nargs="?", const="daemon", default="", choices=FACILITIES, metavar="FACILITY",
+        help="log to syslog as well: daemon (the default), user, local0 .. local7",
+    )  # fmt: skip
+    add("--log-journal", action="store_true", help="log to systemd's journal as well, with every field")
+    add("--log-file", type=Path, metavar="FILE", help="log to files as well, one for each process named after FILE")
+    add("--umask", type=_umask, metavar="MASK", help="permissions that new files do not get, whatever FILE says")
     add("--check", action="store_true", help="validate FILE and exit")
     add("--print-capabilities", action="store_true", help="say what a service manager has to grant for FILE, and exit")
     add("--only", type=_subsystems, default=frozenset(SUBSYSTEMS), metavar="LIST", help="run only these subsystems")

@@ -11,13 +11,13 @@ from functools import partial
 
 from kactl_agent import __version__
 from kactl_agent.observe.journal_files import NAMES as JOURNAL_FILES
-from kactl_agent.observe.logs import LogFormat, LogWriter
 from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.runtime import frames, privileges
 from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed, settings_for, without_secrets
 from kactl_agent.runtime.drain_frames import DrainOrder, DrainRequest, DrainsApplied
 from kactl_agent.runtime.dump_frames import DumpRequest, DumpWritten
 from kactl_agent.runtime.ipc import Edge
+from kactl_agent.runtime.log_frames import LogDetail
 from kactl_agent.runtime.sdnotify import Notifier
 from kactl_agent.supervisor.children import Worker, exit_text
 from kactl_agent.supervisor.desk import ConfigurationDesk
@@ -26,6 +26,7 @@ from kactl_agent.supervisor.dumps import DATA, JSON, STATISTICS, STATISTICS_CLEA
 from kactl_agent.supervisor.event_outlets import EventOutlets
 from kactl_agent.supervisor.fleet import OBSERVER, Fleet
 from kactl_agent.supervisor.leftovers import Leftovers
+from kactl_agent.supervisor.log import Log, complain
 from kactl_agent.supervisor.options import (
     EXIT_CONFIGURATION,
     EXIT_FAILED,
@@ -43,7 +44,6 @@ from kactl_agent.tracking.settings import FileSettings
 from kactl_agent.vrrp.pairing import pair
 from kactl_agent.workers import observer as observer_worker
 
-PROCESS = "supervisor"
 _DUMPS = {
     # the signals of keepalived
     signal.SIGUSR1: DATA,
@@ -53,22 +53,6 @@ _DUMPS = {
 }
 _SETTLED_SECONDS = 0.5  # after a reload, until the workers have told the observer what they are now
 _PERMANENT = frozenset({EXIT_CONFIGURATION, EXIT_PRIVILEGE})  # a restart would end the same way
-
-
-class Log:
-    """Records of the supervisor itself."""
-
-    def __init__(self, options: Options) -> None:
-        self._writer = LogWriter(LogFormat(options.log_format), options.log_level, options.log_detail)
-
-    def __call__(self, level: str, message: str) -> None:
-        self._writer.write(frames.LogRecord(time.time_ns(), level, PROCESS, message))
-
-
-def _complain(process: str, options: Options, line: str) -> None:
-    """In a worker that cannot go on; the log of the supervisor is closed there."""
-    writer = LogWriter(LogFormat(options.log_format), options.log_level, options.log_detail)
-    writer.write(frames.LogRecord(time.time_ns(), "error", process, line))
 
 
 class Supervisor:
@@ -117,9 +101,12 @@ class Supervisor:
                 signal.SIGINT: partial(self.stop, EXIT_FINE),
                 signal.SIGHUP: self._desk.request_plain,
                 **{number: partial(self._dump, what) for number, what in _DUMPS.items()},
+                signal.SIGRTMIN + 3: self._reopen_logs,
+                signal.SIGRTMIN + 4: self._toggle_detail,
             },
             ignored,
         )
+        self._log.watch(self._poller)
         self._log("info", f"kactl-agent {__version__} starting, configuration {self.configuration.revision}")
         self._take_process_settings()
         self._desk.take_settings(self.configuration.reload)
@@ -133,6 +120,15 @@ class Supervisor:
         self._poller.run()
         return self._exit_code
 
+    def _reopen_logs(self) -> None:
+        if self._log.files is not None:
+            self._log.files.reopen()
+
+    def _toggle_detail(self) -> None:
+        detail = self._log.toggle_detail()
+        self._fleet.post(LogDetail(detail))
+        self._log("info", f"detail is {'logged' if detail else 'not logged'} from now on")
+
     def _start_workers(self) -> None:
         """The startup script has ended."""
         if not self._stopping:
@@ -143,7 +139,7 @@ class Supervisor:
 
     def complain(self, process: str, line: str) -> None:
         """The log of the supervisor is closed there."""
-        _complain(process, self._options, line)
+        complain(self._log.settings, process, line)
 
     def to_start_with(self) -> AgentConfiguration | None:
         return self._reload.to_start_with()
@@ -153,16 +149,17 @@ class Supervisor:
             configuration=without_secrets(self.configuration),
             supervisor_pid=os.getppid(),
             started=self._started,
-            log_format=LogFormat(self._options.log_format),
-            log_level=self._options.log_level,
-            log_detail=self._options.log_detail,
+            log=self._log.settings,
             journal=tuple(self._journal),
         )
-        return observer_worker.run(start, self._listener, supervisor)
+        return observer_worker.run(start, self._listener, supervisor, self._log.socket)
 
     def _kept_by(self, name: str) -> list[int]:
         """Workers share the lock: see RunDirectory.claim."""
-        return [self._listener.fileno(), *self._journal] if name == OBSERVER else [self._run_dir.lock]
+        if name != OBSERVER:
+            return [self._run_dir.lock]
+        files = self._log.socket
+        return [self._listener.fileno(), *self._journal, *([] if files is None else [files.fileno()])]
 
     def _open_journal(self) -> list[int]:
         try:
@@ -341,6 +338,8 @@ class Supervisor:
         self._poller.call_later(_SETTLED_SECONDS, self._dumps.after_reload)
 
     def reloading(self, under_way: bool) -> None:
+        if under_way:
+            self._reopen_logs()
         self._desk.mark(under_way=under_way)
         if under_way:
             self._notifier.reloading()
@@ -409,5 +408,6 @@ class Supervisor:
             self._spawning.stop()
         elif not self._fleet.stop_observer():
             self._log("info", "stopped")
+            self._log.close()
             self._listener.close()
             self._poller.stop()

@@ -22,7 +22,7 @@ from kactl_agent.observe.explaining import Explaining
 from kactl_agent.observe.handlers import Handlers
 from kactl_agent.observe.journal import Journal
 from kactl_agent.observe.journal_files import JournalFiles
-from kactl_agent.observe.logs import LogFormat, LogWriter
+from kactl_agent.observe.logs import LogSettings, LogWriter, open_log
 from kactl_agent.observe.mailer import Mailer
 from kactl_agent.observe.reload_desk import ReloadDesk
 from kactl_agent.observe.state import AgentState
@@ -31,6 +31,7 @@ from kactl_agent.runtime import frames, privileges
 from kactl_agent.runtime.configuration import AgentConfiguration, load_sealed
 from kactl_agent.runtime.dump_frames import WriteDump
 from kactl_agent.runtime.ipc import Edge
+from kactl_agent.runtime.log_frames import LogDetail
 from kactl_agent.runtime.loop import LoopEdge, worker_loop
 
 PROCESS = "observer"
@@ -45,15 +46,13 @@ class ObserverStart(msgspec.Struct, frozen=True, kw_only=True):
     configuration: AgentConfiguration
     supervisor_pid: int
     started: int  # monotonic ns of the agent's start
-    log_format: LogFormat
-    log_level: str
-    log_detail: bool
+    log: LogSettings
     journal: tuple[int, ...] = ()  # descriptors of its files
 
 
-def run(start: ObserverStart, listener: socket.socket, supervisor: Edge) -> int:
+def run(start: ObserverStart, listener: socket.socket, supervisor: Edge, log_files: socket.socket | None = None) -> int:
     """The life of the observer's process. Returns its exit code."""
-    log = LogWriter(start.log_format, start.log_level, start.log_detail)  # nobody may not open standard error
+    log = open_log(start.log, log_files)  # nobody may not open standard error
     privileges.become_nobody()
     privileges.keep_only(())
     privileges.die_with_parent(start.supervisor_pid)
@@ -84,6 +83,7 @@ class Observer:
         self._workers: dict[str, LoopEdge] = {}
         self.handlers = Handlers()
         self.handlers.on(frames.LogRecord, log.write)
+        self.handlers.on(LogDetail, self._log_detail)
         self.handlers.on(frames.RecordingLine, self._record)
         watch_vrrp(self.handlers, self._state, self._journal)
         sessions = BfdState(self.handlers, lambda: self._state.configuration, time.monotonic_ns)
@@ -122,6 +122,9 @@ class Observer:
         edge = self._workers.get(worker)
         if edge is not None:
             edge.edge.post(frame)
+
+    def _log_detail(self, frame: LogDetail) -> None:
+        self._log.detail = frame.wanted
 
     def announce(self) -> None:
         if self._supervisor is not None:

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from kactl_agent.observe.logs import LogFormat, LogWriter
+from kactl_agent.observe.logs import LogFormat, LogSettings, LogWriter, open_log
 from kactl_agent.runtime.frames import LogRecord
 
 RECORD = LogRecord(1_767_225_600_000_000_000, "warning", "vrrp", "VI_1: hello", {"code": "x y", "n": 3})
@@ -45,3 +45,21 @@ def test_nothing_forges_a_second_line(form: LogFormat) -> None:
 def test_levels() -> None:
     assert lines(LogFormat.TEXT, level="error") == ""
     assert lines(LogFormat.TEXT, level="warning") != ""
+
+
+def test_details_are_lines_when_they_are_wanted_and_information_then() -> None:
+    detail = LogRecord(0, "detail", "vrrp", "small things")
+    assert lines(LogFormat.TEXT, detail) == ""
+    assert lines(LogFormat.TEXT, detail, detail=True) == "1970-01-01T00:00:00.000Z info    vrrp: small things\n"
+    assert lines(LogFormat.TEXT, detail, level="warning", detail=True) == ""
+    assert lines(LogFormat.JOURNAL, detail, detail=True) == "<6>vrrp: small things\n"
+    assert json.loads(lines(LogFormat.JSON, detail, detail=True))["level"] == "info"
+
+
+def test_standard_error_may_be_left_out() -> None:
+    settings = LogSettings(form=LogFormat.TEXT, level="info", detail=False, stderr=False)
+    stream = io.StringIO()
+    open_log(settings, sink=stream).write(RECORD)
+    assert stream.getvalue() == ""
+    open_log(settings.with_detail(True), sink=stream).write(RECORD)
+    assert stream.getvalue() == ""

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from kactl_agent.control.protocol import METHODS, ControlError, Parameters
-from kactl_agent.observe.logs import LogFormat, LogWriter
+from kactl_agent.observe.logs import LogFormat, LogSettings, LogWriter
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, dump_sealed
 from kactl_agent.runtime.dump_frames import ClearStatistics, DumpFinished, DumpRequest, DumpWritten, WriteDump
@@ -36,7 +36,7 @@ class Bench:
         self.supervisor, self._observers_end = (Edge(sock) for sock in socket_pair())
         start = ObserverStart(
             configuration=AgentConfiguration(revision="1", file="f", vrrp=(SETTINGS,)), supervisor_pid=1,
-            started=time.monotonic_ns(), log_format=LogFormat.TEXT, log_level="info", log_detail=False,
+            started=time.monotonic_ns(), log=LogSettings(form=LogFormat.TEXT, level="info", detail=False),
         )  # fmt: skip
         self.log = io.StringIO()
         log = LogWriter(LogFormat.TEXT, "info", False, self.log)

@@ -1,0 +1,11 @@
+"""Frames about the log."""
+
+from __future__ import annotations
+
+from kactl_agent.runtime.frame import Frame
+
+
+class LogDetail(Frame, frozen=True):
+    """Whether detail is logged from now on."""
+
+    wanted: bool
