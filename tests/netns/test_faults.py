@@ -73,50 +73,79 @@ def stop(pid: int) -> None:
 # -- what is around it fails -------------------------------------------------------------------------------------------
 
 
-class Surroundings:
-    """An agent whose log nobody reads and whose run directory is on a disk of its own, and ways to break these."""
+class Disk:
+    """A file system of its own, which can stop to answer, become full, or become read-only."""
 
-    def __init__(self, net: Network, tmp_path: Path) -> None:
-        self.disk = tmp_path / "disk"
-        self.frozen = False
-        self._image = tmp_path / "image"
-        self._mount()
-        self._unread, writable = os.pipe()
-        directory = tmp_path / "one"
-        self.agent = Agent(net.nodes[0], directory, virtual_router(200, 1.0), "--check")
-        self.agent.process.wait(START)
-        self.agent.run_dir = self.disk / "run"
-        command = (*Agent.command_line(self.agent.config, self.agent.run_dir), "--log-level", "debug")
-        self.agent.process = net.nodes[0].run(*command, stderr=writable, stdin=subprocess.DEVNULL)
-        os.close(writable)
-        self._clients = contextlib.ExitStack()
-
-    def _mount(self) -> None:
-        self.disk.mkdir()
-        with self._image.open("wb") as file:
+    def __init__(self, tmp_path: Path) -> None:
+        if shutil.which("mkfs.ext4") is None or shutil.which("fsfreeze") is None:
+            pytest.skip("needs mkfs.ext4 and fsfreeze")
+        self.path = tmp_path / "disk"
+        self.path.mkdir()
+        image = tmp_path / "image"
+        with image.open("wb") as file:
             file.truncate(16 << 20)
         for command in (
-            ["mkfs.ext4", "-q", "-O", "^has_journal", str(self._image)],
-            ["mount", "-o", "loop", str(self._image), str(self.disk)],
+            ["mkfs.ext4", "-q", "-O", "^has_journal", str(image)],
+            ["mount", "-o", "loop,errors=remount-ro", str(image), str(self.path)],
         ):
             if subprocess.run(command, capture_output=True, check=False).returncode:
                 pytest.skip(f"cannot have a disk of its own: {' '.join(command)}")
+        self._frozen = False
 
     def freeze(self) -> None:
-        subprocess.run(["fsfreeze", "-f", str(self.disk)], check=True)
-        self.frozen = True
+        subprocess.run(["fsfreeze", "-f", str(self.path)], check=True)
+        self._frozen = True
 
     def thaw(self) -> None:
-        subprocess.run(["fsfreeze", "-u", str(self.disk)], check=True)
-        self.frozen = False
+        if self._frozen:
+            subprocess.run(["fsfreeze", "-u", str(self.path)], check=True)
+            self._frozen = False
 
     def fill(self) -> None:
-        with (self.disk / "fill").open("wb") as file, contextlib.suppress(OSError):
+        with (self.path / "fill").open("wb") as file, contextlib.suppress(OSError):
             while True:
                 os.write(file.fileno(), b"x" * 65536)
 
     def empty(self) -> None:
-        (self.disk / "fill").unlink()
+        (self.path / "fill").unlink()
+
+    def fail(self) -> None:
+        """As the kernel does when a disk is broken: read-only, for those too who have files open."""
+        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        device = next(words[words.index("-") + 2] for words in mounts if words[4] == str(self.path))
+        (Path("/sys/fs/ext4") / Path(device).name / "trigger_fs_error").write_text("1")
+
+    def close(self) -> None:
+        self.thaw()
+        wait_for(
+            lambda: not subprocess.run(["umount", str(self.path)], capture_output=True, check=False).returncode,
+            START,
+            "the disk is not used any more",
+        )
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    made = Disk(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+class Surroundings:
+    """An agent whose log nobody reads and whose run directory is on a disk of its own, and ways to break these."""
+
+    def __init__(self, net: Network, tmp_path: Path, disk: Disk) -> None:
+        self._unread, writable = os.pipe()
+        directory = tmp_path / "one"
+        self.agent = Agent(net.nodes[0], directory, virtual_router(200, 1.0), "--check")
+        self.agent.process.wait(START)
+        self.agent.run_dir = disk.path / "run"
+        command = (*Agent.command_line(self.agent.config, self.agent.run_dir), "--log-level", "debug")
+        self.agent.process = net.nodes[0].run(*command, stderr=writable, stdin=subprocess.DEVNULL)
+        os.close(writable)
+        self._clients = contextlib.ExitStack()
 
     def crowd(self) -> None:
         """200 clients, none of which reads what it asked for."""
@@ -145,25 +174,17 @@ class Surroundings:
 
     def close(self) -> None:
         self.disperse()
-        if self.frozen:
-            self.thaw()
         self.agent.close()
         os.close(self._unread)
-        wait_for(
-            lambda: not subprocess.run(["umount", str(self.disk)], capture_output=True, check=False).returncode,
-            START,
-            "the disk is not used any more",
-        )
 
 
 @pytest.fixture
-def surroundings(net: Network, tmp_path: Path) -> Iterator[Surroundings]:
-    if shutil.which("mkfs.ext4") is None or shutil.which("fsfreeze") is None:
-        pytest.skip("needs mkfs.ext4 and fsfreeze")
-    made = Surroundings(net, tmp_path)
+def surroundings(net: Network, tmp_path: Path, disk: Disk) -> Iterator[Surroundings]:
+    made = Surroundings(net, tmp_path, disk)
     try:
         yield made
     finally:
+        disk.thaw()
         made.close()
 
 
@@ -174,7 +195,7 @@ def gaps(seen: Witness, source: str) -> list[float]:
 
 
 def test_adverts_stay_in_time_whatever_fails_around_it(
-    net: Network, tmp_path: Path, surroundings: Surroundings
+    net: Network, tmp_path: Path, disk: Disk, surroundings: Surroundings
 ) -> None:
     one = surroundings.agent
     two = Agent(net.nodes[1], tmp_path / "two", virtual_router(100, 1.0))
@@ -189,11 +210,11 @@ def test_adverts_stay_in_time_whatever_fails_around_it(
             one.process.send_signal(signal.SIGUSR1)
 
         worker = one.pid_of("vrrp")
-        surroundings.freeze()  # a disk that does not answer; the journal and the dump wait for it
+        disk.freeze()  # a disk that does not answer; the journal and the dump wait for it
         dump()
         seen.watch(length)
-        surroundings.thaw()
-        for begin, end in ((surroundings.fill, surroundings.empty), (surroundings.crowd, surroundings.disperse)):
+        disk.thaw()
+        for begin, end in ((disk.fill, disk.empty), (surroundings.crowd, surroundings.disperse)):
             begin()
             dump()
             seen.watch(1.5)
@@ -214,47 +235,32 @@ def test_adverts_stay_in_time_whatever_fails_around_it(
         assert max(found) <= 1.1 or named, f"gaps of {found} s, and the journal says nothing of it"
 
 
-@contextlib.contextmanager
-def mounted_on_itself(directory: Path) -> Iterator[None]:
-    """So that it can be made read-only alone."""
-    if subprocess.run(["mount", "--bind", str(directory), str(directory)], capture_output=True, check=False).returncode:
-        pytest.skip("cannot mount a directory")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(directory)], check=False)
+def test_a_run_directory_that_becomes_read_only(net: Network, tmp_path: Path, disk: Disk) -> None:
+    run_dir = disk.path / "run"
 
+    def start() -> Agent:
+        agent = Agent(net.nodes[0], tmp_path / "unused", virtual_router(200), "--run-dir", str(run_dir))
+        agent.run_dir = run_dir
+        return agent
 
-def make_read_only(directory: Path, pid: int) -> None:
-    """For us, and for a process that has mounts of its own (`ip netns exec`)."""
-    command = ["mount", "-o", "remount,bind,ro", str(directory)]
-    for prefix in ([], ["nsenter", "-t", str(pid), "-m"]):
-        if subprocess.run([*prefix, *command], capture_output=True, check=False).returncode:
-            pytest.skip("cannot make a directory read-only")
-
-
-def test_a_read_only_run_directory(net: Network, tmp_path: Path) -> None:
-    run = tmp_path / "one" / "run"
-    run.mkdir(parents=True)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mounted_on_itself(run))
-        one = Agent(net.nodes[0], tmp_path / "one", virtual_router(200))
+        one = start()
         stack.enter_context(agents(one))
         one.wait_state("MASTER", DOWN + SLACK)
-        make_read_only(run, one.agent_pid)
+        disk.fail()
         one.process.send_signal(signal.SIGUSR1)
         wait_for(lambda: "no state was written" in one.log, SLACK, one.log)
         with ControlClient(one.run_dir, timeout=30) as client:
             client.call("reload")
+        assert "reload" in kinds(one), "what cannot be written is kept in memory"
         for worker in ("observer", "vrrp"):
             pid = one.pid_of(worker)
             os.kill(pid, signal.SIGKILL)
             wait_for(lambda worker=worker, pid=pid: one.pid_of(worker) not in (0, pid), START, f"another {worker}")
         one.wait_state("MASTER", DOWN + SLACK)
-        assert "reload" in kinds(one), "the journal was open already"
         assert one.stop() == 0
         assert not one.node.has(ADDRESS)
-        late = Agent(net.nodes[0], tmp_path / "one", virtual_router(200))
+        late = start()
         stack.enter_context(agents(late))
         assert late.process.wait(START) == 1
         assert "Read-only file system" in late.log
