@@ -191,6 +191,31 @@ def test_log_files_of_each_process_are_opened_again_and_may_hold_details(net: Ne
     assert "orderly stop" in vrrp.read_text()
 
 
+def test_cpu_time_of_each_process_is_logged_at_its_end_with_detail(net: Network, tmp_path: Path) -> None:
+    """S20: what the kernel counted for it."""
+    one = Agent(net.nodes[0], tmp_path / "one", configured())  # with --log-detail
+    with agents(one):
+        one.wait_state("MASTER", SLACK + START)
+        used = cpu_seconds(one.pid_of("vrrp"))
+        assert one.stop() == 0
+    found = dict(re.findall(r"the (\w+) process used (\d+\.\d{3}) s of user and \d+\.\d{3} s of system CPU", one.log))
+    assert set(found) == {"vrrp", "observer", "supervisor"}
+    assert used <= float(found["vrrp"]) + 0.02 <= used + 10
+    with one.log_path.open("w") as log:
+        command = Agent.command_line(one.config, one.run_dir)
+        one.process = net.nodes[0].run(*command, stderr=log, stdin=subprocess.DEVNULL)
+    with agents(one):
+        one.wait_running()
+        assert one.stop() == 0
+    assert "CPU time" not in one.log, "not without --log-detail"
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of user time (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) / os.sysconf("SC_CLK_TCK")
+
+
 def test_a_worker_that_does_not_stop_is_killed_after_child_wait_time(net: Network, tmp_path: Path) -> None:
     one = Agent(net.nodes[0], tmp_path / "one", configured(outside={"child_wait_time": 1}))
     with agents(one):

@@ -19,7 +19,7 @@ from kactl_agent.runtime.dump_frames import DumpRequest, DumpWritten
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.log_frames import LogDetail
 from kactl_agent.runtime.sdnotify import Notifier
-from kactl_agent.supervisor.children import Worker, exit_text
+from kactl_agent.supervisor.children import Worker, cpu_text, exit_text
 from kactl_agent.supervisor.desk import ConfigurationDesk
 from kactl_agent.supervisor.drains import KeptDrains
 from kactl_agent.supervisor.dumps import DATA, JSON, STATISTICS, STATISTICS_CLEAR, Dumps
@@ -213,6 +213,7 @@ class Supervisor:
 
     def ended(self, worker: Worker, code: int) -> None:
         name = worker.name
+        self._log("detail", worker.cpu_text)
         if name == "vrrp":
             self._drains.worker_lost()
         if name == OBSERVER:
@@ -407,6 +408,7 @@ class Supervisor:
         elif self._spawning.process is not None:
             self._spawning.stop()
         elif not self._fleet.stop_observer():
+            self._log("detail", cpu_text("supervisor", os.times().user, os.times().system))
             self._log("info", "stopped")
             self._log.close()
             self._listener.close()
