@@ -66,6 +66,7 @@ _METHODS = {"NAT": MASQUERADE, "DR": DIRECT_ROUTE, "TUN": TUNNEL}
 _TUNNELS = {"ipip": IPIP, "gue": GUE, "gre": GRE}
 _CHECKSUMS = {"nocsum": NO_CHECKSUM, "csum": CHECKSUM, "remcsum": REMOTE_CHECKSUM}
 _FAMILIES = {"inet": AF_INET, "inet6": AF_INET6}
+_NAT = Forwarding(MASQUERADE)
 _PERSISTENCE = 360  # seconds
 _MOST_MEMBERS = 1 << 16
 _FLAGS = (
@@ -428,7 +429,7 @@ def _family_of(address: bytes) -> int:
     return AF_INET if len(address) == 4 else AF_INET6
 
 
-def _forwarding(said: Any, default: Forwarding = Forwarding()) -> Forwarding:  # noqa: B008 - a tuple cannot change
+def _forwarding(said: Any, default: Forwarding = _NAT) -> Forwarding:
     if said is UNSET:
         return default
     method = _METHODS[or_default(said.method, "NAT")]
