@@ -53,6 +53,7 @@ class FakeVirtualLinks:
                     self._kernel.log.append(("delete link", name, b""))
                     if name in links.table:
                         links.remove_link(name)
+                        self._kernel.sysctls.remove_link(name)
         return failures
 
 
@@ -67,6 +68,9 @@ class FakeSysctls:
         for parameter in ("arp_ignore", "arp_filter", "accept_local", "promote_secondaries", "rp_filter"):
             self.values[f"net/ipv4/conf/{name}/{parameter}"] = self.values.get(f"net/ipv4/conf/default/{parameter}", 0)
         self.values[f"net/ipv6/conf/{name}/disable_ipv6"] = 0
+
+    def remove_link(self, name: str) -> None:
+        self.values = {key: value for key, value in self.values.items() if f"/conf/{name}/" not in key}
 
     def read(self, key: str) -> int | None:
         return self.values.get(key)
