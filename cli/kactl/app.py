@@ -15,6 +15,7 @@ from kactl_agent import __version__
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("kactl.commands.check:check", "Say what is wrong with configurations, YAML or keepalived.conf."),
+    "check-run": ("kactl.commands.check_run:check_run", "Check a real server now, and show everything that was seen."),
     "config": ("kactl.commands.config:config", "Show a configuration as data, or change it and keep its comments."),
     "confirm": ("kactl.commands.reload:confirm", "Keep a configuration that was loaded with --confirm."),
     "convert": ("kactl.commands.convert:convert", "Convert keepalived.conf to YAML, and back, without loss."),

@@ -36,6 +36,7 @@ METHODS = (
     "plan",
     "confirm",
     "rollback",
+    "check_run",
 )
 """Every method there is."""
 

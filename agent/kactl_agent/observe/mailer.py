@@ -35,7 +35,7 @@ class Mailer:
         self,
         loop: asyncio.AbstractEventLoop,
         settings: Callable[[], MailSettings | None],
-        answer: Callable[[str, Frame], None],
+        answer: Callable[[str, Frame], object],
         log: Callable[[LogRecord], None],
     ) -> None:
         self._loop = loop

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kactl_agent.runtime.bfd_frames import BfdHeartbeat, BfdSessionGone, BfdSnapshot, SessionVerdict
+from kactl_agent.runtime.check_run_frames import CheckRunReport, RunCheck
 from kactl_agent.runtime.checker_frames import (
     CheckersHeartbeat,
     InstanceVerdict,
@@ -208,7 +209,9 @@ class ProcessState(Frame, frozen=True):
 
 
 AnyFrame = (
-    LogRecord
+    RunCheck
+    | CheckRunReport
+    | LogRecord
     | TransitionRecord
     | Snapshot
     | InstanceGone

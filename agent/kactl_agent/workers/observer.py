@@ -16,6 +16,7 @@ import msgspec
 
 from kactl_agent.control.server import ControlServer, Method
 from kactl_agent.observe.bfd_state import BfdState
+from kactl_agent.observe.check_desk import CheckDesk
 from kactl_agent.observe.checkers_state import CheckersState
 from kactl_agent.observe.dumping import Dumping
 from kactl_agent.observe.explaining import Explaining
@@ -103,6 +104,7 @@ class Observer:
         Explaining(self.handlers, self._journal, self._state, self._post).offer(self.methods)
         self._dumping = Dumping(loop, self._state, self._post)
         self._dumping.offer(self.handlers, self.methods)
+        CheckDesk(partial(self._answer, "checkers")).offer(self.handlers, self.methods)
         self._mailer = Mailer(loop, lambda: self._state.configuration.mail, self._answer, log.write)
         self._mailer.offer(self.handlers)
         self._ending = False
@@ -117,11 +119,12 @@ class Observer:
         self._supervisor.edge.post(frame)
         return True
 
-    def _answer(self, worker: str, frame: frames.Frame) -> None:
-        """To a worker that asked for something; one that has ended does not wait for it."""
+    def _answer(self, worker: str, frame: frames.Frame) -> bool:
+        """To a worker that asked for something, or is asked; False when there is none any more."""
         edge = self._workers.get(worker)
         if edge is not None:
             edge.edge.post(frame)
+        return edge is not None
 
     def _log_detail(self, frame: LogDetail) -> None:
         self._log.detail = frame.wanted
