@@ -22,6 +22,8 @@ from kactl_agent.kernel.links import NetlinkLinks
 from kactl_agent.kernel.ports import Links
 from kactl_agent.runtime import frames, privileges
 from kactl_agent.runtime.bfd_frames import SessionVerdict
+from kactl_agent.runtime.check_run_frames import RunCheck
+from kactl_agent.runtime.check_runs import CheckRuns
 from kactl_agent.runtime.checker_frames import CheckersHeartbeat, InstanceVerdict
 from kactl_agent.runtime.checker_reports import CheckerReports
 from kactl_agent.runtime.checks import Checks
@@ -167,6 +169,9 @@ class CheckersWorker:
             self._table, self._make_checks, self._listener, time.monotonic_ns, self._has_address
         )
         self._reports.balancer = self._balancer
+        programs = MiscRuns(loop, self._runner, time.monotonic_ns)
+        asked = CheckRuns(self._balancer, self._prober, programs, self._tell_observer, time.monotonic_ns)
+        self._shell.on_observer(RunCheck, asked.run)
 
     def _make_checks(self, said: Callable[[int, Action], None], changed: Callable[[int], None]) -> Checks:
         programs = MiscRuns(self._loop, self._runner, time.monotonic_ns)
@@ -174,6 +179,11 @@ class CheckersWorker:
             self._loop, time.monotonic_ns, self._timer.arm, self._prober, programs, Inotify, self._file_report,
             said, changed,
         )  # fmt: skip
+
+    def _tell_observer(self, frame: frames.Frame) -> None:
+        """What it has asked for."""
+        if self._shell.observer is not None:
+            self._shell.observer.post(frame)
 
     def begin(self) -> None:
         self._listener.settings = self._settings
@@ -192,6 +202,9 @@ class CheckersWorker:
             self._ipvs.close()
         if self._links is not None:
             self._links.close()
+        self._timer.close()
+        self._runner.close()
+        self._shell.close()
 
     # -- IPVS ----------------------------------------------------------------------------------------------------------
 
@@ -248,6 +261,10 @@ class CheckersWorker:
         elif self._applied is not None:
             applied, self._applied = self._applied, None
             applied()
+
+    def audit_soon(self) -> None:
+        """Look at the next beat whether the table is as it is to be."""
+        self._audit_at = 0
 
     def _drifted(self, owners: list[Owner], text: str) -> None:
         self._drifts += 1
