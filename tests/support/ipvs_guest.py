@@ -144,8 +144,15 @@ def keepalived(scenario: Scenario) -> dict[str, Any]:
                 daemon.send_signal(signal.SIGHUP)
 
             wait(lambda: "Initializing ipvs" in log.read_text() or daemon.poll() is not None, _START)
+            first: list[str] = []
+
+            def told() -> bool:
+                first.extend(lines.take())
+                return len(first) >= int(scenario.get("lines", 0))
+
+            wait(told, _PATIENCE)
             steady()
-            seen["start"] = {**shown(), "lines": lines.take()}
+            seen["start"] = {**shown(), "lines": [*first, *lines.take()]}
             for label in steps(scenario, reload):
                 steady()
                 seen[label] = {**shown(), "lines": lines.take()}

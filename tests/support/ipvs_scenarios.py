@@ -85,11 +85,13 @@ SCENARIOS: list[dict[str, Any]] = [
     {
         "name": "alpha-and-first-failures",
         "conf": conf(virtual(refused(1, "inhibit_on_failure") + real(2), "alpha"), "rs_init_notifies"),
+        "lines": 3,
         "steps": [],
     },
     {
         "name": "first-failure-without-alpha",
         "conf": conf(virtual(refused(1) + real(2)), "rs_init_notifies"),
+        "lines": 4,
         "steps": [],
     },
     {

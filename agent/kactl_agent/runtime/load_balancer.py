@@ -139,9 +139,9 @@ class LoadBalancer:
         self._balanced[settings.identity] = balanced
         self._find(balanced)
         self._perform(balanced, balanced.engine.handle_event(Startup(), self._clock()))
-        self._check_address(balanced)
         for numbers in checkers:
             self.checks.start(numbers)
+        self._check_address(balanced)
         self._listener.changed(settings.identity)
 
     def _change(self, balanced: Balanced, settings: VirtualServerSettings) -> None:
@@ -174,8 +174,8 @@ class LoadBalancer:
         self._find(balanced)
         actions = balanced.engine.reconfigure(settings, self._states(checkers))
         self._perform(balanced, actions, before=old)
-        self._check_address(balanced)
         self.checks.start(fresh)
+        self._check_address(balanced)
         if suspended and balanced.engine.snapshot().suspended:
             for number in fresh:
                 self.checks.tell(number, Suspend())

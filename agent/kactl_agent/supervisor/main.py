@@ -105,10 +105,5 @@ def _enter_namespace(name: str, options: Options) -> int:
 
 
 def _say_what_has_nothing_to_do(options: Options, log: Log) -> None:
-    if "vrrp" not in options.only:
-        names = ", ".join(sorted(options.only))
-        log("warning", f"--only {names}: this version runs no {names}; only the control socket is served")
-    if options.keep_ipvs:
-        log("warning", "--keep-ipvs: this version makes no IPVS entries, so there are none to keep")
     if options.config_id:
         log("info", f"--config-id {options.config_id}: nothing in a YAML configuration depends on it")
