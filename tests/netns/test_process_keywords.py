@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture(scope="module")
 def net() -> Iterator[Network]:
-    with network(1) as made:
+    with network(2) as made:
         yield made
 
 
@@ -46,7 +47,7 @@ def priority_of(pid: int) -> int:
 
 
 def test_priority_memory_and_name_of_the_vrrp_worker(net: Network, tmp_path: Path) -> None:
-    said = {"vrrp_no_swap": True, "vrrp_rt_priority": 7, "vrrp_priority": -3, "vrrp_cpu_affinity": [0]}
+    said: dict[str, Any] = {"vrrp_no_swap": True, "vrrp_rt_priority": 7, "vrrp_priority": -3, "vrrp_cpu_affinity": [0]}
     one = Agent(net.nodes[0], tmp_path / "one", configured(**said, process_name="lb", vrrp_process_name="lb-vrrp"))
     with agents(one):
         one.wait_state("MASTER", SLACK + START)
@@ -80,6 +81,10 @@ def written(directory: Path) -> set[str]:
     return {name for name in names if name.startswith(("keepalived", "state.", "lb-", "mine")) and ".new" not in name}
 
 
+def has_written(directory: Path, names: frozenset[str]) -> bool:
+    return written(directory) == names
+
+
 def test_each_signal_writes_its_files(net: Network, tmp_path: Path) -> None:
     one = Agent(net.nodes[0], tmp_path / "one", configured())
     with agents(one):
@@ -92,7 +97,7 @@ def test_each_signal_writes_its_files(net: Network, tmp_path: Path) -> None:
         ):
             one.process.send_signal(number)
             known |= names
-            wait_for(lambda known=known: written(one.run_dir) == known, SLACK, f"{names} after signal {number}")
+            wait_for(partial(has_written, one.run_dir, frozenset(known)), SLACK, f"{names} after signal {number}")
         statistics = one.run_dir / "keepalived.stats"
         assert sent(statistics.read_text()) > 0
         assert (statistics.stat().st_mode & 0o777, statistics.stat().st_uid) == (0o600, 0)
@@ -113,6 +118,10 @@ def test_each_signal_writes_its_files(net: Network, tmp_path: Path) -> None:
         assert one.stop() == 0
 
 
+def says(agent: Agent, text: str) -> bool:
+    return text in agent.log
+
+
 def sent(statistics: str) -> int:
     found = re.search(r"Sent: (\d+)", statistics)
     assert found is not None
@@ -130,7 +139,12 @@ def test_dump_files_carry_the_instance_and_stand_where_they_are_wanted(net: Netw
     """S09; with the permissions that umask leaves."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    said = {"data_use_instance": True, "state_dump_file": f"{elsewhere}/mine.data", "umask": "0137", "json_version": 2}
+    said: dict[str, Any] = {
+        "data_use_instance": True,
+        "state_dump_file": f"{elsewhere}/mine.data",
+        "umask": "0137",
+        "json_version": 2,
+    }
     one = Agent(net.nodes[0], tmp_path / "one", configured(outside={"instance": "lb-a"}, **said))
     with agents(one):
         one.wait_state("MASTER", SLACK + START)
@@ -214,6 +228,29 @@ def cpu_seconds(pid: int) -> float:
     """Of user time (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) / os.sysconf("SC_CLK_TCK")
+
+
+def test_adverts_of_priority_0_are_logged_with_detail_alone(net: Network, tmp_path: Path) -> None:
+    """S18: those that are sent and those that come."""
+    sent_line, came_line = "an advert of priority 0 is sent", "an advert of priority 0 came from 198.51.100.1"
+    backup = Agent(net.nodes[1], tmp_path / "backup", instance(virtual_ipaddress=["198.51.100.100/24"]))
+    with agents(backup):
+        for times in (1, 2):
+            master = Agent(
+                net.nodes[0], tmp_path / f"m{times}", instance(priority=200, virtual_ipaddress=["198.51.100.100/24"])
+            )
+            with agents(master):
+                master.wait_state("MASTER", SLACK + START)
+                wait_for(lambda: backup.state() == "BACKUP", SLACK + START, "the other one gives way")
+                if times > 1:
+                    for agent in (master, backup):
+                        agent.process.send_signal(signal.SIGRTMIN + 4)
+                        wait_for(partial(says, agent, "detail is not logged"), SLACK, "no detail")
+                assert master.stop() == 0
+            backup.wait_state("MASTER", SLACK)
+            assert master.log.count(sent_line) == (times == 1)
+            assert backup.log.count(came_line) == 1, "the first time alone"
+        assert backup.stop() == 0
 
 
 def test_a_worker_that_does_not_stop_is_killed_after_child_wait_time(net: Network, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from kactl_agent.vrrp.gratuitous import gratuitous_arp, neighbour_advertisement
 from kactl_agent.vrrp.network_settings import PaceSettings
 from kactl_agent.vrrp.pacing import Pacing
 from kactl_agent.vrrp.pairing import Place, place_of
+from kactl_agent.vrrp.priority import RESIGNING
 from kactl_agent.vrrp.settings import VirtualAddress, VrrpSettings
 
 _ETHERNET_ADDRESS = 6
@@ -143,6 +144,8 @@ class VrrpActions:
         sock = self._socket_of(name)
         if sock is None:
             return "there is no socket on the interface"
+        if action.priority == RESIGNING:
+            self._listener.report(name, Report("priority_zero_sent", "an advert of priority 0 is sent", "detail"))
         failures = []
         for destination in action.destinations:
             try:

@@ -24,6 +24,7 @@ from kactl_agent.vrrp.actions import (
     ClockOffset,
     Input,
     InterfaceState,
+    PacketMeta,
     Report,
     RouteLost,
     RuleLost,
@@ -44,8 +45,14 @@ _LATE = 10_000_000  # ns a timer may be late before what has come in meanwhile i
 _NOT_THERE = InterfaceState(up=False, exists=False, primary_address=b"", hardware_address=b"", mtu=0)
 
 
+PRIORITY_ZERO_RECEIVED = "priority_zero_received"
+"""The counter of an engine, and the code of what is reported of it."""
+
+
 class VrrpEngine(Member, Engine, Protocol):
     """`kactl_agent.vrrp.instance.VrrpInstance`, or a recorder around one."""
+
+    def count(self, counter: str) -> int: ...
 
 
 class VrrpMachine:
@@ -77,7 +84,7 @@ class VrrpMachine:
         self.interfaces.follow = self.actions.firewall.follow
         self.driver = Driver(clock, self.actions.perform, arm, changed)
         self._settings: dict[str, VrrpSettings] = {}
-        self._places = Places(kernel, watcher, self.driver.receive, partial(listener.report, ""))
+        self._places = Places(kernel, watcher, self._receive, partial(listener.report, ""))
         self.before_work: Callable[[], None] = lambda: None  # called before packets are read and timers are served
         self._places.before_reading = lambda: self.before_work()
         self._engines: dict[str, VrrpEngine] = {}
@@ -86,6 +93,15 @@ class VrrpMachine:
         self._virtual: frozenset[bytes] = frozenset()
         self._clock_offset: int | None = None
         self._coming: dict[str, VirtualInterface] = {}  # those that a reload in progress will want
+
+    def _receive(self, name: str, data: bytes, meta: PacketMeta) -> None:
+        """keepalived: a master's resignation is worth a line where details are wanted."""
+        engine = self._engines[name]
+        before = engine.count(PRIORITY_ZERO_RECEIVED)
+        self.driver.receive(name, data, meta)
+        if engine.count(PRIORITY_ZERO_RECEIVED) != before:
+            text = f"an advert of priority 0 came from {ip_address(meta.source)}"
+            self._listener.report(name, Report(PRIORITY_ZERO_RECEIVED, text, "detail"))
 
     # -- instances -----------------------------------------------------------------------------------------------------
 

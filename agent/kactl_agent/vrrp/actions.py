@@ -267,7 +267,7 @@ class Report(Action, frozen=True):
 
     code: str
     detail: str
-    level: str = "info"  # info, warning, error
+    level: str = "info"  # detail, info, warning, error
 
 
 AnyInput = (

@@ -254,6 +254,10 @@ class VrrpInstance(Restraint):
         times = (self._down_timer, self._adver_timer, self._gratuitous.deadline())
         return min((time for time in times if time is not None), default=None)
 
+    def count(self, counter: str) -> int:
+        """Of one of its statistics."""
+        return self._statistics[counter]
+
     def snapshot(self) -> InstanceSnapshot:
         """The state as it is now."""
         settings = self._settings

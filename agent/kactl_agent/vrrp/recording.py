@@ -124,6 +124,9 @@ class Recorder:
     def deadline(self) -> int | None:
         return self.instance.deadline()
 
+    def count(self, counter: str) -> int:
+        return self.instance.count(counter)
+
     def snapshot(self) -> InstanceSnapshot:
         return self.instance.snapshot()
 
