@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from kactl_agent.checkers.settings import ConnectTarget
+from kactl_agent.checkers.settings import ConnectTarget, PingCheckSettings
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.ipvs.settings import CheckersSettings
 from kactl_agent.supervisor.check_files import prepare_checkers
@@ -46,18 +46,16 @@ def told(settings: CheckersSettings, notify: PreparedNotify) -> CheckersSettings
 def privileges_for(settings: CheckersSettings) -> tuple[str, ...]:
     """Capabilities the worker needs beyond CAP_NET_ADMIN."""
     names = ["CAP_SYS_ADMIN"] if settings.network_namespace is not None else []
-    targets = (
-        target
-        for server in settings.virtual_servers
-        for real in server.real_servers
-        for checker in real.checkers
-        if isinstance(target := getattr(checker, "target", None), ConnectTarget)
-    )
+    checkers = [
+        checker for server in settings.virtual_servers for real in server.real_servers for checker in real.checkers
+    ]
+    targets = (target for each in checkers if isinstance(target := getattr(each, "target", None), ConnectTarget))
     bound = [target for target in targets if target.bind_port or target.bind_interface]
     if any(0 < target.bind_port < _PRIVILEGED_PORTS for target in bound):
         names.append("CAP_NET_BIND_SERVICE")
-    if any(target.bind_interface for target in bound):
-        names.append("CAP_NET_RAW")
+    pings = any(isinstance(each, PingCheckSettings) for each in checkers)
+    if pings or any(target.bind_interface for target in bound):
+        names.append("CAP_NET_RAW")  # of pings: raw sockets, where ping_group_range allows no others
     return tuple(names)
 
 
