@@ -117,8 +117,9 @@ class Bird(Peer):
         for kind, neighbor in kinds.items():
             lines.append(f"  {kind} {{ {self._options(neighbor)} }};")
         for n in self.neighbors:
-            way = f"local {n.local} multihop yes" if n.multihop else f'dev "{n.interface}"'
-            lines.append(f"  neighbor {n.address} {way};")
+            local = f" local {n.local}" if n.local else ""
+            way = f"{local} multihop yes" if n.multihop else f' dev "{n.interface}"{local}'
+            lines.append(f"  neighbor {n.address}{way};")
         return "\n".join([*lines, "}"]) + "\n"
 
     @staticmethod

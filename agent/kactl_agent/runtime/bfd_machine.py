@@ -249,10 +249,15 @@ class BfdMachine:
                 self._carry_out(named, now)
 
     def _carry_out(self, named: Iterable[Named], now: int) -> None:
+        """Neighbours first: where a hundred sessions are lost at once, none waits for what is told of others."""
+        others = []
         for name, action in named:
+            if isinstance(action, Send):
+                self._send(name, action.data)
+            else:
+                others.append((name, action))
+        for name, action in others:
             match action:
-                case Send():
-                    self._send(name, action.data)
                 case StateChanged() if name not in self._retired:
                     self._listener.state_changed(name, action, now)
                 case Settled() if name not in self._retired:

@@ -6,12 +6,14 @@ import asyncio
 import os
 import socket
 import time
+from collections import deque
 from itertools import islice
 
 import msgspec
 
 from kactl_agent.bfd.actions import Report, StateChanged
 from kactl_agent.bfd.packet import diagnostic_text
+from kactl_agent.bfd.snapshot import SessionSnapshot
 from kactl_agent.kernel.bfd_sockets import BfdPorts, UdpPorts
 from kactl_agent.runtime import frames, privileges
 from kactl_agent.runtime.bfd_frames import BfdHeartbeat, BfdSessionGone, BfdSnapshot, SessionVerdict
@@ -72,6 +74,7 @@ class BfdWorker:
         timer = Timer(loop, lambda: self._machine.run_due())
         self._machine = BfdMachine(ports, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, os.urandom)
         self._dirty: dict[str, None] = {}
+        self._changes: deque[tuple[str, StateChanged, int, SessionSnapshot]] = deque()
         self._reporting = False
         self._stopping = False
         self._shell = WorkerShell(PROCESS, loop, supervisor, observer, self)
@@ -120,6 +123,7 @@ class BfdWorker:
 
     def _finish(self) -> None:
         self._machine.stop()
+        self._report()
         self._shell.finish()
 
     def observed(self) -> None:
@@ -141,9 +145,13 @@ class BfdWorker:
     # -- kactl_agent.runtime.bfd_machine.Listener ----------------------------------------------------------------------
 
     def state_changed(self, name: str, change: StateChanged, now: int) -> None:
+        """Clients are told at once, the journal when there is time."""
         for client in _CLIENTS:
             self._tell(client, name)
-        session = self._machine.sessions[name].snapshot()
+        self._changes.append((name, change, now, self._machine.sessions[name].snapshot()))
+        self._report_soon()
+
+    def _report_change(self, name: str, change: StateChanged, now: int, session: SessionSnapshot) -> None:
         at = time.time_ns() - (time.monotonic_ns() - now)
         self._shell.event(
             Happening(
@@ -167,7 +175,6 @@ class BfdWorker:
         text = f"{name}: {change.old.text} -> {change.new.text}: {change.detail}"
         self._shell.log("info", text, session=name, cause=change.cause.value)
         self._dirty[name] = None
-        self._report_soon()
 
     def settled(self, name: str) -> None:
         for client in _CLIENTS:
@@ -207,6 +214,8 @@ class BfdWorker:
 
     def _report(self) -> None:
         self._reporting = False
+        for _ in range(len(self._changes) if self._stopping else min(len(self._changes), _SNAPSHOTS_A_TURN)):
+            self._report_change(*self._changes.popleft())
         now, at = time.monotonic_ns(), time.time_ns()
         for name in list(islice(self._dirty, None if self._stopping else _SNAPSHOTS_A_TURN)):
             del self._dirty[name]
@@ -221,7 +230,7 @@ class BfdWorker:
                     problem=path.problem,
                 )
                 self._shell.state(name, snapshot)
-        if self._dirty:
+        if self._dirty or self._changes:
             self._report_soon()
 
     def _beat(self) -> None:

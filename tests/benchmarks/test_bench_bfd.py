@@ -1,0 +1,229 @@
+"""BFD beside keepalived's: how fast a silent peer is noticed, what a hundred sessions cost, how even packets are."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.bfd_peers import Bird, Neighbor, require
+from support.contest import Contender, Kactl, Keepalived, Router, configuration, processor_time, running
+from support.figures import Figure, add, median, percentile
+from support.netns import Network, inside, network, wait_for
+from support.wire import witness
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+
+ROUNDS = 5 if os.environ.get("KACTL_FULL", "1") else 1
+INTERVAL, MULTIPLIER = 50, 3  # ms
+DETECTION = INTERVAL * MULTIPLIER * 1_000_000  # ns
+MANY, FEW = 100, 10
+CPU_SECONDS = 5.0
+SO_TIMESTAMPNS = 35
+UP = 3
+
+
+class KeepalivedWithBfd(Keepalived):
+    def command(self) -> list[str]:
+        return [*super().command(), "-b", str(self.directory / "bfd.pid")]
+
+
+def contenders() -> list[type[Contender]]:
+    require("bird")
+    require("keepalived")
+    return [Kactl, KeepalivedWithBfd]
+
+
+@pytest.fixture
+def net() -> Iterator[Network]:
+    with network(4) as made:
+        for number, node in enumerate(made.nodes[:2]):
+            commands = "".join(f"addr add 10.7.{number}.{at}/16 dev eth0\n" for at in range(1, MANY + 1))
+            subprocess.run(["ip", "-n", node.namespace, "-b", "-"], input=commands, text=True, check=True)
+        yield made
+
+
+def sessions(count: int, more: str = "") -> str:
+    blocks = [
+        f"bfd_instance b{n} {{\n  neighbor_ip 10.7.1.{n}\n  source_ip 10.7.0.{n}\n  min_rx {INTERVAL}\n"
+        f"  min_tx {INTERVAL}\n  multiplier {MULTIPLIER}\n}}\n"
+        for n in range(1, count + 1)
+    ]
+    return "global_defs {\n  router_id bench\n  bfd_rt_priority 50\n}\n" + "".join(blocks) + more
+
+
+def bird(net: Network, directory: Path, count: int) -> Bird:
+    neighbors = [
+        Neighbor(f"10.7.0.{n}", f"10.7.1.{n}", min_tx=INTERVAL, min_rx=INTERVAL, multiplier=MULTIPLIER)
+        for n in range(1, count + 1)
+    ]
+    return Bird(net.nodes[1], directory, neighbors)
+
+
+class Tap:
+    """BFD packets on the wire: (moment in wall-clock ns, source, state), read when all is over."""
+
+    def __init__(self, net: Network) -> None:
+        with inside(net.nodes[1].namespace):
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+            self._socket.bind(("eth0", 3))
+        self._socket.setsockopt(socket.SOL_SOCKET, 33, 256 << 20)  # SO_RCVBUFFORCE
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self._socket.setblocking(False)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def read(self) -> list[tuple[int, str, int]]:
+        found = []
+        while True:
+            try:
+                data, control, _flags, _address = self._socket.recvmsg(2048, 128)
+            except BlockingIOError:
+                return found
+            if data[0] >> 4 != 4 or data[9] != 17 or data[22:24] != b"\x0e\xc8":
+                continue
+            [(seconds, nanoseconds)] = [
+                struct.unpack("=qq", value[:16]) for _l, kind, value in control if kind == SO_TIMESTAMPNS
+            ]
+            found.append((seconds * 1_000_000_000 + nanoseconds, socket.inet_ntoa(data[12:16]), data[29] >> 6))
+
+
+def all_up(peer: Bird, count: int) -> None:
+    wait_for(lambda: list(peer.states().values()).count("Up") == count, 60, f"{count} sessions are up")
+    time.sleep(2)  # the Poll Sequences behind them
+
+
+def lose(kind: type[Contender], net: Network, directory: Path, count: int) -> list[float]:
+    """ns, for each session: from the peer's last packet to our first that is not Up."""
+    peer = bird(net, directory / "bird", count)
+    try:
+        with running(kind, net.nodes[0], directory / kind.label, sessions(count)):
+            all_up(peer, count)
+            tap = Tap(net)
+            try:
+                time.sleep(0.3)
+                peer.kill()
+                time.sleep(2.5)
+                seen = tap.read()
+            finally:
+                tap.close()
+    finally:
+        peer.close()
+    found = []
+    for n in range(1, count + 1):
+        last = max(at for at, source, _state in seen if source == f"10.7.1.{n}")
+        said = [at for at, source, state in seen if source == f"10.7.0.{n}" and state != UP and at > last]
+        assert said, f"session {n} of {kind.label} went on being Up"
+        found.append(said[0] - last)
+    return found
+
+
+@pytest.mark.parametrize(("count", "must", "aim"), [(FEW, 1.10, 1.02), (MANY, 1.20, 1.05)])
+def test_a_peer_that_is_killed(net: Network, tmp_path: Path, count: int, must: float, aim: float) -> None:
+    middle: dict[str, float] = {}
+    worst: dict[str, float] = {}
+    for kind in contenders():
+        rounds = [lose(kind, net, tmp_path / f"{kind.label}{n}", count) for n in range(ROUNDS)]
+        middle[kind.label] = median([at / DETECTION for one in rounds for at in one])
+        worst[kind.label] = max(at / DETECTION for one in rounds for at in one)
+    for name, figures in (("median", middle), ("worst", worst)):
+        add(
+            Figure(
+                f"BFD: peer's last packet to first not Up, over {INTERVAL} ms x {MULTIPLIER}, {count} sessions, {name}",
+                "", figures["kactl"], figures["keepalived"], f"<={must} abs", f"{aim} abs",
+            )
+        )  # fmt: skip
+    assert middle["kactl"] <= must
+
+
+def test_what_a_hundred_sessions_cost_and_how_even_their_packets_are(net: Network, tmp_path: Path) -> None:
+    cost: dict[str, float] = {}
+    gap: dict[str, float] = {}
+    for kind in contenders():
+        peer = bird(net, tmp_path / f"bird-{kind.label}", MANY)
+        try:
+            with running(kind, net.nodes[0], tmp_path / kind.label, sessions(MANY)) as daemon:
+                all_up(peer, MANY)
+                tap = Tap(net)
+                try:
+                    used = []
+                    for _ in range(3):
+                        before = processor_time(daemon.processes())
+                        time.sleep(CPU_SECONDS / 3)
+                        used.append((processor_time(daemon.processes()) - before) / (CPU_SECONDS / 3 * 1e9))
+                    seen = tap.read()
+                finally:
+                    tap.close()
+        finally:
+            peer.close()
+        cost[kind.label] = 100 * median(used)
+        times: dict[str, list[int]] = {}
+        for at, source, _state in seen:
+            if source.startswith("10.7.0."):
+                times.setdefault(source, []).append(at)
+        gaps = [b - a for moments in times.values() for a, b in itertools.pairwise(moments)]
+        gap[kind.label] = percentile(gaps, 0.99) / (INTERVAL * 1e6)
+    what = f"BFD: {MANY} sessions of {INTERVAL} ms"
+    add(Figure(f"{what}, CPU of a core", "%", cost["kactl"], cost["keepalived"], "<=1.5", "1.0"))
+    add(
+        Figure(
+            f"{what}, gap between packets, p99 over the interval",
+            "",
+            gap["kactl"],
+            gap["keepalived"],
+            "<=1.0 abs",
+            "0.95 abs",
+        )
+    )
+    assert gap["kactl"] <= 1.0
+
+
+def handover(kind: type[Contender], net: Network, directory: Path) -> float:
+    """ns from the kill of a gateway, which the master tracks, to the first advert of the router that follows it."""
+    peer = bird(net, directory / "bird", 1)
+    tracked = Router("VI_1", 51, ["192.0.2.51/32"], priority=254, lines=["track_bfd {", "  b1", "}"])
+    following = Router("VI_1", 51, ["192.0.2.51/32"], priority=253)
+    master = sessions(1) + configuration([tracked]).partition("}\n")[2]
+    try:
+        with (
+            running(kind, net.nodes[0], directory / "master", master),
+            witness(net.nodes[3].namespace) as watcher,
+        ):
+            all_up(peer, 1)
+            source = net.nodes[0].ipv4
+            watcher.wait(
+                lambda s: next((x for x in s if x.kind == "advert" and x.source == source and x.priority), None),
+                30,
+                "a master",
+            )
+            with running(kind, net.nodes[2], directory / "backup", configuration([following])):
+                time.sleep(3)
+                watcher.forget()
+                began = time.time_ns()
+                peer.kill()
+                source = net.nodes[2].ipv4
+                first = watcher.wait(
+                    lambda s: next((x for x in s if x.kind == "advert" and x.source == source and x.priority), None),
+                    20,
+                    "a new master",
+                )
+                return float(first.at - began)
+    finally:
+        peer.close()
+
+
+def test_a_gateway_that_is_killed_hands_the_virtual_router_over(net: Network, tmp_path: Path) -> None:
+    taken = {
+        kind.label: median([handover(kind, net, tmp_path / f"{kind.label}{n}") for n in range(ROUNDS)]) / 1e6
+        for kind in contenders()
+    }
+    what = "BFD: gateway killed to the other router's first advert, through track_bfd"
+    add(Figure(what, "ms", taken["kactl"], taken["keepalived"], "<=1.05", "<1.0"))
