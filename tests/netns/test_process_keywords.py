@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from support.agents import SLACK, START, Agent, agents, instance
-from support.netns import Network, network, wait_for
+from support.netns import Network, Node, network, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -251,6 +251,58 @@ def test_adverts_of_priority_0_are_logged_with_detail_alone(net: Network, tmp_pa
             assert master.log.count(sent_line) == (times == 1)
             assert backup.log.count(came_line) == 1, "the first time alone"
         assert backup.stop() == 0
+
+
+class FromOutside(Agent):
+    """Started in the network namespace of the tests, not in that of its node."""
+
+    def __init__(self, node: Node, directory: Path, configuration: dict[str, Any]) -> None:
+        super().__init__(Here(node), directory, configuration)
+
+
+class Here(Node):
+    def __init__(self, node: Node) -> None:
+        super().__init__(node.namespace, node.ipv4, node.link_local)
+
+    def run(self, *command: str, **options: Any) -> subprocess.Popen[str]:
+        options.setdefault("text", True)
+        return subprocess.Popen(command, **options)
+
+
+def test_a_network_namespace_of_the_configuration_and_what_scripts_inherit(net: Network, tmp_path: Path) -> None:
+    script, seen = tmp_path / "script", tmp_path / "seen"
+    script.write_text(f"#!/bin/sh\n(readlink /proc/self/ns/net; umask) > {seen}.new && mv {seen}.new {seen}\n")
+    script.chmod(0o755)
+    node = net.nodes[0]
+    said = instance(virtual_ipaddress=["198.51.100.100/24"], track_script=["chk"]) | {
+        "net_namespace": node.namespace,
+        "global_defs": {"script_user": "root", "data_use_instance": True},
+        "vrrp_script": {"chk": {"script": str(script), "interval": 1}},
+    }
+    one = FromOutside(node, tmp_path / "one", said)
+    with agents(one):
+        one.wait_state("MASTER", SLACK + START)
+        assert node.has("198.51.100.100/24")
+        there = str(Path(f"/proc/{one.pid_of('vrrp')}/ns/net").readlink())
+        assert there != str(Path("/proc/self/ns/net").readlink())
+        wait_for(lambda: seen.exists() and seen.read_text().split() == [there, "0177"], SLACK, "keepalived's umask")
+        one.process.send_signal(signal.SIGUSR2)
+        wait_for((one.run_dir / f"keepalived.{node.namespace}.stats").exists, SLACK, "statistics of the namespace")
+
+        os.kill(one.pid_of("spawner"), signal.SIGKILL)  # its successor is told too
+        one.configure(said | {"net_namespace": "other", "global_defs": {"script_user": "root", "umask": "022"}})
+        one.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: seen.read_text().split() == [there, "0022"], SLACK + START, "another umask")
+        assert "net_namespace is not changed by a reload: restart the agent" in one.log
+        assert one.stop() == 0
+    assert not node.has("198.51.100.100/24")
+
+
+def test_a_network_namespace_that_does_not_exist(net: Network, tmp_path: Path) -> None:
+    one = FromOutside(net.nodes[0], tmp_path / "one", configured(outside={"net_namespace": "nosuch"}))
+    with agents(one):
+        assert one.process.wait(START) == 1
+        assert "network namespace nosuch: No such file or directory" in one.log
 
 
 def test_a_worker_that_does_not_stop_is_killed_after_child_wait_time(net: Network, tmp_path: Path) -> None:

@@ -16,14 +16,17 @@ import socket
 import sys
 import time
 from collections import deque
-from typing import NoReturn
-
-import msgspec
 
 from kactl_agent.runtime import privileges
 from kactl_agent.runtime.spawn_frames import LARGEST, Ended, Run, Signal, SpawnFrame, Started, decode, encode
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 RUNS_AT_ONCE = 1024
+SETTLE = b"\0"
+"""What a control message begins with that is not the name of a client, but `UMASK [NETWORK NAMESPACE]`."""
 _UNSENT = 256  # answers a worker may leave unread before it is not listened to
 _GRACE = 1.0  # seconds from SIGTERM to SIGKILL for what outlives whoever asked for it
 _UNSET = ("IFS", "LD_PRELOAD", "LD_LIBRARY_PATH")  # as keepalived 2.4
@@ -91,7 +94,7 @@ class _Process:
 
 
 class Spawner:
-    """The process's loop. `control` brings one descriptor a message: the socket of another worker."""
+    """The process's loop. `control` brings one descriptor a message: the socket of another worker; or `SETTLE`."""
 
     def __init__(self, control: socket.socket, runs_at_once: int = RUNS_AT_ONCE) -> None:
         self._control = control
@@ -144,7 +147,7 @@ class Spawner:
             if descriptor == self._wakeup.fileno():
                 self._wakeup.recv(64)
             elif descriptor == self._control.fileno():
-                self._new_client()
+                self._from_supervisor()
             elif (found := self._processes.get(descriptor)) is not None:
                 self._ended(found)
             elif (asking := self._clients.get(descriptor)) is not None:
@@ -160,15 +163,20 @@ class Spawner:
 
     # -- workers -------------------------------------------------------------------------------------------------------
 
-    def _new_client(self) -> None:
+    def _from_supervisor(self) -> None:
         try:
-            data, descriptors, _flags, _address = socket.recv_fds(self._control, 16, 1)
+            data, descriptors, _flags, _address = socket.recv_fds(self._control, 256, 1)
         except BlockingIOError:
             return
         except OSError:
             data, descriptors = b"", []
         if not data:
             self.stop()
+        elif data.startswith(SETTLE):
+            umask, _, namespace = data.removeprefix(SETTLE).decode().partition(" ")
+            os.umask(int(umask, 8))  # scripts inherit it, as from keepalived
+            if namespace:
+                privileges.enter_network_namespace(namespace)
         for descriptor in descriptors:
             sock = socket.socket(fileno=descriptor)
             sock.setblocking(False)
@@ -181,7 +189,7 @@ class Spawner:
             frame = decode(data) if data else None
         except BlockingIOError:
             return
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):
             frame = None
         match frame:
             case Run():

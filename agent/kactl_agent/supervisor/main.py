@@ -82,9 +82,13 @@ def _run_claimed(options: Options, notifier: Notifier, run_dir: RunDirectory, sp
     if text := refusal(outcome.configuration):
         log("error", text)
         return EXIT_PRIVILEGE
+    process = outcome.configuration.process
+    if process.namespace != options.namespace and (code := _enter_namespace(process.namespace, options)):
+        return code
+    spawner.settle(process.umask, process.namespace)
     _say_what_has_nothing_to_do(options, log)
     try:
-        log.begin_files(outcome.configuration.process)
+        log.begin_files(process)
         supervisor = Supervisor(options, log, notifier, run_dir, outcome.configuration, spawner, outcome.text)
     except OSError as error:
         log("error", f"control socket in {options.run_dir}: {error.strerror or error}")

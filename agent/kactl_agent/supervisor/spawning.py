@@ -13,6 +13,7 @@ from functools import partial
 from typing import NoReturn
 
 from kactl_agent.runtime import frames
+from kactl_agent.runtime.spawner import SETTLE
 from kactl_agent.supervisor.children import Backoff, Child, Worker, exit_text, fork_child
 from kactl_agent.supervisor.poller import Poller, TimerHandle
 
@@ -40,6 +41,11 @@ class SpawnerProcess(Child):
         if sock is not None:
             worker.edge.post(frames.SpawnerEdge(), [sock.detach()])
 
+    def settle(self, umask: int, namespace: str = "") -> None:
+        """What scripts are started with from now on; the namespace is entered for good."""
+        with contextlib.suppress(OSError):  # it has ended: its successor is told
+            self.control.send(SETTLE + f"{umask:o} {namespace}".encode())
+
     def client(self, name: str) -> socket.socket | None:
         """A new socket to the spawner. None when it has ended: whoever wants one is connected to its successor."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -62,12 +68,21 @@ class Spawning:
         self._backoff = Backoff()
         self._respawn: TimerHandle | None = None
         self._workers: Callable[[], list[Worker]] = list
+        self._umask: int | None = None
         self.process: SpawnerProcess | None = None
         self.restarts = 0
+
+    def settle(self, umask: int) -> None:
+        """What scripts are started with. A successor of the spawner is in our network namespace from the start."""
+        self._umask = umask
+        if self.process is not None:
+            self.process.settle(umask)
 
     def watch(self, process: SpawnerProcess, workers: Callable[[], list[Worker]]) -> None:
         """`workers` are those that run scripts."""
         self.process, self._workers = process, workers
+        if self._umask is not None:
+            process.settle(self._umask)
         self._poller.add_reader(process.fileno(), partial(self._gone, process))
 
     def connect(self, worker: Worker) -> None:

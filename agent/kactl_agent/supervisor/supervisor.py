@@ -314,6 +314,7 @@ class Supervisor:
 
     def _take_process_settings(self) -> None:
         privileges.set_process_name(self.configuration.process.name or "kactl-agent")
+        self._spawning.settle(self.configuration.process.umask)
 
     def adopt(self, configuration: AgentConfiguration) -> None:
         before, self.configuration = self.configuration, configuration
