@@ -1,4 +1,4 @@
-"""In place of get-pip.py, which ansible-test would fetch: ensurepip gives a pip, and that installs what is asked for."""
+"""In place of get-pip.py, which ansible-test would fetch: ensurepip gives a pip, and that installs the rest."""
 
 import os
 import subprocess

@@ -1,0 +1,175 @@
+"""The modules of the collection against a stateful stand-in that speaks the real protocol."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kactl_agent.control import protocol
+from support.control_agent import FakeService, serve
+from support.fleet import ROOT, Controller
+
+MODULE_UTILS = ROOT / "ansible_collection" / "plugins" / "module_utils"
+
+
+def status(as_of: str = "", **instances: dict[str, Any]) -> dict[str, Any]:
+    moment = as_of or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {
+        "schema_version": 1,
+        "as_of": moment,
+        "agent": {"version": "0.1.0", "pid": 1, "config_file": "/nowhere/agent.yaml", "config_revision": "a" * 12},
+        "vrrp": {"instances": instances, "sync_groups": {}},
+        "ipvs": {"virtual_servers": []},
+        "bfd": {"instances": {}},
+    }
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    path = tmp_path / "run"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def controller(tmp_path: Path) -> Controller:
+    folder = tmp_path / "controller"
+    folder.mkdir()
+    return Controller(folder, {"lb1": {}})
+
+
+@pytest.fixture
+def service(run_dir: Path) -> Iterator[FakeService]:
+    service = FakeService(status(VI_1={"state": "MASTER", "faults": [], "drained": None}))
+    with serve(run_dir, service):
+        yield service
+
+
+def test_both_ends_of_the_protocol_agree() -> None:
+    """The collection has its own client: what it takes for granted is what the agent has."""
+    text = (MODULE_UTILS / "control.py").read_text()
+    assert f"PROTOCOL_VERSION = {protocol.PROTOCOL_VERSION}\n" in text
+    assert f'SOCKET_NAME = "{protocol.SOCKET_NAME}"' in text
+    used = set()
+    for file in (ROOT / "ansible_collection" / "plugins").rglob("*.py"):
+        used |= set(re.findall(r'(?:call|client\.call)\((?:module, client, )?"(\w+)"', file.read_text()))
+    assert used
+    assert used <= set(protocol.METHODS), used - set(protocol.METHODS)
+
+
+def test_info_says_how_old_its_state_is(controller: Controller, service: FakeService, run_dir: Path) -> None:
+    fresh = controller.task("info", run_dir=str(run_dir), gather_subset=["agent", "vrrp", "events"])
+    assert fresh["fresh"] is True
+    assert fresh["vrrp"]["instances"]["VI_1"]["state"] == "MASTER"
+    assert "ipvs" not in fresh
+    assert fresh["events"] == []
+    service.document = status("2020-01-01T00:00:00.000Z")
+    stale = controller.task("info", run_dir=str(run_dir), gather_subset=["vrrp"])
+    assert stale["fresh"] is False
+    assert stale["age"] > 1e6
+
+
+def test_info_returns_the_newest_events(controller: Controller, service: FakeService, run_dir: Path) -> None:
+    for number in range(5):
+        service.journal.append("transition", number, instance=f"VI_{number}")
+    found = controller.task("info", run_dir=str(run_dir), gather_subset=["events"], events=2)
+    assert [each["instance"] for each in found["events"]] == ["VI_3", "VI_4"]
+    assert found["cursor"] == service.journal.cursor
+
+
+def test_an_agent_that_does_not_run(controller: Controller, run_dir: Path) -> None:
+    said = controller.task("info", run_dir=str(run_dir))
+    assert said["failed"]
+    assert "no agent answers" in said["msg"]
+    assert "is kactl-agent running" in said["msg"]
+
+
+def test_unknown_instances_are_named_with_those_there_are(
+    controller: Controller, service: FakeService, run_dir: Path
+) -> None:
+    said = controller.task("maintenance", run_dir=str(run_dir), state="drained", instance="VI_9")
+    assert said["msg"] == "the agent has no instance VI_9; it has VI_1"
+
+
+def test_wait_says_what_is_wrong(controller: Controller, service: FakeService, run_dir: Path) -> None:
+    service.document = status(
+        A={"state": "FAULT", "faults": ["interface eth0 is down"]}, B={"state": "BACKUP", "faults": [], "master": None}
+    )
+    said = controller.task("wait", run_dir=str(run_dir), wait=0.1)
+    assert said["problems"] == ["A is in FAULT: interface eth0 is down", "B hears no master"]
+    missing = controller.task("wait", run_dir=str(run_dir), wait=0.1, instances=["C"])
+    assert missing["problems"] == ["C does not run"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            b'{"id": 1, "result": {"agent": "9.0", "protocol": 2}}\n',
+            "agent 9.0 speaks version 2 of the control protocol",
+        ),
+        (b"SSH-2.0-OpenSSH\n", "what answers there is no agent"),
+        (b"", "the agent closed the connection"),
+        (
+            b'{"id": 1, "error": {"code": "too-many-clients", "message": "64 clients are connected already"}}\n',
+            "64 clients",
+        ),
+    ],
+)
+def test_what_is_no_agent_of_ours(controller: Controller, run_dir: Path, answer: bytes, said: str) -> None:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(run_dir / "agent.sock"))
+    listener.listen()
+
+    def serve_one() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(answer)
+
+    thread = threading.Thread(target=serve_one)
+    thread.start()
+    try:
+        result = controller.task("info", run_dir=str(run_dir))
+    finally:
+        thread.join(20)
+        listener.close()
+    assert result["failed"]
+    assert said in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "said"),
+    [
+        ("config", {"state": "merged"}, "config"),
+        ("config", {"state": "sideways", "config": {}}, "value of state must be one of"),
+        ("config", {"config": ["a"]}, "dict"),
+        ("reload", {"confirm": "soon"}, "int"),
+        ("failover", {"instance": "a", "group": "b"}, "mutually exclusive"),
+        ("real_server", {"virtual_server": "x", "address": "10.0.0.1", "state": "absent"}, "say keep: true"),
+        ("failover", {"to": "mars"}, "no host 'mars' in the inventory"),
+    ],
+)
+def test_wrong_arguments(controller: Controller, module: str, arguments: dict[str, Any], said: str) -> None:
+    result = controller.task(module, **arguments)
+    assert result["failed"]
+    assert said in result["msg"]
+
+
+def test_offline_states_of_config(controller: Controller) -> None:
+    config = {"vrrp_instance": {"A": {"interface": "eth0", "virtual_router_id": 1, "virtual_ipaddress": ["192.0.2.1"]}}}
+    executable = {"executable": "{{ agent_executable }}"}
+    rendered = controller.task("config", state="rendered", config=config, **executable)["rendered"]
+    assert "vrrp_instance A {" in rendered["keepalived"]
+    for text in rendered.values():
+        parsed = controller.task("config", state="parsed", running_config=text, **executable)["parsed"]
+        assert parsed == config
+    broken = controller.task("config", state="parsed", running_config="vrrp_instance A {", **executable)
+    assert broken["failed"]
