@@ -35,10 +35,19 @@ Event = dict[str, Any]
 
 
 class Journal:
-    """The newest `limit` events. `follow` registers a listener for new ones."""
+    """The newest `limit` events. `follow` registers a listener for new ones. `complain` is told, once, when events
+    cannot be written to the files, and, with "", when they can again."""
 
-    def __init__(self, limit: int = 4_000, identity: str | None = None, files: JournalFiles | None = None) -> None:
+    def __init__(
+        self,
+        limit: int = 4_000,
+        identity: str | None = None,
+        files: JournalFiles | None = None,
+        complain: Callable[[str], object] = lambda _trouble: None,
+    ) -> None:
         self._files = files
+        self._complain = complain
+        self._trouble = ""
         found = files.load() if files is not None else []
         self._events: deque[tuple[int, bytes]] = deque(found, maxlen=limit)  # as JSON: a third of the memory
         self._identity = identity or (files.identity if files is not None else "") or secrets.token_hex(4)
@@ -55,6 +64,9 @@ class Journal:
         self._events.append((self._number, line))
         if self._files is not None:
             self._files.append(line)
+            if bool(self._files.trouble) is not bool(self._trouble):
+                self._complain(self._files.trouble)
+            self._trouble = self._files.trouble
         for listener in tuple(self._listeners):
             listener(event)
         return event
@@ -75,7 +87,7 @@ class Journal:
     @property
     def trouble(self) -> str:
         """Why the newest events are not on disk, "" when they are, or need not be."""
-        return self._files.trouble if self._files is not None else ""
+        return self._trouble
 
     @property
     def cursor(self) -> str:

@@ -78,7 +78,9 @@ class Observer:
     def __init__(self, loop: asyncio.AbstractEventLoop, start: ObserverStart, supervisor: Edge, log: LogWriter) -> None:
         self._loop = loop
         self._state = AgentState(start.configuration, start.supervisor_pid, started=start.started)
-        self._journal = Journal(files=JournalFiles(start.journal) if start.journal else None)
+        self._journal = Journal(
+            files=JournalFiles(start.journal) if start.journal else None, complain=self._journal_is_in_trouble
+        )
         self._log = log
         self._supervisor: LoopEdge | None = LoopEdge(loop, supervisor, self._from_supervisor, self.supervisor_lost)
         self._workers: dict[str, LoopEdge] = {}
@@ -138,6 +140,11 @@ class Observer:
         error = context.get("exception")
         text = "".join(traceback.format_exception(error)) if error is not None else context["message"]
         self._log.write(frames.LogRecord(time.time_ns(), "error", PROCESS, f"unexpected: {text}"))
+
+    def _journal_is_in_trouble(self, trouble: str) -> None:
+        text = f"events are kept in memory alone: {trouble}" if trouble else "events can be written again"
+        level = "warning" if trouble else "info"
+        self._log.write(frames.LogRecord(time.time_ns(), level, PROCESS, f"journal: {text}"))
 
     def supervisor_lost(self) -> None:
         """The end is near: stay for the last words of the workers, but not long."""

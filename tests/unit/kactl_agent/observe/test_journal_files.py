@@ -116,7 +116,8 @@ def test_a_file_of_another_journal_does_not_mix_with_it(disk: Disk, tmp_path: Pa
 
 
 def test_without_room_events_wait_in_memory_and_are_written_when_there_is_some(disk: Disk) -> None:
-    journal = disk.journal()
+    said: list[str] = []
+    journal = Journal(files=disk.open(), complain=said.append)
     journal.append("x", 0, number=1)
     length = (disk.path / NAMES[0]).stat().st_size
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -126,6 +127,7 @@ def test_without_room_events_wait_in_memory_and_are_written_when_there_is_some(d
         journal.append("x", 0, number=2)
         journal.append("x", 0, number=3)
         assert journal.trouble
+        assert len(said) == 1, "said once"
         assert (disk.path / NAMES[0]).stat().st_size == length
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -133,6 +135,7 @@ def test_without_room_events_wait_in_memory_and_are_written_when_there_is_some(d
     assert numbers(journal) == [1, 2, 3]
     journal.append("x", 0, number=4)
     assert not journal.trouble
+    assert said[1:] == [""]
     assert numbers(disk.journal()) == [1, 2, 3, 4]
 
 
