@@ -16,4 +16,5 @@ def side_of(settings: Settings) -> Side:
         network=settings.network,
         tracking=settings.tracking,
         bfd=settings.bfd,
+        checkers=settings.balancing.settings,
     )

@@ -18,7 +18,7 @@ from kactl_agent.supervisor.children import Backoff, Worker, exit_text, fork_chi
 from kactl_agent.supervisor.options import Options
 from kactl_agent.supervisor.poller import Poller, TimerHandle
 from kactl_agent.supervisor.spawning import Spawning
-from kactl_agent.supervisor.worker_kinds import PEERS, WORKERS, capabilities, prepare, wanted
+from kactl_agent.supervisor.worker_kinds import PEERS, WORKERS, Prepare, capabilities, prepare, wanted
 
 OBSERVER = "observer"
 _OBSERVER_STOP_SECONDS = 2.0
@@ -60,6 +60,7 @@ class Fleet:
         options: Options,
         spawning: Spawning,
         kept_by: Callable[[str], list[int]],
+        prepare: Prepare = prepare,
     ) -> None:
         """`kept_by` has the descriptors that a process keeps besides its edges."""
         self._host = host
@@ -67,6 +68,7 @@ class Fleet:
         self._options = options
         self._spawning = spawning
         self._kept_by = kept_by
+        self._prepare = prepare
         self._children: dict[str, Worker] = {}
         self._capabilities: dict[str, frozenset[Capability]] = {}
         self._backoff = {name: Backoff() for name in (*WORKERS, OBSERVER)}
@@ -118,7 +120,7 @@ class Fleet:
 
     def start(self, name: str, configuration: AgentConfiguration) -> None:
         """Raises OSError when there is no room for another process."""
-        run = prepare(name, self._options, configuration, self._host.drains())
+        run = self._prepare(name, self._options, configuration, self._host.drains())
         ours, theirs = (Edge(sock) for sock in socket_pair())
         to_observer, to_worker = socket_pair()
         observer = Edge(to_worker)

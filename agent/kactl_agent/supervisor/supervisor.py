@@ -39,7 +39,7 @@ from kactl_agent.supervisor.recordings import Recordings
 from kactl_agent.supervisor.run_dir import RunDirectory
 from kactl_agent.supervisor.spawning import SpawnerProcess, Spawning
 from kactl_agent.supervisor.tracked_files import initialise
-from kactl_agent.supervisor.worker_kinds import import_wanted, refusal, wanted
+from kactl_agent.supervisor.worker_kinds import Prepare, import_wanted, prepare, refusal, wanted
 from kactl_agent.tracking.settings import FileSettings
 from kactl_agent.vrrp.pairing import pair
 from kactl_agent.workers import observer as observer_worker
@@ -67,6 +67,7 @@ class Supervisor:
         configuration: AgentConfiguration,
         spawner: SpawnerProcess,
         text: bytes | None = None,
+        prepare: Prepare = prepare,
     ) -> None:
         """`text` is what the configuration was read from."""
         self.configuration = configuration
@@ -79,7 +80,7 @@ class Supervisor:
         self._desk = ConfigurationDesk(self, self._poller, options, text)
         self._reload = self._desk.reload
         self._spawning = Spawning(self._poller, self._spawner_ended)
-        self._fleet = Fleet(self, self._poller, options, self._spawning, self._kept_by)
+        self._fleet = Fleet(self, self._poller, options, self._spawning, self._kept_by, prepare)
         self._spawning.watch(spawner, self._script_workers)
         self._events = EventOutlets(self._poller, self._spawning, log)
         self._leftovers = Leftovers(self._poller, log)

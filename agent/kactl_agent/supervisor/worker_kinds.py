@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Run = Callable[[Edge, Edge], int]
 """The life of a worker's process, given its edges to the supervisor and to the observer."""
+Prepare = Callable[[str, Options, AgentConfiguration, tuple[DrainOrder, ...]], Run]
+"""What the process of the named worker runs."""
 
 
 class WorkerKind(NamedTuple):

@@ -1,0 +1,204 @@
+"""The supervisor's table of workers, with real processes whose workers only say what happens to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kactl_agent.control.client import AgentNotReachable, ControlClient
+from kactl_agent.control.protocol import ControlError
+from support.agents import SLACK, START, Agent
+from support.netns import Network, Node, network, wait_for
+
+pytestmark = pytest.mark.root
+TESTS = Path(__file__).resolve().parents[1]
+VRRP: dict[str, Any] = {
+    "vrrp_instance": {"VI_1": {"interface": "eth0", "virtual_router_id": 51, "virtual_ipaddress": ["192.0.2.10/32"]}}
+}
+BFD: dict[str, Any] = {"bfd_instance": {"b1": {"neighbor_ip": "192.0.2.2", "source_ip": "192.0.2.1"}}}
+SERVER = {"address": "192.0.2.10", "port": 80, "protocol": "TCP", "lb_algo": "rr", "lb_kind": "NAT"}
+SERVERS: dict[str, Any] = {"virtual_server": [SERVER | {"real_server": [{"address": "192.0.2.20", "port": 80}]}]}
+EVERYTHING = VRRP | BFD | SERVERS
+
+
+class PlainAgent:
+    def __init__(self, node: Node, directory: Path, configuration: dict[str, Any], orders: str = "") -> None:
+        self.config = directory / "agent.yaml"
+        self.run_dir = directory / "run"
+        self.log_path = directory / "log"
+        self.configure(configuration, orders)
+        command = (sys.executable, "-m", "support.plain_agent", str(self.config), str(self.run_dir))
+        with self.log_path.open("w") as log:
+            self.process = node.run(*command, cwd=TESTS, stdin=subprocess.DEVNULL, stderr=log)
+
+    def configure(self, configuration: dict[str, Any], orders: str = "") -> None:
+        defs = {"global_defs": {"router_id": orders}} if orders else {}
+        self.config.write_text(json.dumps(configuration | defs))
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+    def said(self) -> list[str]:
+        """What the workers said, in order."""
+        lines = (line for line in self.log.splitlines() if ": " in line and " supervisor: " not in line)
+        return [line.split(": ", 1)[1] for line in lines]
+
+    def wait_said(self, *texts: str, seconds: float = START) -> None:
+        for text in texts:
+            wait_for(lambda text=text: text in self.said(), seconds, f"{text!r}; log:\n{self.log}")
+
+    def reload(self) -> dict[str, Any]:
+        with ControlClient(self.run_dir, timeout=30) as client:
+            outcome: dict[str, Any] = client.call("reload")
+        return outcome
+
+    def pids(self) -> dict[str, int]:
+        try:
+            with ControlClient(self.run_dir, timeout=5) as client:
+                processes = client.call("status")["agent"]["processes"]
+        except AgentNotReachable:
+            return {}
+        return {name: process["pid"] for name, process in processes.items() if process["pid"]}
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(20)
+
+
+Start = Callable[..., PlainAgent]
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Network]:
+    with network(1) as made:
+        yield made
+
+
+@pytest.fixture
+def start(net: Network, tmp_path: Path) -> Iterator[Start]:
+    agents: list[PlainAgent] = []
+
+    def started(configuration: dict[str, Any], orders: str = "") -> PlainAgent:
+        agents.append(PlainAgent(net.nodes[0], tmp_path, configuration, orders))
+        return agents[-1]
+
+    yield started
+    for agent in agents:
+        agent.close()
+
+
+PEERS = ("vrrp hears bfd", "bfd hears vrrp", "checkers hears bfd", "bfd hears checkers", "checkers hears vrrp",
+         "vrrp hears checkers")  # fmt: skip
+
+
+def test_all_of_them_are_connected_restarted_and_stopped_in_order(start: Start) -> None:
+    agent = start(EVERYTHING)
+    agent.wait_said(*PEERS, "vrrp has a spawner", "checkers has a spawner")
+    wait_for(lambda: "running: 1 VRRP instance" in agent.log, SLACK, "it is ready")
+    assert "bfd has a spawner" not in agent.said(), "a timing loop without scripts needs none"
+    before = agent.pids()
+    assert set(before) == {"vrrp", "bfd", "checkers", "observer", "spawner"}
+    os.kill(before["bfd"], signal.SIGKILL)
+    agent.wait_said("vrrp lost bfd", "checkers lost bfd")
+    wait_for(lambda: agent.said().count("vrrp hears bfd") == 2, START, f"the next one is connected; log:\n{agent.log}")
+    after = agent.pids()
+    assert {name for name in before if before[name] != after[name]} == {"bfd"}
+    os.kill(before["observer"], signal.SIGKILL)
+    agent.wait_said(*(f"{name} has a new observer" for name in ("vrrp", "bfd", "checkers")))
+    agent.process.terminate()
+    assert agent.process.wait(20) == 0
+    stops = [line for line in agent.said() if line.endswith(" stops")]
+    assert stops == ["checkers stops", "bfd stops", "vrrp stops"]
+    assert agent.log.splitlines()[-1].endswith("supervisor: stopped")
+
+
+@pytest.mark.parametrize(
+    ("configuration", "names"),
+    [(VRRP, {"vrrp"}), (BFD, {"bfd"}), (SERVERS, {"checkers"}), (VRRP | BFD, {"vrrp", "bfd"})],
+)
+def test_only_those_run_that_there_is_work_for(start: Start, configuration: dict[str, Any], names: set[str]) -> None:
+    agent = start(configuration)
+    agent.wait_said(*(f"{name} started with []" for name in names))
+    assert set(agent.pids()) - {"observer", "spawner"} == names
+
+
+@pytest.mark.parametrize("culprit", ["bfd", "checkers", "vrrp"])
+def test_a_fault_in_the_configuration_of_one_stops_the_start_in_order(start: Start, culprit: str) -> None:
+    agent = start(EVERYTHING, f"{culprit}:exit3")
+    assert agent.process.wait(START) == 3
+    assert f"agent.yaml:7:1: the {culprit} worker cannot run this" in agent.said(), "with its diagnostic"
+    stops = [
+        line.partition(" ")[0] for line in agent.said() if line.endswith(" stops") and not line.startswith(culprit)
+    ]
+    order = [name for name in ("checkers", "bfd", "vrrp") if name != culprit]
+    assert stops == [name for name in order if name in stops], "in order"
+    assert "restarted" not in agent.log
+    assert agent.log.splitlines()[-1].endswith("supervisor: stopped")
+    assert not (agent.run_dir / "agent.sock").exists()
+
+
+@pytest.mark.parametrize("culprit", ["bfd", "checkers", "vrrp"])
+def test_the_refusal_of_one_leaves_the_old_in_force_in_all(start: Start, culprit: str) -> None:
+    agent = start(EVERYTHING)
+    agent.wait_said(*PEERS)
+    agent.configure(EVERYTHING, f"{culprit}:refuse")
+    with pytest.raises(ControlError, match=f"the {culprit} worker refused the settings: told to"):
+        agent.reload()
+    assert not [line for line in agent.said() if "applied" in line]
+    agent.configure(EVERYTHING, "bfd:fine vrrp:fine")
+    agent.reload()
+    agent.wait_said("vrrp applied ['fine']", "bfd applied ['fine']", "checkers applied []")
+
+
+def test_workers_come_and_go_with_their_work(start: Start) -> None:
+    agent = start(VRRP)
+    agent.wait_said("vrrp started with []")
+    vrrp = agent.pids()["vrrp"]
+    agent.configure(VRRP | BFD)
+    agent.reload()
+    agent.wait_said("vrrp hears bfd", "bfd hears vrrp")
+    agent.configure(VRRP | SERVERS)
+    agent.reload()
+    agent.wait_said("bfd applied []", "bfd stops", "vrrp lost bfd", "checkers hears vrrp")
+    wait_for(lambda: set(agent.pids()) == {"vrrp", "checkers", "observer", "spawner"}, SLACK, "no bfd any more")
+    assert agent.pids()["vrrp"] == vrrp
+    assert "is restarted" not in agent.log
+
+
+def test_requests_while_a_reload_runs_lead_to_one_more_and_the_last_file_wins(start: Start) -> None:
+    agent = start(EVERYTHING)
+    agent.wait_said(*PEERS)
+    for number in range(8):
+        agent.configure(EVERYTHING, f"vrrp:{number} bfd:{number} checkers:{number}")
+        agent.process.send_signal(signal.SIGHUP)
+    agent.wait_said(*(f"{name} applied ['7']" for name in ("vrrp", "bfd", "checkers")))
+    with ControlClient(agent.run_dir) as client:
+        done = [event for event in client.call("events")["events"] if event["type"] == "reload"]
+    assert 1 <= len(done) <= 8
+    applied = {name: [line for line in agent.said() if line.startswith(f"{name} applied")] for name in agent.pids()}
+    assert (
+        len({tuple(line.partition(" ")[2] for line in applied[name]) for name in ("vrrp", "bfd", "checkers")}) == 1
+    ), "all of them the same ones, in the same order"
+
+
+def test_what_is_wrong_with_the_settings_of_any_worker_is_said_before_one_starts(tmp_path: Path) -> None:
+    broken = EVERYTHING | {"bfd_instance": {"b1": {"neighbor_ip": "nobody"}}, "virtual_server": [{"port": "high"}]}
+    config = tmp_path / "agent.yaml"
+    config.write_text(json.dumps(broken))
+    done = subprocess.run(
+        Agent.command_line(config, tmp_path / "run"), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 3
+    assert "neighbor_ip" in done.stderr
+    assert "port" in done.stderr
+    assert "starting" not in done.stderr
