@@ -20,7 +20,8 @@ from support import ipvs_guest, ipvs_scenarios, keepalived_peer, uml
 FULL = bool(os.environ.get("KACTL_FULL"))
 NATIVE = os.geteuid() == 0 and keepalived_peer.kernel_has_ipvs()
 MISSING = None if NATIVE else uml.why_not()
-CHOSEN = ipvs_scenarios.SCENARIOS if FULL else ipvs_scenarios.SCENARIOS[::3]
+CHOSEN = ipvs_scenarios.SCENARIOS if FULL else ipvs_scenarios.SCENARIOS[::4]
+CONFIGURATIONS = ipvs_scenarios.configurations() if FULL else ipvs_scenarios.configurations()[::4]
 
 pytestmark = [
     pytest.mark.keepalived,
@@ -35,7 +36,8 @@ pytestmark = [
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("ipvs")
     scenarios, found = folder / "scenarios.json", folder / "results.json"
-    scenarios.write_text(json.dumps([ipvs_scenarios.prepared(each) for each in CHOSEN]))
+    chain = ipvs_scenarios.chain(CONFIGURATIONS)
+    scenarios.write_text(json.dumps([chain, *(ipvs_scenarios.prepared(each) for each in CHOSEN)]))
     command = [sys.executable, ipvs_guest.__file__, str(scenarios), str(found)]
     environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     if NATIVE:
@@ -58,3 +60,13 @@ def test_the_kernel_is_as_with_keepalived(scenario: dict[str, Any], results: dic
     for label, expected in wanted.items():
         for part in ("rules", "listing", "daemons", "timeouts", "lines"):
             assert found[label][part] == expected[part], f"{label}: {part}\n{logs}"
+
+
+@pytest.mark.parametrize("number", range(len(CONFIGURATIONS)), ids=lambda n: "-".join(CONFIGURATIONS[n].parts[-2:]))
+def test_a_reload_leads_to_what_keepalived_starts_with(number: int, results: dict[str, Any]) -> None:
+    """The golden configurations and Debian's samples, one after the other by reload."""
+    result = results["configurations"]
+    label = f"step {number}: reload" if number else "start"
+    expected, found = result["keepalived"]["seen"][label], result["agent"]["seen"][label]
+    for part in ("rules", "listing"):
+        assert found[part] == expected[part], f"{part}\n{result['agent']['log']}"

@@ -163,6 +163,17 @@ def keepalived(scenario: Scenario) -> dict[str, Any]:
     return {"seen": seen, "log": log.read_text()[-4000:]}
 
 
+def keepalived_anew(scenario: Scenario) -> dict[str, Any]:
+    """What keepalived makes of each configuration when it starts with it: what a reload is to lead to as well."""
+    alone = {**scenario, "steps": []}
+    seen, log = {}, ""
+    for number, text in enumerate([scenario["conf"], *(step[1] for step in scenario["steps"])]):
+        peer = keepalived({**alone, "conf": text})
+        seen["start" if not number else f"step {number}: reload"] = peer["seen"]["start"]
+        seen["stop"], log = peer["seen"]["stop"], peer["log"]
+    return {"seen": seen, "log": log}
+
+
 def agent(scenario: Scenario, expected: dict[str, Seen]) -> dict[str, Any]:
     """What the agent does, once it is what keepalived did or will never be."""
     prepare(scenario)
@@ -223,7 +234,7 @@ def main(arguments: list[str]) -> None:
         shell(command)
     results = {}
     for scenario in json.loads(Path(arguments[0]).read_text()):
-        peer = keepalived(scenario)
+        peer = keepalived_anew(scenario) if scenario.get("anew") else keepalived(scenario)
         expected = peer["seen"]
         results[scenario["name"]] = {"keepalived": peer, "agent": agent(scenario, expected)}
         Path(arguments[1]).write_text(json.dumps(results))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 from support import golden, ipvs_guest
@@ -244,3 +246,24 @@ def yaml_of(text: str) -> str:
     done = golden.kactl("convert", "-", "--to", "yaml", "--id", golden.CONFIG_ID, stdin=text.encode())
     assert done.status == 0, done.stderr
     return done.stdout
+
+
+SAMPLES = Path("/usr/share/doc/keepalived/samples")
+
+
+def configurations() -> list[Path]:
+    """The golden configurations and Debian's samples that have virtual servers."""
+    cases = [case / "keepalived.conf" for case in golden.cases("convert") if not case.name.endswith(golden.SINCE_2_4)]
+    found = [*cases, *sorted(SAMPLES.glob("keepalived.conf.*[!z]"))]
+    return [path for path in found if re.search(r"^\s*virtual_server\s", path.read_text(errors="replace"), re.M)]
+
+
+def chain(paths: list[Path]) -> dict[str, Any]:
+    """One configuration after the other by reload; none of their checks comes soon enough to matter."""
+    texts = [re.sub(r"\b(delay_loop|warmup)[ \t]+[0-9.]+", r"\1 3600", _whole(path)) for path in paths]
+    steps: list[Step] = [["reload", text, yaml_of(text)] for text in texts]
+    return {"name": "configurations", "conf": texts[0], "yaml": steps[0][2], "steps": steps[1:], "anew": True}
+
+
+def _whole(path: Path) -> str:
+    return path.read_text(errors="replace")

@@ -55,7 +55,8 @@ SERVED_GLOBAL = frozenset(
     {
         "lvs_flush", "lvs_flush_on_stop", "lvs_timeouts", "lvs_sync_daemon", "lvs_netlink_cmd_rcv_bufs",
         "lvs_netlink_cmd_rcv_bufs_force", "lvs_netlink_monitor_rcv_bufs", "lvs_netlink_monitor_rcv_bufs_force",
-        "rs_init_notifies", "no_checker_emails",
+        "rs_init_notifies", "no_checker_emails", "nftables_ipvs", "nftables_ipvs_priority",
+        "nftables_ipvs_start_fwmark",
     }
 )  # fmt: skip
 SERVED_ROOT = frozenset({"virtual_server", "virtual_server_group", "net_namespace_ipvs"})

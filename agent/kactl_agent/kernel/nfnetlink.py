@@ -29,12 +29,14 @@ ACCEPT, DROP, GOTO = 1, 0, -4
 SET_CONSTANT, SET_INTERVAL, SET_MAP, SET_CONCAT = 0x2, 0x4, 0x8, 0x80
 # what nft shows the keys as; of a concatenation, six bits a part
 TYPE_IPV4, TYPE_IPV6, TYPE_SERVICE, TYPE_INTERFACE_INDEX, TYPE_ICMPV6, TYPE_INTERFACE_NAME = 7, 8, 13, 20, 29, 41
+TYPE_MARK, META_MARK = 19, 3
 
 META_INPUT_INTERFACE, META_OUTPUT_INTERFACE, META_INPUT_NAME, META_OUTPUT_NAME, META_PROTOCOL = 4, 5, 6, 7, 16
 NETWORK_HEADER, TRANSPORT_HEADER = 1, 2
 REGISTER_1, REGISTER_2 = 1, 2  # of 16 bytes each, one behind the other
 _VERDICT_REGISTER = 0
 _HOST_ORDER = 1
+_HOST_ORDERED = (TYPE_INTERFACE_INDEX, TYPE_MARK)
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -115,7 +117,7 @@ def new_set(
         body += number(6, data[0]) + number(7, data[1])
     if fields:
         body += nested(9, nested(2, *(nested(1, number(1, length)) for length in fields)))
-    host_order = [n for n, kind in enumerate((key_type, data[0] if data else 0)) if kind == TYPE_INTERFACE_INDEX]
+    host_order = [n for n, kind in enumerate((key_type, data[0] if data else 0)) if kind in _HOST_ORDERED]
     if host_order:  # for nft to show the numbers as what they are
         body += attribute(13, b"".join(struct.pack("=BBI", which, 4, _HOST_ORDER) for which in host_order))
     return _message(_NEWSET, family, nl.NLM_F_CREATE, body + number(10, 1))
@@ -170,6 +172,10 @@ def load_payload(base: int, offset: int, length: int, register: int = REGISTER_1
 
 def load_meta(key: int, register: int = REGISTER_1) -> bytes:
     return _expression("meta", number(1, register), number(2, key))
+
+
+def store_meta(key: int, register: int = REGISTER_1) -> bytes:
+    return _expression("meta", number(2, key), number(3, register))
 
 
 def mask(length: int, bits: bytes) -> bytes:

@@ -229,11 +229,11 @@ class NftablesFirewall:
         self._settings = None
         said = ""
         try:
-            self._send([*deletions, *ruleset(settings), *added])
+            self.send([*deletions, *ruleset(settings), *added])
         except OSError as error:
             if error.errno not in _NO_DUPLICATION or not settings.families:
                 raise
-            self._send([*deletions, *ruleset(settings, duplicating=False), *added])
+            self.send([*deletions, *ruleset(settings, duplicating=False), *added])
             said = "nftables here cannot duplicate packets (nft_dup): IGMP and MLD reports of VMACs are dropped"
         self._settings = settings
         return said
@@ -243,7 +243,7 @@ class NftablesFirewall:
             raise OSError(errno.ENOENT, "there is no table")
         table = self._settings.table
         messages = _element_messages(nft.delete_elements, table, elements_of(remove))
-        self._send([*messages, *_element_messages(nft.new_elements, table, elements_of(add))])
+        self.send([*messages, *_element_messages(nft.new_elements, table, elements_of(add))])
 
     def uninstall(self) -> None:
         settings, self._settings = self._settings, None
@@ -255,9 +255,10 @@ class NftablesFirewall:
         for family in settings.families:
             number = _FAMILIES[family]
             messages += [nft.new_table(number, settings.table), nft.delete_table(number, settings.table)]
-        self._send(messages)
+        self.send(messages)
 
-    def _send(self, messages: Sequence[bytes]) -> None:
+    def send(self, messages: Sequence[bytes]) -> None:
+        """One transaction."""
         if not messages:
             return
         if self._socket is None:

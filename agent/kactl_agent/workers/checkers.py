@@ -19,6 +19,7 @@ from kactl_agent.ipvs.telling import notification_of
 from kactl_agent.kernel.inotify import Inotify
 from kactl_agent.kernel.ipvs import IpvsPort, NetlinkIpvs
 from kactl_agent.kernel.links import NetlinkLinks
+from kactl_agent.kernel.nft_marks import MarksPort, NftMarks
 from kactl_agent.kernel.ports import Links
 from kactl_agent.runtime import frames, privileges
 from kactl_agent.runtime.bfd_frames import SessionVerdict
@@ -28,6 +29,7 @@ from kactl_agent.runtime.checker_frames import CheckersHeartbeat, InstanceVerdic
 from kactl_agent.runtime.checker_reports import CheckerReports
 from kactl_agent.runtime.checks import Checks
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges
+from kactl_agent.runtime.group_marks import GroupMarks
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.ipvs_globals import IdleTimeouts, SyncDaemons
 from kactl_agent.runtime.ipvs_table import IpvsTable
@@ -138,6 +140,7 @@ class CheckersWorker:
         observer: Edge,
         open_ipvs: OpenIpvs = NetlinkIpvs,
         open_links: Callable[[], Links] = NetlinkLinks,
+        open_marks: Callable[[], MarksPort] = NftMarks,
     ) -> None:
         self._loop = loop
         self._keep_ipvs = start.keep_ipvs
@@ -168,6 +171,7 @@ class CheckersWorker:
         self._balancer = LoadBalancer(
             self._table, self._make_checks, self._listener, time.monotonic_ns, self._has_address
         )
+        self._marks = GroupMarks(open_marks, self._shell.log)
         self._reports.balancer = self._balancer
         programs = MiscRuns(loop, self._runner, time.monotonic_ns)
         asked = CheckRuns(self._balancer, self._prober, programs, self._tell_observer, time.monotonic_ns)
@@ -189,12 +193,20 @@ class CheckersWorker:
         self._listener.settings = self._settings
         self._teller.configure(self._settings.executables, self._settings.fifos)
         self._watch_addresses()
-        self._balancer.apply(self._settings)
+        self._balance(self._settings)
         self._reports.configured(self._settings.virtual_servers)
         self._open(flush=self._settings.flush)
         self._applied = self._shell.started
         self._work()
         self._beat()
+
+    def _balance(self, settings: CheckersSettings) -> ConfigurationChanges:
+        """Groups that share marks get them first, and do without where there are none to be had."""
+        changes = self._balancer.apply(settings)
+        marked = list(self._balancer.marks.marked(settings.virtual_servers))
+        if not self._marks.follow(settings.marks, marked):
+            self._balancer.apply(msgspec.structs.replace(settings, marks=None))
+        return changes
 
     def close(self) -> None:
         """After the loop has ended."""
@@ -361,7 +373,7 @@ class CheckersWorker:
         self._listener.settings = wanted
         self._prober.forget_contexts()
         self._watch_addresses()
-        changes = self._balancer.apply(wanted)
+        changes = self._balance(wanted)
         self._teller.configure(wanted.executables, wanted.fifos)
         self._reports.configured(wanted.virtual_servers)
         if self._ipvs is not None:
@@ -394,6 +406,7 @@ class CheckersWorker:
 
     def _release(self) -> None:
         self._balancer.stop()
+        self._marks.stop()
         self._reports.flush(None)
         if self._ipvs is None:
             return

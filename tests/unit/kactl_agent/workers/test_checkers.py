@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from kactl_agent.checkers.settings import (
     TcpCheckSettings,
 )
 from kactl_agent.ipvs import genl
+from kactl_agent.ipvs.marks import Marked
 from kactl_agent.ipvs.model import AF_INET, DestinationKey, Service, ServiceKey, SyncDaemon, Timeouts
 from kactl_agent.ipvs.settings import (
     CheckersSettings,
@@ -64,8 +66,32 @@ def virtual(number: int, *servers: RealServerSettings, **more: Any) -> VirtualSe
     return VirtualServerSettings(name=f"[10.0.0.{number}]:tcp:80", protocol=6, real_servers=servers, **values)
 
 
+class FakeMarks:
+    """nftables in memory: what is marked, and whether it can be."""
+
+    def __init__(self) -> None:
+        self.marked: list[Marked] = []
+        self.error = 0
+
+    def __call__(self) -> FakeMarks:
+        return self
+
+    def install(self, settings: MarksSettings, marked: Sequence[Marked]) -> str:
+        if self.error:
+            raise OSError(self.error, os.strerror(self.error))
+        self.marked = list(marked)
+        return ""
+
+    def discard(self, settings: MarksSettings) -> None:
+        self.marked.clear()
+
+    def close(self) -> None:
+        pass
+
+
 class Bench:
     def __init__(self, folder: Path) -> None:
+        self.marks = FakeMarks()
         self.folder = folder
         self.ipvs = FakeIpvs()
         self.absent = False
@@ -97,7 +123,7 @@ class Bench:
         configuration = AgentConfiguration(revision="1", file="f", checkers=msgspec.msgpack.encode(settings))
         start = CheckersWorkerStart(configuration=configuration, capabilities=frozenset(), keep_ipvs=keep)
         self.worker = CheckersWorker(
-            self.loop, start, self._workers_end, self._observed_end, self._open, lambda: self.kernel.links
+            self.loop, start, self._workers_end, self._observed_end, self._open, lambda: self.kernel.links, self.marks
         )
         self.loop.call_soon(self.worker.begin)
         self.until(lambda: self.answered(frames.WorkerStarted))
@@ -421,12 +447,38 @@ def test_drift_is_put_back_and_told(bench: Bench) -> None:
     bench.until(lambda: bench.state.status().get("drifts") == 1)
 
 
+GROUP = VirtualServerSettings(
+    name="[g]:0",
+    protocol=6,
+    group="g",
+    members=(Members(AF_INET, 6, packed("10.0.0.1"), 2, 80), Members(AF_INET, 6, packed("10.0.0.9"), 1, 81)),
+    real_servers=(real(1),),
+)
+EACH = ["[10.0.0.1]:tcp:80", "[10.0.0.2]:tcp:80", "[10.0.0.9]:tcp:81"]
+
+
 def test_members_of_a_group_share_a_mark(bench: Bench) -> None:
-    members = (Members(AF_INET, 6, packed("10.0.0.1"), 2, 80), Members(AF_INET, 6, packed("10.0.0.9"), 1, 81))
-    group = VirtualServerSettings(name="[g]:0", protocol=6, group="g", members=members, real_servers=(real(1),))
-    bench.start(only(group, virtual(5, real(1)), marks=MarksSettings(first_mark=2000)))
+    marks = MarksSettings(first_mark=2000)
+    bench.start(only(GROUP, virtual(5, real(1)), marks=marks))
     assert [key.fwmark for key in bench.ipvs.table] == [2000, 0]
-    bench.reload(only(group, virtual(5, real(1))))
-    assert [key.text for key in bench.ipvs.table if key.address[3] != 5] == [
-        "[10.0.0.1]:tcp:80", "[10.0.0.2]:tcp:80", "[10.0.0.9]:tcp:81",
-    ]  # fmt: skip
+    assert bench.marks.marked == [Marked(2000, GROUP.members)]
+    second = msgspec.structs.replace(GROUP, name="[g]:1", protocol=17)
+    bench.reload(only(second, GROUP, marks=marks))
+    assert [each.mark for each in bench.marks.marked] == [2001, 2000]  # those that stay keep theirs
+    bench.reload(only(GROUP, virtual(5, real(1))))
+    assert sorted(key.text for key in bench.ipvs.table if key.address[3] != 5) == EACH
+    assert bench.marks.marked == []
+
+
+def test_without_nftables_each_address_has_a_service(bench: Bench) -> None:
+    bench.marks.error = errno.EOPNOTSUPP
+    bench.start(only(GROUP, marks=MarksSettings()))
+    assert sorted(key.text for key in bench.ipvs.table) == EACH
+    bench.until(lambda: any("nftables_ipvs cannot mark packets" in line for line in bench.log()))
+
+
+def test_marks_go_with_the_agent(bench: Bench) -> None:
+    bench.start(only(GROUP, marks=MarksSettings()))
+    bench.stop()
+    assert bench.marks.marked == []
+    assert bench.ipvs.table == {}
