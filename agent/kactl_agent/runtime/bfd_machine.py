@@ -139,6 +139,7 @@ class BfdMachine:
         session = self.sessions[name]
         self.sessions.rename(name, retired)
         self._paths[retired] = self._paths.pop(name)
+        self._retired[retired] = now  # nobody is told of it any more
         self._carry_out(self.sessions.tell(retired, Disable(), now), now)
         self._retired[retired] = now + session.settings.detect_mult * session.desired_min_tx * MICROSECOND
 
