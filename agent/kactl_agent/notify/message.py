@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from email.header import Header
-from email.utils import formatdate
+import base64
+from collections.abc import Iterator
 
 from kactl_agent.notify.events import Mail
 from kactl_agent.notify.settings import MailSettings, Recipient
@@ -11,14 +11,14 @@ from kactl_agent.notify.settings import MailSettings, Recipient
 MAILER = "Keepalived"
 """What X-Mailer says: filters of those who come from keepalived go on working."""
 _LINE = 78  # characters, RFC 5322 2.1.1
-_SECOND = 1_000_000_000
+_ENCODED = 45  # bytes of text in an encoded word, which may have 75 characters (RFC 2047 2)
 
 
-def render_message(settings: MailSettings, mail: Mail, at: int) -> bytes:
-    """Headers and body, with dots doubled where RFC 5321 4.5.2 wants that, and without the final dot. `at` is ns since
-    1970; the date is in local time."""
+def render_message(settings: MailSettings, mail: Mail, date: str) -> bytes:
+    """Headers and body, with dots doubled where RFC 5321 4.5.2 wants that, and without the final dot. `date` is as RFC
+    5322 3.3 wants it, in local time."""
     headers = (
-        ("Date", formatdate(at / _SECOND, localtime=True)),
+        ("Date", date),
         ("From", _address(settings.sender)),
         ("Subject", _text(f"[{settings.subject_prefix}] {mail.subject}")),
         ("X-Mailer", MAILER),
@@ -38,7 +38,19 @@ def _one_line_each(text: str) -> list[str]:
 def _text(value: str) -> str:
     """Of a header: on one line, and in ASCII alone (RFC 2047)."""
     clean = " ".join(value.split("\r")).replace("\n", " ")
-    return clean if clean.isascii() else Header(clean, "utf-8", maxlinelen=1_000_000).encode()
+    return clean if clean.isascii() else "\r\n ".join(_encoded_words(clean))
+
+
+def _encoded_words(text: str) -> Iterator[str]:
+    """RFC 2047 4.1: no character is divided between two of them."""
+    piece = b""
+    for character in text:
+        more = character.encode()
+        if len(piece) + len(more) > _ENCODED:
+            yield f"=?utf-8?b?{base64.b64encode(piece).decode()}?="
+            piece = b""
+        piece += more
+    yield f"=?utf-8?b?{base64.b64encode(piece).decode()}?="
 
 
 def _address(recipient: Recipient) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kactl_agent.notify.events import Mail
+from kactl_agent.notify.message import render_message
 from kactl_agent.notify.settings import MailSettings, Security
 from kactl_agent.notify.smtp import Action, Finished, Send, SmtpExchange, StartTls
 from kactl_agent.observe.handlers import Handlers
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import ssl
 
 AT_ONCE = 8
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")  # whatever the locale is
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _SECOND = 1e9
 
 
@@ -98,13 +101,11 @@ class Mailer:
 
 async def deliver(settings: MailSettings, mail: Mail, at: int) -> Finished:
     """One mail over one connection. Whatever goes wrong is in the answer."""
-    from kactl_agent.notify.message import render_message
-
     loop = asyncio.get_running_loop()
     timeout = settings.timeout / _SECOND
     try:
         context = None if settings.security is Security.NONE else _tls_context(settings.ca_file)
-        message = render_message(settings, mail, at)
+        message = render_message(settings, mail, date_text(at))
         connect = loop.create_connection(
             lambda: _Delivery(loop, settings, message, context),
             settings.host,
@@ -121,6 +122,16 @@ async def deliver(settings: MailSettings, mail: Mail, at: int) -> Finished:
         return await delivery.finished
     finally:
         transport.abort() if not delivery.delivered else transport.close()
+
+
+def date_text(at: int) -> str:
+    """`Mon, 23 Nov 2026 10:06:33 +0000`, in local time, of ns since 1970 (RFC 5322 3.3)."""
+    local = time.localtime(at // 1_000_000_000)
+    day, month = _DAYS[local.tm_wday], _MONTHS[local.tm_mon - 1]
+    hours, minutes = divmod(abs(local.tm_gmtoff) // 60, 60)
+    zone = f"{'-' if local.tm_gmtoff < 0 else '+'}{hours:02d}{minutes:02d}"
+    clock = f"{local.tm_hour:02d}:{local.tm_min:02d}:{local.tm_sec:02d}"
+    return f"{day}, {local.tm_mday:02d} {month} {local.tm_year} {clock} {zone}"
 
 
 @functools.lru_cache(maxsize=2)

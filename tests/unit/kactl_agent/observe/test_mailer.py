@@ -7,6 +7,7 @@ import base64
 import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from kactl_agent.notify.events import Mail
 from kactl_agent.notify.settings import MailSettings, Recipient, Security
 from kactl_agent.notify.smtp import Finished
 from kactl_agent.observe.handlers import Handlers
-from kactl_agent.observe.mailer import AT_ONCE, Mailer, deliver
+from kactl_agent.observe.mailer import AT_ONCE, Mailer, date_text, deliver
 from kactl_agent.runtime.frames import Frame, LogRecord
 from kactl_agent.runtime.notify_frames import MailDone, MailOrder
 from kactl_agent.vrrp.settings import SECOND
@@ -108,6 +109,18 @@ def test_a_refusal_says_what_the_relay_said() -> None:
     with mail_sink(Behaviour(answers={"MAIL": b"550 5.7.1 not you\r\n"})) as sink:
         assert run(deliver(settings(sink), MAIL, AT)) == Finished("MAIL FROM: 550 5.7.1 not you", "smtp_refused")
         assert sink.mails == []
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/St_Johns", "Asia/Kathmandu"])
+def test_the_date_is_that_of_the_library(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        for at in (AT, AT + 180 * 86_400 * 10**9, 0):
+            assert date_text(at) == formatdate(at / 1e9, localtime=True)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 # -- TLS ---------------------------------------------------------------------------------------------------------------
