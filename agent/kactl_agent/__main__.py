@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 
+_QUESTIONS = frozenset({"-h", "--help", "--check", "--print-capabilities"})
+"""Options with which nothing is going to run."""
+
 
 def main() -> int:
     """The console script. Returns the exit code."""
@@ -12,6 +15,13 @@ def main() -> int:
 
         sys.stdout.write(f"kactl-agent {__version__}\n")
         return 0
+    launched = None
+    if _QUESTIONS.isdisjoint(sys.argv):
+        from kactl_agent.observe.log_sink import open_standard_descriptors
+        from kactl_agent.runtime.spawner import launch
+
+        open_standard_descriptors()
+        launched = launch()  # while this process is small: not even the options have been read
     from kactl_agent.supervisor.options import parse
 
     options = parse(sys.argv[1:])
@@ -23,16 +33,11 @@ def main() -> int:
         from kactl_agent.supervisor.grants import print_capabilities
 
         return print_capabilities(options)
-    from kactl_agent.observe.log_sink import open_standard_descriptors
-    from kactl_agent.runtime.spawner import launch
-
-    open_standard_descriptors()
-
-    pid, control = launch(options.namespace)  # while this process is small
+    assert launched is not None, "none of the options is a question"
     from kactl_agent.supervisor.main import run
     from kactl_agent.supervisor.spawning import SpawnerProcess
 
-    process = SpawnerProcess(pid, control)
+    process = SpawnerProcess(*launched)
     try:
         return run(options, process)
     finally:

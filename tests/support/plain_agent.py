@@ -102,7 +102,7 @@ def prepare(name: str, _options: Options, configuration: AgentConfiguration, _dr
 def main(config: str, directory: str) -> int:
     open_standard_descriptors()
     options = Options(config=Path(config), run_dir=Path(directory))
-    spawner = SpawnerProcess(*launch(""))
+    spawner = SpawnerProcess(*launch())
     outcome = load(options)
     assert outcome.configuration is not None, outcome.report
     run_dir = RunDirectory(options.run_dir)

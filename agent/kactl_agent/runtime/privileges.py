@@ -9,7 +9,6 @@ import signal
 import struct
 from collections.abc import Iterable
 from enum import IntEnum
-from pathlib import Path
 
 _CAPABILITY_VERSION_3 = 0x20080522
 _PR_SET_PDEATHSIG = 1
@@ -40,6 +39,8 @@ class Capability(IntEnum):
 
 def effective_capabilities() -> frozenset[int]:
     """Numbers of the capabilities this process has."""
+    from pathlib import Path  # not for the spawner, which is to stay small
+
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("CapEff:"):
             bits = int(line.split()[1], 16)
@@ -96,6 +97,8 @@ def set_process_name(name: str) -> None:
 
 def enter_network_namespace(name: str) -> None:
     """Join the named network namespace (ip-netns(8)). Raises OSError."""
+    from pathlib import Path  # not for every spawner
+
     with Path("/run/netns", name).open("rb") as file:
         if _libc.setns(file.fileno(), _CLONE_NEWNET):
             error = ctypes.get_errno()

@@ -11,8 +11,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-import msgspec
-
 from kactl_agent.runtime.spawn_frames import LARGEST, Ended, Run, Signal, SpawnFrame, Started, decode, encode
 from kactl_agent.tracking.settings import Executable
 
@@ -133,7 +131,7 @@ class ScriptRunner:
                 frame = decode(data) if data else None
             except BlockingIOError:
                 return
-            except (OSError, msgspec.MsgspecError):
+            except (OSError, ValueError):
                 frame, descriptors = None, []
             self._take(frame, descriptors)
 

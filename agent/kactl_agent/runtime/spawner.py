@@ -280,13 +280,11 @@ def _become(uid: int, gid: int) -> None:
     os.setresuid(uid, uid, uid)
 
 
-def serve(control: socket.socket, supervisor: int, namespace: str = "") -> int:
+def serve(control: socket.socket, supervisor: int) -> int:
     """The life of the spawner's process. Returns its exit code."""
     privileges.set_process_name("kactl-spawner")
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
-    if namespace:
-        privileges.enter_network_namespace(namespace)
     control.setblocking(False)
     spawner = Spawner(control)
     spawner.stop_without(supervisor)
@@ -294,7 +292,7 @@ def serve(control: socket.socket, supervisor: int, namespace: str = "") -> int:
     return 0
 
 
-def launch(namespace: str = "") -> tuple[int, socket.socket]:
+def launch() -> tuple[int, socket.socket]:
     """Fork the spawner: its pid and our end of its control socket. To be called early, while this process is small."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     parent = os.getpid()
@@ -306,7 +304,7 @@ def launch(namespace: str = "") -> tuple[int, socket.socket]:
     try:
         ours.close()
         privileges.die_with_parent(parent)
-        code = serve(theirs, parent, namespace)
+        code = serve(theirs, parent)
     finally:
         os._exit(code)
 

@@ -85,7 +85,7 @@ def _run_claimed(options: Options, notifier: Notifier, run_dir: RunDirectory, sp
     process = outcome.configuration.process
     if process.namespace != options.namespace and (code := _enter_namespace(process.namespace, options)):
         return code
-    spawner.settle(process.umask, process.namespace)
+    spawner.settle(process.umask, process.namespace or options.namespace)
     _say_what_has_nothing_to_do(options, log)
     try:
         log.begin_files(process)
