@@ -253,6 +253,34 @@ def test_adverts_of_priority_0_are_logged_with_detail_alone(net: Network, tmp_pa
         assert backup.stop() == 0
 
 
+def test_pid_files_interrupts_and_the_configuration_in_the_log(net: Network, tmp_path: Path) -> None:
+    said = configured(outside={"use_pid_dir": True, "instance": "a"})
+    said["vrrp_instance"]["VI_1"] |= {"authentication": {"auth_type": "PASS", "auth_pass": "hushhush"}}
+    options = ("--vrrp-pid-file", str(tmp_path / "vrrp.pid"), "--ignore-sigint", "--dump-conf", "--core-dump")
+    one = Agent(net.nodes[0], tmp_path / "one", said, *options)
+    with agents(one):
+        one.wait_state("MASTER", SLACK + START)
+        assert int((one.run_dir / "kactl" / "agent_a.pid").read_text()) == one.agent_pid
+        assert int((tmp_path / "vrrp.pid").read_text()) == one.pid_of("vrrp")
+        limits = Path(f"/proc/{one.pid_of('vrrp')}/limits").read_text()
+        core = next(line.split() for line in limits.splitlines() if line.startswith("Max core file size"))
+        assert core[4] == core[5], "as large as is permitted"
+        assert '"virtual_router_id": 51' in one.log
+        assert "hushhush" not in one.log
+
+        os.kill(one.pid_of("vrrp"), signal.SIGKILL)
+        wait_for(lambda: not (tmp_path / "vrrp.pid").exists() or one.pid_of("vrrp"), SLACK, "its end")
+        wait_for(lambda: one.pid_of("vrrp") != 0, SLACK + START, "another worker")
+        wait_for((tmp_path / "vrrp.pid").exists, SLACK, "its pid")
+        assert int((tmp_path / "vrrp.pid").read_text()) == one.pid_of("vrrp")
+        one.process.send_signal(signal.SIGINT)
+        one.process.send_signal(signal.SIGUSR2)
+        wait_for((one.run_dir / "keepalived.stats").exists, SLACK, "statistics after SIGINT")
+        assert one.stop() == 0
+    assert not (tmp_path / "vrrp.pid").exists()
+    assert not (one.run_dir / "kactl").exists()
+
+
 class FromOutside(Agent):
     """Started in the network namespace of the tests, not in that of its node."""
 

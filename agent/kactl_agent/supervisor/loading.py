@@ -10,7 +10,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ class LoadOutcome(msgspec.Struct, frozen=True):
     warnings: int
     text: bytes | None = None  # of the file itself, without what it includes; None from a pipe
     plan: PlanSummary | None = None  # compared with what is in force
+    shown: tuple[str, ...] = ()  # the configuration without secrets (--dump-conf)
 
 
 class PlanSummary(msgspec.Struct, frozen=True):
@@ -95,7 +96,13 @@ def load(options: Options, candidate: str = "", *, starting: bool = True, copy_f
         report = [candidate + line[len(known) - 1 :] if line.startswith(known) else line for line in report]
     errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
     warnings = sum(diagnostic.severity is Severity.WARNING for diagnostic in diagnostics)
-    return LoadOutcome(configuration, tuple(report), errors, warnings, text)
+    shown = _shown(mask_sources(document.sources)) if options.dump_conf and configuration is not None else ()
+    return LoadOutcome(configuration, tuple(report), errors, warnings, text, shown=shown)
+
+
+def _shown(sources: Mapping[str, str]) -> tuple[str, ...]:
+    """The lines of all files, as a log can have them."""
+    return tuple(f"{file}: {line}" for file, text in sources.items() for line in text.splitlines())
 
 
 def is_regular(file: str | Path) -> bool:
@@ -184,7 +191,8 @@ def report_lines(outcome: LoadOutcome, file: Path | str) -> list[tuple[str, str]
     level = "warning" if outcome.configuration is not None else "error"
     lines = [(level, line) for text in outcome.report[:_MOST_FINDINGS] for line in text.splitlines()]
     more = len(outcome.report) - _MOST_FINDINGS
-    return [*lines, (level, f"and {more} more: `kactl check {file}` shows all")] if more > 0 else lines
+    lines += [(level, f"and {more} more: `kactl check {file}` shows all")] if more > 0 else []
+    return lines + [("info", line) for line in outcome.shown]
 
 
 def check(options: Options) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from kactl_agent.runtime import privileges
 from kactl_agent.runtime.privileges import Capability
 from kactl_agent.runtime.sdnotify import Notifier
+from kactl_agent.supervisor.core_dumps import CoreDumps
 from kactl_agent.supervisor.loading import LoadingProcess, report_lines
 from kactl_agent.supervisor.options import (
     EXIT_CONFIGURATION,
@@ -66,13 +67,32 @@ def _complain(options: Options, message: str, level: str = "error") -> None:
 def _run_claimed(options: Options, notifier: Notifier, run_dir: RunDirectory, spawner: SpawnerProcess) -> int:
     loading = LoadingProcess(options)
     from kactl_agent.supervisor.log import Log
-    from kactl_agent.supervisor.supervisor import Supervisor
-    from kactl_agent.supervisor.worker_kinds import import_module, refusal
+    from kactl_agent.supervisor.worker_kinds import import_module
 
     if "vrrp" in options.only:
         import_module("vrrp")  # wanted most of the time; what else is, the configuration will say
 
     log = Log(options)
+    core_dumps = CoreDumps(options.core_dump_pattern)
+    if (options.core_dump or options.core_dump_pattern) and (failure := core_dumps.allow()):
+        log("warning", failure)
+    try:
+        return _run_loaded(options, notifier, run_dir, spawner, log, loading)
+    finally:
+        core_dumps.restore()
+
+
+def _run_loaded(
+    options: Options,
+    notifier: Notifier,
+    run_dir: RunDirectory,
+    spawner: SpawnerProcess,
+    log: Log,
+    loading: LoadingProcess,
+) -> int:
+    from kactl_agent.supervisor.supervisor import Supervisor
+    from kactl_agent.supervisor.worker_kinds import refusal
+
     outcome = loading.outcome()
     for level, line in report_lines(outcome, options.config):
         log(level, line)

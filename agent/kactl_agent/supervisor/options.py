@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,14 @@ class Options:
     log_journal: bool = False
     log_file: Path | None = None
     umask: int | None = None  # None: as the configuration says
+    pid_file: Path | None = None
+    vrrp_pid_file: Path | None = None
+    checkers_pid_file: Path | None = None
+    bfd_pid_file: Path | None = None
+    ignore_sigint: bool = False
+    core_dump: bool = False
+    core_dump_pattern: str = ""
+    dump_conf: bool = False
     check: bool = False
     print_capabilities: bool = False
     only: frozenset[str] = frozenset(SUBSYSTEMS)
@@ -44,12 +54,44 @@ class Options:
     respawn: bool = True
     record: Path | None = None
 
+    @property
+    def pid_files(self) -> dict[str, Path]:
+        """Those whose place the command line says, by process."""
+        said = {"agent": self.pid_file, "vrrp": self.vrrp_pid_file}
+        said |= {"checkers": self.checkers_pid_file, "bfd": self.bfd_pid_file}
+        return {process: path.absolute() for process, path in said.items() if path is not None}
+
 
 def _subsystems(text: str) -> frozenset[str]:
     names = frozenset(name.strip() for name in text.split(",") if name.strip())
     if not names or names - set(SUBSYSTEMS):
         raise argparse.ArgumentTypeError(f"a comma-separated list of {', '.join(SUBSYSTEMS)}")
     return names
+
+
+SIGNALS = {
+    "STOP": signal.SIGTERM,
+    "RELOAD": signal.SIGHUP,
+    "DATA": signal.SIGUSR1,
+    "STATS": signal.SIGUSR2,
+    "STATS_CLEAR": signal.SIGRTMAX - 1,
+    "JSON": signal.SIGRTMIN + 2,
+    "TDATA": signal.SIGRTMAX,
+    "REOPEN_LOGS": signal.SIGRTMIN + 3,
+    "LOG_DETAIL": signal.SIGRTMIN + 4,
+}
+"""What the signals do, by keepalived's names for it (--signum) and two of our own."""
+
+
+class _SignalNumber(argparse.Action):
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: object, values: object, option: object = None
+    ) -> None:
+        del namespace, option
+        if values not in SIGNALS:
+            parser.error(f"--signum: there is no function {values}: {', '.join(SIGNALS)}")
+        sys.stdout.write(f"{int(SIGNALS[str(values)])}\n")
+        parser.exit()
 
 
 def _umask(text: str) -> int:
@@ -87,6 +129,23 @@ def _parser() -> argparse.ArgumentParser:
     add("--log-journal", action="store_true", help="log to systemd's journal as well, with every field")
     add("--log-file", type=Path, metavar="FILE", help="log to files as well, one for each process named after FILE")
     add("--umask", type=_umask, metavar="MASK", help="permissions that new files do not get, whatever FILE says")
+    for process in ("", *SUBSYSTEMS):
+        name, whose = (f"--{process}-pid-file", f"the {process} process") if process else ("--pid-file", "the agent")
+        add(name, type=Path, metavar="FILE", help=f"where the pid of {whose} is written")
+    add("--ignore-sigint", action="store_true", help="go on at SIGINT (under a debugger)")
+    add("--core-dump", action="store_true", help="let processes that crash leave core dumps")
+    add(
+        "--core-dump-pattern", nargs="?", const="core", default="", metavar="PATTERN",
+        help="set the kernel's core_pattern as long as the agent runs; implies --core-dump",
+    )  # fmt: skip
+    add("--dump-conf", action="store_true", help="log the configuration, without secrets, at the start and each reload")
+    add(
+        "--signum",
+        action=_SignalNumber,
+        default=argparse.SUPPRESS,
+        metavar="FUNCTION",
+        help="print the number of a signal and exit",
+    )
     add("--check", action="store_true", help="validate FILE and exit")
     add("--print-capabilities", action="store_true", help="say what a service manager has to grant for FILE, and exit")
     add("--only", type=_subsystems, default=frozenset(SUBSYSTEMS), metavar="LIST", help="run only these subsystems")

@@ -34,6 +34,7 @@ from kactl_agent.supervisor.options import (
     EXIT_PRIVILEGE,
     Options,
 )
+from kactl_agent.supervisor.pid_files import AGENT, PidFiles
 from kactl_agent.supervisor.poller import Poller
 from kactl_agent.supervisor.recordings import Recordings
 from kactl_agent.supervisor.run_dir import RunDirectory
@@ -91,15 +92,19 @@ class Supervisor:
         self._ready = False
         self._recordings = Recordings(options.record, log)
         self._dumps = Dumps(self, run_dir.path)
+        process = configuration.process
+        self._pid_files = PidFiles(
+            run_dir.path, options.pid_files, own_directory=process.use_pid_dir, instance=process.instance
+        )
         self._drains = KeptDrains(self, self._poller)
         self._journal = self._open_journal()
 
     def run(self) -> int:
-        ignored = (signal.SIGPIPE,)
+        ignored = (signal.SIGPIPE, *((signal.SIGINT,) if self._options.ignore_sigint else ()))
         self._poller.on_signals(
             {
                 signal.SIGTERM: partial(self.stop, EXIT_FINE),
-                signal.SIGINT: partial(self.stop, EXIT_FINE),
+                **({} if self._options.ignore_sigint else {signal.SIGINT: partial(self.stop, EXIT_FINE)}),
                 signal.SIGHUP: self._desk.request_plain,
                 **{number: partial(self._dump, what) for number, what in _DUMPS.items()},
                 signal.SIGRTMIN + 3: self._reopen_logs,
@@ -108,6 +113,7 @@ class Supervisor:
             ignored,
         )
         self._log.watch(self._poller)
+        self._write_pid(AGENT, os.getpid())
         self._log("info", f"kactl-agent {__version__} starting, configuration {self.configuration.revision}")
         self._take_process_settings()
         self._desk.take_settings(self.configuration.reload)
@@ -178,6 +184,7 @@ class Supervisor:
             self._desk.observer_started()
             return
         self._leftovers.taken_over(worker)
+        self._write_pid(worker, self.pids()[worker])
         self._hand_fifos_over(worker)
         observer = self._fleet.edge(OBSERVER)
         if worker == "vrrp" and observer is not None:
@@ -215,6 +222,7 @@ class Supervisor:
     def ended(self, worker: Worker, code: int) -> None:
         name = worker.name
         self._log("detail", worker.cpu_text)
+        self._pid_files.remove(name)
         if name == "vrrp":
             self._drains.worker_lost()
         if name == OBSERVER:
@@ -370,6 +378,10 @@ class Supervisor:
             edge.post(frame, descriptors)
         return edge is not None
 
+    def _write_pid(self, process: str, pid: int) -> None:
+        if failure := self._pid_files.write(process, pid):
+            self._log("error", failure)
+
     def _dump(self, what: str) -> None:
         if not self._stopping:
             self._dumps.request(what)
@@ -411,6 +423,7 @@ class Supervisor:
             self._spawning.stop()
         elif not self._fleet.stop_observer():
             self._log("detail", cpu_text("supervisor", os.times().user, os.times().system))
+            self._pid_files.close()
             self._log("info", "stopped")
             self._log.close()
             self._listener.close()
