@@ -57,6 +57,7 @@ class Edge:
         self._queue: deque[_Entry] = deque()
         self._states: dict[Hashable, _Entry] = {}
         self._events = 0
+        self._closed = False
         self._incoming = memoryview(
             bytearray(_LARGEST_FRAME)
         )  # one buffer for ever: allocating it costs more than reading
@@ -78,6 +79,8 @@ class Edge:
         return bool(self._queue)
 
     def close(self) -> None:
+        """What was not sent is lost, and what is posted from now on."""
+        self._closed = True
         for entry in self._queue:
             _close_all(entry.descriptors)
         self._queue.clear()
@@ -107,6 +110,11 @@ class Edge:
         self._append(entry)
 
     def _append(self, entry: _Entry) -> None:
+        if self._closed:
+            self._events -= entry.is_event
+            self._states.pop(entry.key, None)
+            _close_all(entry.descriptors)
+            return
         self._queue.append(entry)
         if self.on_pending is not None:
             self.on_pending()
@@ -166,8 +174,9 @@ class Edge:
             try:
                 received.append((decode(self._incoming[:size]), descriptors))
             except msgspec.MsgspecError as error:
-                # what does not speak our language is not one of our processes any more
-                _close_all(descriptors)
+                # what does not speak our language is not one of our processes any more, nor was it just before
+                for each in (descriptors, *(others for _frame, others in received)):
+                    _close_all(each)
                 raise EdgeClosed(f"not a frame: {error}") from error
         return received
 

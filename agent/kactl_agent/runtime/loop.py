@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -159,6 +160,10 @@ class LoopEdge:
             self._end()
             return
         for frame, descriptors in frames:
+            if self._closed:  # by what came before: the rest is nobody's any more
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                continue
             self._on_frame(frame, descriptors)
 
     def _end(self) -> None:
