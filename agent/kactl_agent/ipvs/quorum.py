@@ -16,14 +16,14 @@ class QuorumChange(Enum):
     LOST = "lost"
 
 
-def judge(up: bool | None, weight: int, quorum: int, hysteresis: int) -> QuorumChange:
-    """`up` is what the quorum is; None before it was looked at for the first time.
+def judge(up: bool, weight: int, quorum: int, hysteresis: int) -> QuorumChange:
+    """`up` is what the quorum is.
 
     The quorum is gained with `quorum` + `hysteresis` or more, and lost below `quorum` - `hysteresis`. In between it
-    stays what it is: at the start neither, and then nothing is told before it has been gained.
+    stays what it is: at the start, down.
     """
     if not up and weight >= quorum + hysteresis:
         return QuorumChange.GAINED
-    if up is not False and (weight == 0 or weight < quorum - hysteresis):
+    if up and (weight == 0 or weight < quorum - hysteresis):
         return QuorumChange.LOST
     return QuorumChange.NONE

@@ -6,6 +6,8 @@ As keepalived 2.2.7 was seen to do it:
 - a dead one is taken out of the pool, or stays in it with weight 0 (inhibit_on_failure);
 - while the quorum is lost and there is a sorry server, that one takes the place of the whole pool. Without one those
   that are alive stay;
+- without the quorum at the start, the sorry server stands in, which is told; without one nothing is told before the
+  quorum has been gained;
 - a sorry server that is not needed is out, or stays in with weight 0 (sorry_server_inhibit).
 """
 
@@ -159,7 +161,7 @@ class VirtualServer:
             server.told = known[1].told or server.alive
             if known[1].alive is not server.alive:
                 actions.append(ServerChanged(place, server.alive, "", "its checkers are others since the reload"))
-        actions += self._judge("") or self._follow_sorry(self._standing())
+        actions += self._judge("")
         if not settings.ha_suspend and self._suspended:
             actions += self._address_present(True)
         return actions + self._follow()
@@ -249,30 +251,17 @@ class VirtualServer:
         if not self._running:
             return []
         weight = self._live_weight()
-        starting = self._quorum_up is None
-        match judge(self._quorum_up, weight, self.settings.quorum, self.settings.hysteresis):
-            case QuorumChange.NONE:
-                self._quorum_up = bool(self._quorum_up)
-                return []
-            case change:
-                self._quorum_up = change is QuorumChange.GAINED
-        return [QuorumChanged(self._quorum_up, weight, starting, detail), *self._follow_sorry(change)]
-
-    def _standing(self) -> QuorumChange:
-        """What a quorum that is down would have been told as, had nobody looked at it before."""
-        settings = self.settings
-        if not self._running or self._quorum_up:
-            return QuorumChange.NONE
-        return judge(None, self._live_weight(), settings.quorum, settings.hysteresis)
-
-    def _follow_sorry(self, change: QuorumChange) -> list[Action]:
-        """The sorry server comes with the loss of the quorum, and goes with its gain or when there is none any more."""
-        lost = change is QuorumChange.LOST or (self._sorry_active and change is QuorumChange.NONE)
-        sorry = lost and self.settings.sorry_server is not None
-        if sorry is self._sorry_active:
-            return []
-        self._sorry_active = sorry
-        return [SorryServerChanged(sorry)]
+        starting, up = self._quorum_up is None, bool(self._quorum_up)
+        change = judge(up, weight, self.settings.quorum, self.settings.hysteresis)
+        self._quorum_up = up if change is QuorumChange.NONE else change is QuorumChange.GAINED
+        sorry = self.settings.sorry_server is not None and not self._quorum_up
+        actions: list[Action] = []
+        if change is not QuorumChange.NONE or (starting and sorry):
+            actions.append(QuorumChanged(self._quorum_up, weight, starting, detail))
+        if sorry is not self._sorry_active:
+            self._sorry_active = sorry
+            actions.append(SorryServerChanged(sorry))
+        return actions
 
     def _wanted(self) -> dict[DestinationKey, Destination]:
         wanted: dict[DestinationKey, Destination] = {}

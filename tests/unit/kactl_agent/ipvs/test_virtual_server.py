@@ -154,6 +154,20 @@ def test_alpha_starts_down_and_with_the_sorry_server() -> None:
     assert world.pool == {1: 1, 2: 1}
 
 
+def test_without_the_quorum_at_the_start_the_sorry_server_stands_in() -> None:
+    """3 is below 3+1, though not below 3-1."""
+    world = World(real(1), real(2), real(3), quorum=3, hysteresis=1, sorry_server=SORRY).start()
+    assert world.told[3:] == ["VS DOWN 3", "SORRY on"]
+    assert world.pool == {99: 1}
+
+
+def test_without_a_sorry_server_nothing_is_told_before_the_quorum_is_gained() -> None:
+    world = World(real(1), real(2), alpha=True).start()
+    assert world.told == []
+    assert world.check(2, True) == ["RS 2 UP", "VS UP 1"]
+    assert world.check(2, False) == ["RS 2 DOWN", "VS DOWN 0"]
+
+
 def test_alpha_with_inhibit_starts_with_weight_0() -> None:
     assert World(real(1, inhibit=True), real(2), alpha=True).start().pool == {1: 0}
 
