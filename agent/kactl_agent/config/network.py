@@ -25,6 +25,7 @@ def resolve_network(config: Config, instances: dict[str, InstanceInForce]) -> Ne
         log_unknown_vrids=_log_unknown(config),
         command_buffer=_buffer(config, "vrrp_netlink_cmd_rcv_bufs"),
         monitor_buffer=_buffer(config, "vrrp_netlink_monitor_rcv_bufs"),
+        process_buffer=_buffer(config, "process_monitor_rcv_bufs"),
         linkbeat=_linkbeat(config, instances),
     )
 

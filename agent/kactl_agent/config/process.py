@@ -37,6 +37,8 @@ SERVED_GLOBAL = frozenset(
         "data_use_instance",
         "config_save_dir",
         "umask",
+        "process_monitor_rcv_bufs",
+        "process_monitor_rcv_bufs_force",
         "include_check",
     }
 )

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from kactl_agent.kernel.buffers import set_receive_buffer
+from kactl_agent.kernel.buffers import resize_receive_buffer, set_receive_buffer
+from kactl_agent.vrrp.network_settings import NetlinkBuffer
 
 FORK, EXEC, COMM, EXIT = 0x1, 0x2, 0x200, 0x8000_0000
 LOST = 0  # events found no room: nothing is known of them
@@ -58,6 +59,10 @@ class ProcEvents:
 
     def fileno(self) -> int:
         return self._socket.fileno()
+
+    def resize(self, buffer: NetlinkBuffer) -> None:
+        """How much the socket takes in before it is read. Raises OSError."""
+        resize_receive_buffer(self._socket, buffer if buffer.size else NetlinkBuffer(_RECEIVE_BUFFER, force=True))
 
     def close(self) -> None:
         self._socket.close()

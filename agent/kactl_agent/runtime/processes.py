@@ -13,6 +13,7 @@ from typing import Protocol
 from kactl_agent.kernel.proc_events import COMM, EXEC, EXIT, FORK, LOST, ProcEvent
 from kactl_agent.tracking.actions import ProcessEnded, ProcessesListed, ProcessForked, ProcessSeen
 from kactl_agent.vrrp.actions import Input, Report
+from kactl_agent.vrrp.network_settings import NetlinkBuffer
 
 _SLICE = 32  # processes looked at, and events taken, before the timers have their turn
 _LARGEST_COMMAND = 1 << 14
@@ -24,6 +25,8 @@ class EventSource(Protocol):
     def fileno(self) -> int: ...
 
     def events(self, limit: int) -> Iterator[ProcEvent]: ...
+
+    def resize(self, buffer: NetlinkBuffer) -> None: ...
 
     def close(self) -> None: ...
 
@@ -60,6 +63,13 @@ class Processes:
         self._pending: list[int] = []  # of the list that is being gone through
         self._listing = False
         self._seen: set[int] = set()
+        self._buffer = NetlinkBuffer()
+
+    def resize_buffer(self, buffer: NetlinkBuffer) -> None:
+        """Of the events (process_monitor_rcv_bufs), now and whenever they are opened. Raises OSError."""
+        changed, self._buffer = buffer != self._buffer, buffer
+        if changed and self._events is not None:
+            self._events.resize(buffer)
 
     def follow(self, *, wanted: bool, with_commands: bool) -> None:
         """Follow the processes, or stop it. With their command lines, where somebody compares those."""
@@ -83,6 +93,8 @@ class Processes:
             return
         try:
             self._events = self._open_events()
+            if self._buffer.size:
+                self._events.resize(self._buffer)
         except OSError as error:
             text = f"processes are listed every second: the kernel does not tell of them here ({error.strerror})"
             self._report(Report("process_events", text))

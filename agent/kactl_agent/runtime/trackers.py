@@ -33,6 +33,7 @@ from kactl_agent.tracking.process import ProcessTracker, needs_command_line
 from kactl_agent.tracking.script import ScriptTracker
 from kactl_agent.tracking.settings import Executable, TrackerKind, TrackerUse, TrackingSettings
 from kactl_agent.vrrp.actions import Action, ActionFailed, Input, Report, Shutdown, Startup
+from kactl_agent.vrrp.network_settings import NetlinkBuffer
 
 
 class Runner(Protocol):
@@ -233,6 +234,10 @@ class Trackers:
         self._processes.follow(wanted=False, with_commands=False)
         for name in list(self._scripts):
             self._remove(name)
+
+    def resize_buffer(self, buffer: NetlinkBuffer) -> None:
+        """Of process events. Raises OSError."""
+        self._processes.resize_buffer(buffer)
 
     def states(self) -> Iterator[TrackerState]:
         """What everything that is tracked has come to."""

@@ -44,4 +44,5 @@ class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_unknown_vrids: bool = False
     command_buffer: NetlinkBuffer = NetlinkBuffer()
     monitor_buffer: NetlinkBuffer = NetlinkBuffer()
+    process_buffer: NetlinkBuffer = NetlinkBuffer()  # of process events (process_monitor_rcv_bufs)
     linkbeat: dict[str, str] = {}  # interfaces that are asked for their link -> MII, ETHTOOL, IOCTL, or empty

@@ -192,6 +192,7 @@ class VrrpWorker:
         self._machine.log_unknown_vrids(network.log_unknown_vrids)
         try:
             self._kernel.resize_buffers(network.command_buffer, network.monitor_buffer)
+            self._trackers.resize_buffer(network.process_buffer)
         except OSError as error:
             self._log("warning", f"the receive buffers of netlink stay as they are: {error.strerror or error}")
 

@@ -144,7 +144,8 @@ def test_interfaces_that_are_asked_for_their_link(text: str, instance: str, expe
 
 def test_netlink_buffers() -> None:
     network, _ = made("global_defs: {vrrp_netlink_cmd_rcv_bufs: 100000, vrrp_netlink_monitor_rcv_bufs: 9000000, "
-                      "vrrp_netlink_monitor_rcv_bufs_force: true}")  # fmt: skip
+                      "vrrp_netlink_monitor_rcv_bufs_force: true, process_monitor_rcv_bufs: 7}")  # fmt: skip
+    assert network.process_buffer == NetlinkBuffer(7)
     assert network.command_buffer == NetlinkBuffer(100_000)
     assert network.monitor_buffer == NetlinkBuffer(9_000_000, force=True)
     assert made("")[0].monitor_buffer == NetlinkBuffer()

@@ -11,12 +11,17 @@ from kactl_agent.kernel.proc_events import COMM, EXEC, EXIT, FORK, LOST, ProcEve
 from kactl_agent.runtime.processes import Processes
 from kactl_agent.tracking.actions import ProcessEnded, ProcessesListed, ProcessForked, ProcessSeen
 from kactl_agent.vrrp.actions import Input, Report
+from kactl_agent.vrrp.network_settings import NetlinkBuffer
 
 
 class FakeEvents:
     def __init__(self) -> None:
         self.waiting: list[ProcEvent] = []
         self.closed = False
+        self.buffers: list[NetlinkBuffer] = []
+
+    def resize(self, buffer: NetlinkBuffer) -> None:
+        self.buffers.append(buffer)
 
     def fileno(self) -> int:
         return 99
@@ -178,3 +183,20 @@ def test_nobody_follows_any_more(bench: Bench) -> None:
     assert bench.readers == {}
     bench.processes.retry()
     assert bench.heard() == []
+
+
+def test_the_buffer_of_events_is_as_configured_now_and_whenever_they_are_opened(tmp_path: Path) -> None:
+    events = FakeEvents()
+    bench = Bench(tmp_path, events)
+    large, larger = NetlinkBuffer(100_000), NetlinkBuffer(9_000_000, force=True)
+    bench.processes.resize_buffer(large)
+    assert events.buffers == [], "there is none yet"
+    bench.processes.follow(wanted=True, with_commands=False)
+    assert events.buffers == [large]
+    bench.processes.resize_buffer(large)
+    bench.processes.resize_buffer(larger)
+    bench.processes.resize_buffer(NetlinkBuffer())
+    assert events.buffers == [large, larger, NetlinkBuffer()]
+    bench.processes.follow(wanted=False, with_commands=False)
+    bench.processes.follow(wanted=True, with_commands=False)
+    assert len(events.buffers) == 3, "the default needs no word"
