@@ -246,14 +246,20 @@ class VrrpActions:
 
     def _announce(self, action: Announce) -> str:
         by_interface: dict[str, list[bytes]] = {}
+        known: dict[str, tuple[bytes, bool]] = {}  # hardware address, and whether it routes IPv6
         failures = []
         for address in action.addresses:
-            frame = self._frame(address)
-            if frame is None:
-                failures.append(f"{address.interface} has no Ethernet address")
+            interface = address.interface
+            if interface not in known:
+                known[interface] = self._hardware_of(interface)
+                by_interface[interface] = []
+            if known[interface][0]:
+                by_interface[interface].append(self._frame(address, *known[interface]))
             else:
-                by_interface.setdefault(address.interface, []).append(frame)
+                failures.append(f"{interface} has no Ethernet address")
         for interface, frames in by_interface.items():
+            if not frames:
+                continue
             try:
                 unsent = self._kernel.frames.send(interface, frames * action.repeat)
             except OSError as error:
@@ -263,18 +269,21 @@ class VrrpActions:
                 failures.append(f"the queue of {interface} is full: {unsent} frames were not sent")
         return "; ".join(dict.fromkeys(failures))
 
-    def _frame(self, address: VirtualAddress) -> bytes | None:
-        link = self._kernel.links.link(address.interface)
+    def _hardware_of(self, interface: str) -> tuple[bytes, bool]:
+        link = self._kernel.links.link(interface)
         if link is None or len(link.hardware_address) != _ETHERNET_ADDRESS:
-            return None
-        router = len(address.address) == 16 and self._kernel.links.forwarding(address.interface)
-        key = (address, link.hardware_address, router)
+            return b"", False
+        return link.hardware_address, self._kernel.links.forwarding(interface)
+
+    def _frame(self, address: VirtualAddress, hardware_address: bytes, forwarding: bool) -> bytes:
+        router = len(address.address) == 16 and forwarding
+        key = (address, hardware_address, router)
         frame = self._frames.get(key)
         if frame is None:
             if len(address.address) == 4:
-                frame = gratuitous_arp(address.address, link.hardware_address)
+                frame = gratuitous_arp(address.address, hardware_address)
             else:
-                frame = neighbour_advertisement(address.address, link.hardware_address, router)
+                frame = neighbour_advertisement(address.address, hardware_address, router)
             self._frames[key] = frame
         return frame
 

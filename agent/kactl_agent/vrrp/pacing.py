@@ -49,6 +49,7 @@ class Pacing:
     def __init__(self, settings: PaceSettings) -> None:
         self._lanes: dict[tuple[str, bool], _Lane] = {}
         self.settings = settings
+        self._has_gaps = _has_gaps(settings)
 
     def reconfigure(self, settings: PaceSettings, now: int) -> None:
         """Other gaps from now on. What waits goes on waiting, behind the gaps there are now."""
@@ -56,6 +57,7 @@ class Pacing:
             return
         waiting = [each for lane in self._lanes.values() for each in lane.waiting]
         self.settings = settings
+        self._has_gaps = _has_gaps(settings)
         self._lanes = {}
         for each in waiting:
             lane = self._lane(each.address) or self._lanes.setdefault(("", True), _Lane(0))
@@ -65,6 +67,8 @@ class Pacing:
     def offer(self, instance: str, announcement: Announce, now: int) -> list[Announce]:
         """What may go at once; the rest waits. A new burst takes the place of what is left of an older one for the same
         addresses, so that little waits however often an instance announces."""
+        if not self._has_gaps and not self._lanes:
+            return [announcement] if announcement.addresses else []
         at_once: list[VirtualAddress] = []
         lanes: dict[int, tuple[_Lane, list[VirtualAddress]]] = {}
         for address in announcement.addresses:
@@ -117,3 +121,8 @@ class Pacing:
             return None
         key = (group.interfaces[0] if group is not None else address.interface, arp)
         return self._lanes.setdefault(key, _Lane(gap))
+
+
+def _has_gaps(settings: PaceSettings) -> bool:
+    own = settings.arp_interval or settings.advertisement_interval
+    return bool(own) or any(group.arp_interval or group.advertisement_interval for group in settings.groups)

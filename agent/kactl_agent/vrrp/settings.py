@@ -70,7 +70,7 @@ class HmacSettings(msgspec.Struct, frozen=True, kw_only=True):
     mode: HmacMode = HmacMode.ENFORCE
 
 
-class VirtualAddress(msgspec.Struct, frozen=True):
+class VirtualAddress(msgspec.Struct, frozen=True, cache_hash=True):
     """An address the machine has while the instance is MASTER (virtual_ipaddress, virtual_ipaddress_excluded)."""
 
     address: bytes
