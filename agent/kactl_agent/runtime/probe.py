@@ -20,13 +20,21 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from functools import partial
+from typing import ClassVar
 
 from kactl_agent.checkers.actions import CheckEnded, CheckLost
 from kactl_agent.checkers.certificate import CertificateFault, not_after
 from kactl_agent.checkers.exchange import Exchange, Transport
 from kactl_agent.checkers.exchanges import NetworkCheckSettings, make_exchange
-from kactl_agent.checkers.settings import ConnectTarget, HttpCheckSettings, TlsSettings
+from kactl_agent.checkers.settings import (
+    ConnectTarget,
+    DnsCheckSettings,
+    HttpCheckSettings,
+    PingCheckSettings,
+    TlsSettings,
+)
 from kactl_agent.runtime.probe_sockets import TlsFault, open_socket, peer_of, tls_context
 
 Outcome = CheckEnded | CheckLost
@@ -40,6 +48,19 @@ _BUDGET = 4_000_000  # ns that checks take from the loop in one go
 _RESERVED = 128  # descriptors that are not for checks
 _MOST_DESCRIPTORS = 65_536
 _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})  # says nothing about the server
+_READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+_FAILED = select.EPOLLHUP | select.EPOLLERR
+_EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+
+
+class _Phase(Enum):
+    """How far a probe is."""
+
+    CONNECT = 1
+    HANDSHAKE = 2
+    SEND = 3
+    RECEIVE = 4
+    GOODBYE = 5
 
 
 class Probe:
@@ -49,9 +70,10 @@ class Probe:
         "_began",
         "_done",
         "_exchange",
-        "_interest",
+        "_failed",
+        "_phase",
         "_plan",
-        "_ready",
+        "_readable",
         "_secured",
         "_shell",
         "_sock",
@@ -69,11 +91,12 @@ class Probe:
         self._trace = trace
         self._sock: socket.socket | None = None
         self._secured: ssl.SSLSocket | None = None
-        self._ready: Callable[[], None] = self._connect_ready
-        self._interest = 0
+        self._phase = _Phase.CONNECT
+        self._readable = False
+        self._failed = False
         self._to_send = b""
         self._warning = ""
-        self._began = time.monotonic_ns()
+        self._began = 0
         self.deadline: int | None = None
 
     def abort(self) -> None:
@@ -88,7 +111,7 @@ class Probe:
         if self._done is None:
             return
         target, transport = self._plan.target, self._exchange.transport
-        self._began = time.monotonic_ns()
+        self._began = self._shell.now = time.monotonic_ns()
         if self._trace is not None:
             self._say(f"{transport.value} to {target.address}" + (f" port {target.port}" if target.port else ""))
         try:
@@ -101,19 +124,24 @@ class Probe:
             self._shell.later(partial(self._os_failure, OSError(code, os.strerror(code))))
             return
         self._limit()
-        self._interest = select.EPOLLOUT
-        self._shell.watch(self, self._sock, self._interest)
+        self._shell.watch(self, self._sock)
 
-    def ready(self) -> None:
-        """Its socket can do what it waits for, or has failed."""
-        if self._sock is None:
-            return
+    def ready(self, events: int = 0) -> None:
+        """Something has become possible with its socket, or it has failed. Told once (EPOLLET): `_readable` stays until
+        a read has found nothing."""
+        if events & _READABLE:
+            self._readable = True
+            self._failed = bool(events & _FAILED)
         try:
-            self._ready()
+            phase = None
+            while self._sock is not None and phase is not self._phase:
+                phase = self._phase
+                self._PHASES[phase](self)
         except (ssl.SSLWantReadError, BlockingIOError):
-            self._want(select.EPOLLIN)
+            if self._phase is _Phase.RECEIVE:
+                self._readable = False
         except ssl.SSLWantWriteError:
-            self._want(select.EPOLLOUT)
+            pass
         except ssl.SSLCertVerificationError as error:
             self._finish(self._exchange.failed(f"certificate: {error.verify_message}"))
         except ssl.SSLError as error:
@@ -124,16 +152,15 @@ class Probe:
     def time_out(self) -> None:
         if self._done is None:  # it has said what there is to say
             self._close()
-            return
-        connected = self._ready not in (self._connect_ready, self._handshake)
-        self._finish(self._exchange.timed_out(connected))
+        else:
+            self._finish(self._exchange.timed_out(self._phase not in (_Phase.CONNECT, _Phase.HANDSHAKE)))
 
-    # -- phases --------------------------------------------------------------------------------------------------------
+    # -- phases: each goes on to the next, or raises what it waits for -------------------------------------------------
 
-    def _connect_ready(self) -> None:
+    def _connect(self) -> None:
         sock = self._sock
         assert sock is not None
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if self._failed else 0
         if code:
             self._os_failure(OSError(code, os.strerror(code)))
             return
@@ -149,8 +176,7 @@ class Probe:
             return
         name = self._plan.server_name or (self._plan.target.address if tls.verify else None)
         self._sock = self._secured = context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=name)
-        self._ready = self._handshake
-        self._handshake()
+        self._phase = _Phase.HANDSHAKE
 
     def _handshake(self) -> None:
         secured = self._secured
@@ -160,44 +186,37 @@ class Probe:
             cipher = secured.cipher()
             self._say(f"{secured.version()}, {cipher[0] if cipher else 'no cipher'}")
         self._look_at_certificate(secured)
+        self._readable = True  # the end of the handshake may have come with more
         self._begin()
 
     def _begin(self) -> None:
         self._limit()
         first = self._exchange.connected()
-        self._ready = self._receive
         if isinstance(first, CheckEnded):
             self._finish(first)
             return
+        self._to_send = first
         if self._exchange.transport is Transport.STREAM:
-            self._send(first)
-        else:
-            assert self._sock is not None
-            self._sock.send(first)
-            self._say_data("sent", first)
-            self._want(select.EPOLLIN)
+            self._phase = _Phase.SEND
+            return
+        assert self._sock is not None
+        self._sock.send(first)  # an empty datagram is one, too
+        self._say_data("sent", first)
+        self._phase = _Phase.RECEIVE
 
-    def _send(self, data: bytes) -> None:
-        self._to_send = data
-        self._ready = self._sending
-        if data:
-            self._say_data("sent", data)
-        self._sending()
-
-    def _sending(self) -> None:
+    def _send(self) -> None:
         assert self._sock is not None
         while self._to_send:
-            try:
-                self._to_send = self._to_send[self._sock.send(self._to_send) :]
-            except BlockingIOError:
-                self._want(select.EPOLLOUT)
-                return
-        self._ready = self._receive
-        self._want(select.EPOLLIN)
+            sent = self._sock.send(self._to_send)
+            self._say_data("sent", self._to_send[:sent])
+            self._to_send = self._to_send[sent:]
+        self._phase = _Phase.RECEIVE
 
     def _receive(self) -> None:
         sock, stream = self._sock, self._exchange.transport is Transport.STREAM
         assert sock is not None
+        if not self._readable:
+            return
         for _ in range(_READS_A_WAKEUP):
             data = sock.recv(CHUNK)
             if not data and stream:
@@ -210,10 +229,10 @@ class Probe:
                 self._finish(answer)
                 return
             if answer:
-                self._send(answer)
+                self._to_send = answer
+                self._phase = _Phase.SEND
                 return
-        if self._secured is not None and self._secured.pending():
-            self._shell.later(self.ready)  # nothing more may come that would wake us up
+        self._shell.later(self.ready)  # there may be more, of which nobody tells again; others come first
 
     def _say_goodbye(self) -> None:
         """close_notify in both directions (RFC 8446 section 6.1); whatever comes instead is as good."""
@@ -226,6 +245,14 @@ class Probe:
             pass
         self._close()
 
+    _PHASES: ClassVar[dict[_Phase, Callable[[Probe], None]]] = {
+        _Phase.CONNECT: _connect,
+        _Phase.HANDSHAKE: _handshake,
+        _Phase.SEND: _send,
+        _Phase.RECEIVE: _receive,
+        _Phase.GOODBYE: _say_goodbye,
+    }
+
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def _os_failure(self, error: OSError) -> None:
@@ -236,13 +263,9 @@ class Probe:
 
     def _finish(self, outcome: Outcome) -> None:
         done, self._done = self._done, None
-        goodbye = self._plan.goodbye and self._secured is not None and self._ready not in (
-            self._handshake,
-            self._say_goodbye,
-        )  # fmt: skip
-        if goodbye:
-            self._ready = self._say_goodbye
-            self.ready()
+        if self._plan.goodbye and self._phase in (_Phase.SEND, _Phase.RECEIVE):
+            self._phase = _Phase.GOODBYE
+            self._shell.later(self.ready)
         else:
             self._close()
         if done is None:
@@ -263,13 +286,8 @@ class Probe:
     # -- what it needs -------------------------------------------------------------------------------------------------
 
     def _limit(self) -> None:
-        self.deadline = time.monotonic_ns() + self._plan.target.timeout
+        self.deadline = self._shell.now + self._plan.target.timeout
         self._shell.alarm(self, self.deadline)
-
-    def _want(self, events: int) -> None:
-        if self._sock is not None and events != self._interest:
-            self._interest = events
-            self._shell.rewatch(self._sock, events)
 
     def _look_at_certificate(self, secured: ssl.SSLSocket) -> None:
         tls = self._plan.tls
@@ -325,6 +343,7 @@ class ProbeShell:
         self._timer_at = 0
         self._contexts: dict[TlsSettings, ssl.SSLContext] = {}
         self._closed = False
+        self.now = time.monotonic_ns()  # when checks were last seen to; a clock costs a system call on some machines
         loop.add_reader(self._poll.fileno(), self._run)
 
     @property
@@ -334,7 +353,8 @@ class ProbeShell:
 
     def start(self, settings: NetworkCheckSettings, step: int, done: Done, trace: Trace | None = None) -> Probe:
         """Make a check. `done` is called once with its outcome, later; never after `abort` or `close`."""
-        exchange = make_exchange(settings, step, secrets.randbits(64))
+        chance = secrets.randbits(64) if isinstance(settings, DnsCheckSettings | PingCheckSettings) else 0
+        exchange = make_exchange(settings, step, chance)
         probe = Probe(self, _Plan(settings, step), exchange, done, trace)
         if len(self._watched) >= self._most:
             self._waiting.append(probe)
@@ -358,12 +378,10 @@ class ProbeShell:
     def later(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon(callback)
 
-    def watch(self, probe: Probe, sock: socket.socket, events: int) -> None:
+    def watch(self, probe: Probe, sock: socket.socket) -> None:
+        """Edge-triggered: one system call for the life of a check."""
         self._watched[sock.fileno()] = probe
-        self._poll.register(sock.fileno(), events)
-
-    def rewatch(self, sock: socket.socket, events: int) -> None:
-        self._poll.modify(sock.fileno(), events)
+        self._poll.register(sock.fileno(), _EVENTS)
 
     def forget(self, sock: socket.socket) -> None:
         """It is about to be closed, which takes it out of the epoll."""
@@ -391,14 +409,18 @@ class ProbeShell:
     # -- the loop ------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        until = time.monotonic_ns() + _BUDGET
+        self.now = time.monotonic_ns()
+        until = self.now + _BUDGET
         while True:
-            events = self._poll.poll(0, _EVENTS_AT_ONCE)
-            for descriptor, _events in events:
+            ready = self._poll.poll(0, _EVENTS_AT_ONCE)
+            for descriptor, events in ready:
                 probe = self._watched.get(descriptor)
                 if probe is not None:
-                    probe.ready()
-            if self._closed or len(events) < _EVENTS_AT_ONCE or time.monotonic_ns() > until:
+                    probe.ready(events)
+            if self._closed or len(ready) < _EVENTS_AT_ONCE:
+                return
+            self.now = time.monotonic_ns()
+            if self.now > until:
                 return
 
     def _open_waiting(self) -> None:

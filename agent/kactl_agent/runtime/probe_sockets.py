@@ -11,6 +11,7 @@ from kactl_agent.checkers.exchange import Transport
 from kactl_agent.checkers.settings import ConnectTarget, TlsSettings
 
 _IP_BIND_ADDRESS_NO_PORT = 24
+_NO_WAITING = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _SOL_RAW, _ICMP_FILTER, _ICMP6_FILTER = 255, 1, 1
 _ECHO_REPLY, _ECHO_REPLY6 = 0, 129
 
@@ -20,7 +21,6 @@ def open_socket(target: ConnectTarget, transport: Transport) -> socket.socket:
     family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
     sock = _ping_socket(family) if transport is Transport.ECHO else _plain_socket(family, transport)
     try:
-        sock.setblocking(False)
         if target.fwmark:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, target.fwmark)
         if target.bind_interface:
@@ -42,15 +42,15 @@ def peer_of(target: ConnectTarget, transport: Transport) -> tuple[str, int] | tu
 
 def _plain_socket(family: socket.AddressFamily, transport: Transport) -> socket.socket:
     kind = socket.SOCK_STREAM if transport is Transport.STREAM else socket.SOCK_DGRAM
-    return socket.socket(family, kind | socket.SOCK_CLOEXEC)
+    return socket.socket(family, kind | _NO_WAITING)
 
 
 def _ping_socket(family: socket.AddressFamily) -> socket.socket:
     """An ICMP datagram socket where ping_group_range allows it, else a raw one, which takes CAP_NET_RAW."""
     protocol = socket.IPPROTO_ICMP if family == socket.AF_INET else socket.IPPROTO_ICMPV6
     with suppress(PermissionError):
-        return socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, protocol)
-    sock = socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+        return socket.socket(family, socket.SOCK_DGRAM | _NO_WAITING, protocol)
+    sock = socket.socket(family, socket.SOCK_RAW | _NO_WAITING, protocol)
     if family == socket.AF_INET:
         sock.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", 0xFFFFFFFF ^ 1 << _ECHO_REPLY))
     else:

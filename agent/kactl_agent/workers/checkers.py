@@ -164,7 +164,7 @@ class CheckersWorker:
         self._reports = CheckerReports(loop, self._shell)
         self._listener = _Listener(self._reports, self._teller, self._work)
         self._prober = ProbeShell(loop)
-        self._timer = Timer(loop, lambda: self._balancer.checks.driver.run_due())
+        self._timer = Timer(loop, lambda: self._balancer.checks.run_due())
         self._table = IpvsTable(self._shell.log, self._drifted)
         self._daemons = SyncDaemons(self._shell.log)
         self._timeouts = IdleTimeouts()
