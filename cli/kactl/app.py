@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "config": ("kactl.commands.config:config", "Show a configuration as data, or change it and keep its comments."),
     "confirm": ("kactl.commands.reload:confirm", "Keep a configuration that was loaded with --confirm."),
     "convert": ("kactl.commands.convert:convert", "Convert keepalived.conf to YAML, and back, without loss."),
+    "decode": ("kactl.commands.decode:decode", "Decode captured packets, and say whether an agent would take them."),
     "drain": ("kactl.commands.drain:drain", "Hand over to another router, and stay backup until undrained."),
     "dump": ("kactl.commands.dump:dump", "Print an agent's state in the layouts of keepalived."),
     "events": ("kactl.commands.events:events", "Show what happened to an agent's virtual routers, and why."),
