@@ -79,7 +79,7 @@ class InstanceGone(Frame, frozen=True):
 
 
 class PriorityRecord(Frame, frozen=True):
-    """The effective priority of an instance changed: a line of the journal, where that is wanted."""
+    """The effective priority of an instance changed: a line of the journal."""
 
     at: int
     instance: str

@@ -143,7 +143,7 @@ class VrrpSettings(msgspec.Struct, frozen=True, kw_only=True):
     receive_buffer_mtus: int = 0  # so many times the MTU of its interface (vrrp_rx_bufs_policy MTU)
     track_primary: bool = True  # FAULT while the interface is down (False: dont_track_primary)
     promote_secondaries: bool = False  # the kernel parameter of the interface is set while the instance exists
-    notify_priority_changes: bool = False  # changes of the effective priority are events of the journal
+    notify_priority_changes: bool = False  # changes of the effective priority are told to FIFOs
     foreign_removal: ForeignRemoval = ForeignRemoval.RESIGN
     track_source: bool = False  # FAULT while `source_address` is not on the machine (track_src_ip)
     rfc_discards: bool = False  # also discard what the RFCs want discarded and keepalived takes

@@ -16,14 +16,13 @@ from kactl_agent.kernel.linkbeat import LinkProbe
 from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.ports import Kernel
 from kactl_agent.kernel.proc_events import ProcEvents
-from kactl_agent.runtime import frames, privileges, virtual_interfaces
+from kactl_agent.runtime import frames, privileges, virtual_interfaces, vrrp_journal
 from kactl_agent.runtime.bfd_frames import BfdSessionGone, SessionVerdict
 from kactl_agent.runtime.checker_frames import InstanceVerdict
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare
 from kactl_agent.runtime.drain_frames import DrainOrder, Drains
 from kactl_agent.runtime.drains import DrainKeeper
 from kactl_agent.runtime.ipc import Edge
-from kactl_agent.runtime.journal_frames import Happening
 from kactl_agent.runtime.link_states import LinkStates
 from kactl_agent.runtime.linkbeat import Linkbeat
 from kactl_agent.runtime.loop import SocketWatcher, Timer, on_terminate, worker_loop
@@ -48,7 +47,6 @@ from kactl_agent.vrrp.firewall import together
 from kactl_agent.vrrp.instance import PRIORITY_CHANGED, VrrpInstance
 from kactl_agent.vrrp.network_settings import NetworkSettings
 from kactl_agent.vrrp.pairing import pair
-from kactl_agent.vrrp.restraint import ADVERT_LATE, DRAINED_WITHOUT_MASTER, STALL_OVER, STALLED
 from kactl_agent.vrrp.settings import VrrpSettings
 
 PROCESS = "vrrp"
@@ -56,7 +54,6 @@ EXIT_FAILED = 1
 EXIT_PRIVILEGE = 5
 GROUP = "sync_group"
 _FOLLOWER = "checkers"
-_JOURNALED = frozenset({ADVERT_LATE, DRAINED_WITHOUT_MASTER, STALL_OVER, STALLED})
 _HEARTBEAT_SECONDS = 1.0
 _SNAPSHOT_SECONDS = 0.5  # between two reports of what is no transition: statistics, a master heard of
 _SNAPSHOTS_A_TURN = 16  # of the loop: the timers of hundreds of instances do not wait for the reports of all of them
@@ -131,8 +128,8 @@ class VrrpWorker:
         self._linkbeat = Linkbeat(loop, LinkProbe, self._linkbeat_heard)
         announcements = Timer(loop, lambda: self._machine.announce_due())
         self._machine = VrrpMachine(
-            kernel, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, self._changed, _nanoseconds_since_boot,
-            self._link_states, announcements.arm,
+            kernel, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, self._changed,
+            vrrp_journal.nanoseconds_since_boot, self._link_states, announcements.arm,
         )  # fmt: skip
         self._machine.actions.keep_addresses = start.keep_addresses
         self._machine.interfaces.alias = virtual_interfaces.alias_of(start.configuration.file)
@@ -323,21 +320,8 @@ class VrrpWorker:
     def transition(self, name: str, transition: Transition, now: int) -> None:
         old, new = transition.old.value, transition.new.value
         self._shell.tell(_FOLLOWER, name, InstanceVerdict(name, new))
-        self._shell.event(
-            frames.TransitionRecord(
-                at=_wall(now),
-                instance=name,
-                old=old,
-                new=new,
-                cause=transition.cause,
-                detail=transition.detail,
-                priority=transition.priority,
-                master=transition.master,
-                evidence=transition.evidence,
-                lag=self._stall_watch.worst,
-                revision=self._configuration.revision,
-            )
-        )
+        lag = self._stall_watch.worst
+        self._shell.event(vrrp_journal.of_transition(name, transition, now, lag, self._configuration.revision))
         self._told.transition(name, transition)
         self._log("info", f"{name}: {old} -> {new}: {transition.detail}", instance=name, cause=transition.cause)
         self._dirty[name] = None
@@ -345,7 +329,7 @@ class VrrpWorker:
 
     def group_transition(self, transition: GroupTransition, now: int) -> None:
         group, old, new = transition.group, transition.old.value, transition.new.value
-        cause, detail, at = transition.cause, transition.detail, _wall(now)
+        cause, detail, at = transition.cause, transition.detail, vrrp_journal.wall(now)
         self._told.group_transition(transition)
         self._shell.event(frames.GroupRecord(at, group, old, new, cause, detail))
         self._log("info", f"sync group {group}: {old} -> {new}: {detail}", group=group, cause=cause)
@@ -359,22 +343,19 @@ class VrrpWorker:
         text = f"{name}: {report.detail}" if name else report.detail
         self._log(report.level, text, instance=name, code=report.code)
         instance = self._instances.get(name)
-        if report.code == PRIORITY_CHANGED and instance is not None and instance.settings.notify_priority_changes:
-            now = instance.snapshot()
+        if instance is None:
+            return
+        now = instance.snapshot()
+        if report.code == PRIORITY_CHANGED and instance.settings.notify_priority_changes:
             self._told.priority_changed(name, now.state, now.effective_priority)
-            self._shell.event(
-                frames.PriorityRecord(time.time_ns(), name, now.state.value, now.effective_priority, report.detail)
-            )
-
-        if name and report.code in _JOURNALED:
-            self._shell.event(
-                Happening(at=time.time_ns(), kind=report.code, subject=f"vrrp_instance {name}", detail=report.detail)
-            )
+        record = vrrp_journal.of_report(report, now)
+        if record is not None:
+            self._shell.event(record)
 
     def _stalled(self, gap: int) -> None:
-        detail = f"the vrrp worker stood still for {gap // 1_000_000} ms: neither heard nor sent anything"
-        self._log("warning", detail)
-        self._shell.event(Happening(at=time.time_ns(), kind="stall", subject="process vrrp", detail=detail))
+        stall = vrrp_journal.of_stall(gap)
+        self._log("warning", stall.detail)
+        self._shell.event(stall)
         self._machine.stalled(gap)
 
     def _watch_stalls(self) -> None:
@@ -488,12 +469,3 @@ class VrrpWorker:
 
     def peer_lost(self, name: str) -> None:
         """What was said last counts on, until the next one says otherwise."""
-
-
-def _nanoseconds_since_boot() -> int:
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-
-
-def _wall(now: int) -> int:
-    """Wall-clock ns of a monotonic moment that has just been."""
-    return time.time_ns() - (time.monotonic_ns() - now)

@@ -72,7 +72,11 @@ def one_line(event: dict[str, Any]) -> str:
     )
     if "old" not in event and event.get("subject"):
         return f"{whose}: {event.get('detail') or headline(event)}"
-    detail = event.get("detail") or event.get("message") or event.get("ended") or ""
+    detail = event.get("detail") or event.get("message") or ""
+    if "ended" in event:
+        return f"{whose}: {event['ended']}"
+    if event.get("type") == "priority":
+        return f"{whose}: {detail}"
     return f"{whose}: {headline(event)}{f': {detail}' if detail else ''}"
 
 

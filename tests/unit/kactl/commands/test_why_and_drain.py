@@ -84,7 +84,7 @@ def test_why_in_words() -> None:
         "  - no advert from 192.0.2.1 for 3.609 s",
         "  - interface eth0: up",
         "  what led to it, and when:",
-        "      4.000 s before  process vrrp: process: killed",
+        "      4.000 s before  process vrrp: killed",
         "    at the same time  process vrrp: stood still",
         "  before that:",
         "    2026-01-01T00:00:00.000Z  INIT -> BACKUP: started",

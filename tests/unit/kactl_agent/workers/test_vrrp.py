@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +17,9 @@ import pytest
 from kactl_agent.kernel.fake import FakeKernel
 from kactl_agent.runtime import frames, spawn_frames
 from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed
+from kactl_agent.runtime.drain_frames import DrainOrder, Drains, DrainsApplied
 from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
+from kactl_agent.runtime.journal_frames import Happening
 from kactl_agent.tracking.debounce import longest_down_delay
 from kactl_agent.tracking.settings import Command, Executable, ScriptSettings, TrackerKind, TrackerUse, TrackingSettings
 from kactl_agent.vrrp.actions import PriorityContribution
@@ -388,14 +391,51 @@ def test_scripts_go_through_the_spawner(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_changes_of_priority_are_events_where_that_is_wanted(bench: Bench, wanted: bool) -> None:
-    """keepalived's notify_priority_changes: MASTER_PRIORITY and BACKUP_PRIORITY."""
+def test_changes_of_priority_are_in_the_journal(bench: Bench, wanted: bool) -> None:
+    """Whether or not keepalived's notify_priority_changes wants them told to scripts as well."""
     worker = bench.start(settings(notify_priority_changes=wanted, priority=100))
     bench.until(lambda: bench.state_of("VI") == "BACKUP")
     worker._tell("VI", PriorityContribution("track_script chk", -20))
     bench.until(lambda: any("effective priority" in frame.message for frame in bench.of(frames.LogRecord)))
     told = [(frame.instance, frame.state, frame.priority) for frame in bench.of(frames.PriorityRecord)]
-    assert told == ([("VI", "BACKUP", 80)] if wanted else [])
+    assert told == [("VI", "BACKUP", 80)]
+
+
+def test_late_adverts_and_pauses_are_in_the_journal(bench: Bench) -> None:
+    worker = bench.start(settings(advert_interval=5 * CENTISECOND))
+    bench.until(lambda: bench.state_of("VI") == "MASTER")
+    time.sleep(0.5)  # the loop of the worker stands still: it is ours
+    kinds = {"stall": "process vrrp", "stalled": "vrrp_instance VI", "stall_over": "vrrp_instance VI"}
+    bench.until(lambda: {frame.kind for frame in bench.of(Happening)} >= kinds.keys())
+    assert {frame.kind: frame.subject for frame in bench.of(Happening) if frame.kind in kinds} == kinds
+    assert "stood still for" in next(frame.detail for frame in bench.of(Happening) if frame.kind == "stall")
+    worker.stop()
+    bench.until_stopped()
+
+
+def test_a_transition_says_what_was_known(bench: Bench) -> None:
+    bench.start(settings())
+    bench.until(lambda: bench.state_of("VI") == "MASTER")
+    (transition,) = bench.of(frames.TransitionRecord)
+    assert transition.revision == "1"
+    assert transition.evidence.interface == "eth0"
+    assert transition.evidence.interface_up is True
+
+
+def test_orders_to_drain_are_followed_from_the_start_and_later(bench: Bench) -> None:
+    configuration = AgentConfiguration(revision="1", file="f", vrrp=(settings(), settings("VI2", 52)))
+    order = DrainOrder(target="VI", reason="disk")
+    start = VrrpWorkerStart(configuration=configuration, keep_addresses=False, recording=False, drains=(order,))
+    bench.worker = VrrpWorker(bench.loop, bench.kernel, start, bench._workers_end, bench._observed_end)
+    bench.loop.call_soon(bench.worker.begin)
+    bench.until(lambda: (bench.state_of("VI"), bench.state_of("VI2")) == ("BACKUP", "MASTER"))  # owners
+    bench.supervisor.post(Drains(7, (DrainOrder(target="VI2"),)))
+    bench.until(lambda: (bench.state_of("VI"), bench.state_of("VI2")) == ("MASTER", "BACKUP"))
+    assert DrainsApplied(7) in bench.answers
+    bench.reload(settings(), settings("VI2", 52), settings("VI3", 53))
+    bench.until(lambda: (bench.state_of("VI2"), bench.state_of("VI3")) == ("BACKUP", "MASTER"))
+    causes = [frame.cause for frame in bench.of(frames.TransitionRecord) if frame.instance == "VI2"]
+    assert causes == ["startup", "drained"]
 
 
 def test_netlink_buffers_are_resized_at_the_start_and_at_a_reload(bench: Bench) -> None:
