@@ -39,6 +39,7 @@ SERVED_GLOBAL = frozenset(
         "umask",
         "process_monitor_rcv_bufs",
         "process_monitor_rcv_bufs_force",
+        "random_seed",
         "include_check",
     }
 )

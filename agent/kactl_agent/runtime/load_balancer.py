@@ -6,7 +6,7 @@ whose settings are the same goes on with all it knows.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -31,6 +31,7 @@ from kactl_agent.ipvs.marks import Marks
 from kactl_agent.ipvs.plan import services_of
 from kactl_agent.ipvs.settings import CheckersSettings, VirtualServerSettings
 from kactl_agent.ipvs.virtual_server import CheckerState, VirtualServer
+from kactl_agent.runtime.chance import RandomBytes
 from kactl_agent.runtime.checks import Checks
 from kactl_agent.runtime.configuration import ConfigurationChanges
 from kactl_agent.runtime.ipvs_table import IpvsTable
@@ -77,13 +78,16 @@ class LoadBalancer:
         listener: Listener,
         clock: Callable[[], int],
         has_address: Callable[[bytes], bool],
+        random: RandomBytes = os.urandom,
     ) -> None:
+        """`random` decides on the delays of checkers."""
         self.table = table
         self.checks = make_checks(self._checker_acts, self._checker_changed)
         self.marks = Marks()
         self._listener = listener
         self._clock = clock
         self._has_address = has_address
+        self._random = random
         self._balanced: dict[Identity, Balanced] = {}
         self._where: dict[int, tuple[Balanced, int, int]] = {}
 
@@ -191,7 +195,7 @@ class LoadBalancer:
         self._listener.changed(identity)
 
     def _new_checker(self, settings: AnyCheckerSettings) -> int:
-        return self.checks.add(settings, secrets.randbits(63))
+        return self.checks.add(settings, int.from_bytes(self._random(8), "big") >> 1)
 
     def _states(self, checkers: list[list[int]]) -> list[list[CheckerState]]:
         return [[self.checks.state(number) for number in numbers] for numbers in checkers]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from kactl_agent.kernel.bfd_sockets import BfdPorts, UdpPorts
 from kactl_agent.runtime import frames, privileges
 from kactl_agent.runtime.bfd_frames import BfdHeartbeat, BfdSessionGone, BfdSnapshot, SessionVerdict
 from kactl_agent.runtime.bfd_machine import BfdMachine
+from kactl_agent.runtime.chance import random_bytes
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.journal_frames import Happening
@@ -72,7 +72,8 @@ class BfdWorker:
         self._configuration = start.configuration
         self._capabilities = start.capabilities
         timer = Timer(loop, lambda: self._machine.run_due())
-        self._machine = BfdMachine(ports, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, os.urandom)
+        chance = random_bytes(start.configuration.process)
+        self._machine = BfdMachine(ports, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, chance)
         self._dirty: dict[str, None] = {}
         self._changes: deque[tuple[str, StateChanged, int, SessionSnapshot]] = deque()
         self._reporting = False

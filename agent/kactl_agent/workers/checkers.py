@@ -23,6 +23,7 @@ from kactl_agent.kernel.nft_marks import MarksPort, NftMarks
 from kactl_agent.kernel.ports import Links
 from kactl_agent.runtime import frames, privileges
 from kactl_agent.runtime.bfd_frames import SessionVerdict
+from kactl_agent.runtime.chance import random_bytes
 from kactl_agent.runtime.check_run_frames import RunCheck
 from kactl_agent.runtime.check_runs import CheckRuns
 from kactl_agent.runtime.checker_frames import CheckersHeartbeat, InstanceVerdict
@@ -169,7 +170,12 @@ class CheckersWorker:
         self._daemons = SyncDaemons(self._shell.log)
         self._timeouts = IdleTimeouts()
         self._balancer = LoadBalancer(
-            self._table, self._make_checks, self._listener, time.monotonic_ns, self._has_address
+            self._table,
+            self._make_checks,
+            self._listener,
+            time.monotonic_ns,
+            self._has_address,
+            random_bytes(start.configuration.process),
         )
         self._marks = GroupMarks(open_marks, self._shell.log)
         self._reports.balancer = self._balancer
