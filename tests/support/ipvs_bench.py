@@ -1,0 +1,155 @@
+"""Inside a kernel with IPVS: how long keepalived and the agent take with thousands of virtual servers.
+
+As a program (`python ipvs_bench.py JOB RESULTS`, JSON) it measures both, one after the other. A job has configurations
+as [keepalived.conf, agent YAML] in files: `empty`, `full`, `changed` (one weight), `large` (or none).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path("/run/kactl-bench")
+_PATIENCE = 120.0
+Job = dict[str, Any]
+
+
+def entries() -> int:
+    """Services and destinations in the kernel."""
+    return max(0, Path("/proc/net/ip_vs").read_text().count("\n") - 3)
+
+
+def wait(condition: Callable[[], bool], pause: float = 0.05) -> float:
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > _PATIENCE:
+            raise TimeoutError
+        time.sleep(pause)
+    return time.monotonic() - began
+
+
+def proportional(pid: int) -> int:
+    """KiB of a process and its children, each page shared out among those who have it."""
+    total = 0
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            if int(entry.name) == pid or int(status[1]) == pid:
+                rollup = (entry / "smaps_rollup").read_text()
+                total += int(rollup.split("Pss:")[1].split()[0])
+        except (OSError, IndexError, ValueError):
+            continue
+    return total
+
+
+class Contender:
+    """A daemon with its configuration file."""
+
+    def __init__(self, which: int, words: list[str], config: Path) -> None:
+        self._which = which
+        self._words = words
+        self._config = config
+        self._log = FOLDER / f"log{which}"
+
+    def configure(self, texts: list[str]) -> None:
+        """Reading it from the host's file system counts for nobody."""
+        shutil.copy(texts[self._which], self._config)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        output = self._log.open("wb")
+        return subprocess.Popen(self._words, stdout=output, stderr=subprocess.STDOUT)
+
+
+def measure(contender: Contender, job: Job) -> dict[str, Any]:
+    subprocess.run(["ipvsadm", "-C"], check=True)
+    count, found = job["entries"], {}
+    contender.configure(job["full"])
+    began = time.monotonic()
+    daemon = contender.start()
+    wait(lambda: entries() >= count)
+    found["start"] = time.monotonic() - began
+    daemon.terminate()
+    daemon.wait()
+    subprocess.run(["ipvsadm", "-C"], check=True)
+
+    contender.configure(job["empty"])
+    daemon = contender.start()
+    wait(lambda: entries() == 2)
+    time.sleep(3)
+    contender.configure(job["full"])
+    daemon.send_signal(signal.SIGHUP)
+    found["fill"] = wait(lambda: entries() >= count)
+    time.sleep(3)
+    found["memory"] = proportional(daemon.pid)
+    contender.configure(job["changed"])
+    daemon.send_signal(signal.SIGHUP)
+    address = job["address"]
+    shows = ["ipvsadm", "-Ln", "-t", address]
+
+    def changed() -> bool:
+        said = subprocess.run(shows, capture_output=True, check=False).stdout
+        return re.search(rb"Masq\s+7\s", said) is not None
+
+    found["change"] = wait(changed)
+    time.sleep(2)
+    began = time.monotonic()
+    daemon.terminate()
+    daemon.wait()
+    found["stop"], found["left"] = time.monotonic() - began, entries()
+    if job["large"]:
+        subprocess.run(["ipvsadm", "-C"], check=True)
+        contender.configure(job["large"])
+        daemon = contender.start()
+        found["large_start"] = wait(lambda: entries() >= job["large_entries"], 0.2)
+        time.sleep(2)
+        began = time.monotonic()
+        daemon.terminate()
+        daemon.wait()
+        found["large_stop"], found["large_left"] = time.monotonic() - began, entries()
+    return found
+
+
+def main(arguments: list[str]) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    subprocess.run(
+        "ip link set lo up; ip link add d0 type dummy; ip link set d0 up; ip addr add 10.0.0.254/8 dev d0",
+        shell=True,
+        check=False,
+    )
+    job = json.loads(Path(arguments[0]).read_text())
+    conf, yaml = FOLDER / "keepalived.conf", FOLDER / "agent.yaml"
+    pids = [f"--pid={FOLDER}/k.pid", f"--checkers_pid={FOLDER}/c.pid"]
+    contenders = {
+        "keepalived": Contender(0, ["keepalived", "-C", "-n", "-l", "-f", str(conf), *pids], conf),
+        "agent": Contender(
+            1,
+            [
+                sys.executable,
+                "-m",
+                "kactl_agent",
+                "--only",
+                "checkers",
+                "--config",
+                str(yaml),
+                "--run-dir",
+                str(FOLDER / "run"),
+            ],
+            yaml,
+        ),
+    }
+    results = {name: measure(contender, job) for name, contender in contenders.items()}
+    Path(arguments[1]).write_text(json.dumps(results))
+    os.sync()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
