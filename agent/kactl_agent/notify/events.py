@@ -162,9 +162,8 @@ def server_event(
 
 def quorum_body(up: bool, quorum: int, hysteresis: int, weight: int, *, starting: bool = False) -> str:
     """Body of a mail about a quorum: what it takes, with the hysteresis that counts in this direction, and the weight
-    there is."""
+    there is. The signs are the same for both directions, as keepalived writes them."""
     direction = "up" if up else "down"
     what = f"Starting with quorum {direction}" if starting else "Gained quorum" if up else "Lost quorum"
-    if up:
-        return f"=> {what} {quorum}+{hysteresis}={quorum + hysteresis} <= {weight} <="
-    return f"=> {what} {quorum}-{hysteresis}={quorum - hysteresis} > {weight} <="
+    needed = quorum + hysteresis if up else quorum - hysteresis
+    return f"=> {what} {quorum}+{hysteresis}={needed} <= {weight} <="

@@ -155,9 +155,10 @@ def test_servers() -> None:
 
 
 def test_bodies_about_quorums() -> None:
-    assert quorum_body(False, 2, 1, 0) == "=> Lost quorum 2-1=1 > 0 <="
-    assert quorum_body(True, 1, 0, 2, starting=True) == "=> Starting with quorum up 1+0=1 <= 2 <="
-    assert quorum_body(False, 1, 0, 0, starting=True) == "=> Starting with quorum down 1-0=1 > 0 <="
+    """As keepalived 2.2.7 sent them, with its signs."""
+    assert quorum_body(True, 2, 1, 3, starting=True) == "=> Starting with quorum up 2+1=3 <= 3 <="
+    assert quorum_body(False, 2, 1, 0) == "=> Lost quorum 2+1=1 <= 0 <="
+    assert quorum_body(True, 2, 1, 3) == "=> Gained quorum 2+1=3 <= 3 <="
 
 
 def test_the_line_of_a_state() -> None:
