@@ -68,9 +68,11 @@ class ScriptQueues:
         return sum(map(len, self._waiting.values()))
 
     def deadline(self) -> int | None:
-        """When `handle_timer` is to be called next."""
+        """When `handle_timer` is to be called next; never before the stop."""
+        if self._stopped_at is None:
+            return None
         due = [running.due for running in self._running.values() if running.due is not None]
-        if self._stopped_at is not None and self._waiting:
+        if self._waiting:
             due.append(self._stopped_at + PATIENCE)
         return min(due, default=None)
 
