@@ -20,7 +20,7 @@ PLAYBOOKS = ROOT / "ansible_collection" / "playbooks"
 
 
 def configuration(priority: int, **more: Any) -> dict[str, Any]:
-    return instance(priority=priority, advert_int=0.2, version=3, virtual_ipaddress=[f"{VIP}/24"], **more)
+    return instance(priority=priority, advert_int=0.2, down_timer_adverts=4, version=3, virtual_ipaddress=[f"{VIP}/24"], **more)
 
 
 class Pair:
@@ -74,9 +74,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 def _as_it_was(pair: Pair) -> Iterator[None]:
     yield
     for host, agent in pair.agents.items():
-        pair.task("maintenance", host, state="active")
         agent.configure(configuration(pair.priorities[host]))
-        pair.task("reload", host)
+    run_dir = {"run_dir": "{{ agent_run_dir }}"}
+    outcome = pair.controller.play(
+        {"kactl.agent.maintenance": {"state": "active", **run_dir}}, {"kactl.agent.reload": run_dir}
+    )
+    assert outcome.status == 0, outcome.output
     pair.settle("lb1")
 
 

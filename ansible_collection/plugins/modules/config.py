@@ -276,7 +276,7 @@ def change(module):
     if applies and module.params["reload"]:
         params = {"file": name}
         if module.params["confirm"]:
-            params["confirm_ns"] = module.params["confirm"] * 1000000000
+            params["confirm_s"] = module.params["confirm"]
         outcome = call(module, client, "reload", params, max(_LONGEST, module.params["timeout"]))
         result.update(reloaded=True, revision=outcome["revision"])
     else:

@@ -106,11 +106,16 @@ message:
   type: str
 """
 
+import time
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kactl.agent.plugins.module_utils.agent import agent_options, call, connect, fail
 from ansible_collections.kactl.agent.plugins.module_utils.control import AgentError
 from ansible_collections.kactl.agent.plugins.module_utils.routers import drained, instances_of, states_of, wait_for
+
+_HEAD_START = 1.5  # seconds
+_TRY_AGAIN = 2.0
 
 
 def targets(module, names):
@@ -121,12 +126,19 @@ def targets(module, names):
 
 
 def order(module, client, method, target, **params):
-    """A drain or undrain; ``None`` is all instances."""
+    """A drain or undrain; ``None`` is all instances.
+
+    The host that is to be master may still be on its way: a handover that nobody took up is tried again meanwhile.
+    """
     params.update({"all": True} if target is None else {"target": target})
-    try:
-        return client.call(method, params, max(60.0, module.params["timeout"]))
-    except AgentError as error:
-        fail(module, error)
+    deadline = time.time() + (module.params["wait"] if module.params["to"] != "any" else 0)
+    while True:
+        try:
+            return client.call(method, params, max(60.0, module.params["timeout"]))
+        except AgentError as error:
+            if error.code != "drain-failed" or time.time() >= deadline:
+                fail(module, error)
+        time.sleep(_TRY_AGAIN)
 
 
 def hand_over(module, client, status, names):
@@ -137,6 +149,8 @@ def hand_over(module, client, status, names):
     if module.check_mode:
         return True, "not done in check mode"
     said = []
+    if module.params["to"] != "any":
+        time.sleep(_HEAD_START)  # all hosts run at once, and that one is to be ready first
     is_master = "MASTER" in states_of(status, names).values()
     for target in targets(module, names):
         params = dict(reason=module.params["reason"], require_peer=module.params["require_peer"] and is_master)

@@ -111,7 +111,7 @@ def reload_agent(module, client, before):
         return dict(result, revision=plan["revision"]["new"], message="not reloaded in check mode")
     if changed or params:
         if module.params["confirm"]:
-            params["confirm_ns"] = module.params["confirm"] * 1000000000
+            params["confirm_s"] = module.params["confirm"]
         outcome = call(module, client, "reload", params, max(_LONGEST, module.params["timeout"]))
     else:
         outcome = dict(revision=before, message="nothing changed")
