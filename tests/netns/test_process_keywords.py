@@ -162,13 +162,12 @@ def test_dump_files_carry_the_instance_and_stand_where_they_are_wanted(net: Netw
 def test_configuration_and_state_are_saved_around_every_reload(net: Network, tmp_path: Path) -> None:
     """S06: per process, as keepalived names the files."""
     saved = tmp_path / "saved"
-    one = Agent(net.nodes[0], tmp_path / "one", configured(config_save_dir=str(saved)))
+    on_disk = {"config_save_dir": str(saved), "tmp_config_directory": str(tmp_path)}  # settings are handed over there
+    one = Agent(net.nodes[0], tmp_path / "one", configured(**on_disk))
     with agents(one):
         one.wait_state("MASTER", SLACK + START)
         vrrp = one.pid_of("vrrp")
-        one.configure(
-            instance(virtual_ipaddress=["198.51.100.101/24"]) | {"global_defs": {"config_save_dir": str(saved)}}
-        )
+        one.configure(instance(virtual_ipaddress=["198.51.100.101/24"]) | {"global_defs": on_disk})
         one.process.send_signal(signal.SIGHUP)
         before, after = saved / f"keepalived_vrrp.{vrrp}.1.pre", saved / f"keepalived_vrrp.{vrrp}.1.post"
         wait_for(lambda: after.exists(), SLACK, "what follows the reload")
@@ -177,6 +176,7 @@ def test_configuration_and_state_are_saved_around_every_reload(net: Network, tmp
         copies = [(saved / f"agent.yaml.{one.agent_pid}.{number}").read_text() for number in (0, 1)]
         assert "198.51.100.100" in copies[0]
         assert "198.51.100.101" in copies[1]
+        assert "tmp_config_directory" not in one.log, "it could be used"
         assert one.stop() == 0
 
 

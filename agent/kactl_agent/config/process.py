@@ -40,6 +40,7 @@ SERVED_GLOBAL = frozenset(
         "process_monitor_rcv_bufs",
         "process_monitor_rcv_bufs_force",
         "random_seed",
+        "tmp_config_directory",
         "include_check",
     }
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 
 import msgspec
 
@@ -144,10 +145,32 @@ def dump_sealed(configuration: AgentConfiguration) -> int:
     return descriptor
 
 
+def dump_to_disk(configuration: AgentConfiguration, directory: str) -> int:
+    """The same in a file without a name on the file system of `directory` (tmp_config_directory), for machines with
+    little memory. The descriptor reads only, and nobody can open the file otherwise. Raises OSError."""
+    writable = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_EXCL | os.O_CLOEXEC, 0o400)
+    with os.fdopen(writable, "wb") as file:
+        file.write(_encoder.encode(configuration))
+        file.flush()
+        return os.open(f"/proc/self/fd/{writable}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _is_out_of_reach(descriptor: int) -> bool:
+    """Whether nobody can change what it reads: it is sealed, or a file without a name that is only open for reading."""
+    try:
+        if fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & _SEALS == _SEALS:
+            return True
+    except OSError:
+        pass  # no memory file
+    reads_only = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    status = os.fstat(descriptor)
+    return reads_only and stat.S_ISREG(status.st_mode) and status.st_nlink == 0 and status.st_mode & 0o777 == 0o400
+
+
 def load_sealed(descriptor: int) -> AgentConfiguration:
     """Read what `dump_sealed` wrote and close the descriptor. Raises ValueError when it is not sealed or not ours."""
     try:
-        if fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
+        if not _is_out_of_reach(descriptor):
             raise ValueError("the configuration handed over is not sealed")
         data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
         return _decoder.decode(data)

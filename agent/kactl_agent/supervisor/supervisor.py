@@ -13,7 +13,13 @@ from kactl_agent import __version__
 from kactl_agent.observe.journal_files import NAMES as JOURNAL_FILES
 from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.runtime import frames, privileges
-from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed, settings_for, without_secrets
+from kactl_agent.runtime.configuration import (
+    AgentConfiguration,
+    dump_sealed,
+    dump_to_disk,
+    settings_for,
+    without_secrets,
+)
 from kactl_agent.runtime.drain_frames import DrainOrder, DrainRequest, DrainsApplied
 from kactl_agent.runtime.dump_frames import DumpRequest, DumpWritten
 from kactl_agent.runtime.ipc import Edge
@@ -293,9 +299,19 @@ class Supervisor:
         for worker in self._fleet:
             if not self._fleet.is_staying(worker) or self._fleet.lacks(worker, configuration):
                 continue  # another one will start with these
-            worker.edge.post(frames.Settings(serial), [dump_sealed(settings_for(worker.name, configuration))])
+            worker.edge.post(frames.Settings(serial), [self._sealed(settings_for(worker.name, configuration))])
             staying.append(worker.name)
         return staying
+
+    def _sealed(self, configuration: AgentConfiguration) -> int:
+        """For another process to read: in memory, or where the configuration wants it (tmp_config_directory)."""
+        directory = configuration.process.tmp_directory
+        if directory:
+            try:
+                return dump_to_disk(configuration, directory)
+            except OSError as error:
+                self._log("warning", f"tmp_config_directory {directory}: {error.strerror or error}: memory is used")
+        return dump_sealed(configuration)
 
     def commit(self, serial: int, workers: Iterable[str], configuration: AgentConfiguration) -> None:
         self._initialise_files(configuration, self.configuration.tracking.files)
@@ -332,7 +348,7 @@ class Supervisor:
         self._take_process_settings()
         observer = self._fleet.edge(OBSERVER)
         if observer is not None:
-            observer.post(frames.Settings(0), [dump_sealed(without_secrets(configuration))])
+            observer.post(frames.Settings(0), [self._sealed(without_secrets(configuration))])
         for worker in self._fleet:
             if not self._fleet.is_staying(worker):
                 continue

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,6 +11,7 @@ from kactl_agent.runtime.configuration import (
     AgentConfiguration,
     compare,
     dump_sealed,
+    dump_to_disk,
     load_sealed,
     settings_for,
     without_secrets,
@@ -59,13 +61,36 @@ def test_a_sealed_configuration_cannot_be_changed() -> None:
     os.close(descriptor)
 
 
+def test_a_configuration_travels_by_disk_too_and_cannot_be_changed_there(tmp_path: Path) -> None:
+    descriptor = dump_to_disk(CONFIGURATION, str(tmp_path))
+    assert list(tmp_path.iterdir()) == [], "it has no name"
+    with pytest.raises(OSError):
+        os.pwrite(descriptor, b"x", 0)
+    assert os.fstat(descriptor).st_mode & 0o777 == 0o400
+    assert load_sealed(descriptor) == CONFIGURATION
+    with pytest.raises(FileNotFoundError):
+        dump_to_disk(CONFIGURATION, str(tmp_path / "no"))
+
+
+def test_a_file_that_somebody_may_change_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "named"
+    path.write_bytes(msgspec.msgpack.encode(CONFIGURATION))
+    path.chmod(0o400)
+    with pytest.raises(ValueError, match="not sealed"):
+        load_sealed(os.open(path, os.O_RDONLY))
+    writable = os.open(tmp_path, os.O_TMPFILE | os.O_RDWR, 0o400)
+    os.write(writable, path.read_bytes())
+    with pytest.raises(ValueError, match="not sealed"):
+        load_sealed(writable)
+
+
 def test_what_is_not_sealed_or_not_ours_is_refused() -> None:
     descriptor = os.memfd_create("x", os.MFD_ALLOW_SEALING)
     os.write(descriptor, msgspec.msgpack.encode(CONFIGURATION))
     with pytest.raises(ValueError, match="not sealed"):
         load_sealed(descriptor)
     readable, writable = os.pipe()
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="not sealed"):
         load_sealed(readable)
     os.close(writable)
 
