@@ -20,7 +20,7 @@ class EchoSession(Session):
 
     def receive(self, packet: ControlPacket, data: bytes, meta: PacketMeta, now: int) -> list[Action]:
         try:
-            self._check(packet, data, meta)
+            self.check(packet, data, meta)
             if packet.my_discriminator != self.discriminator:
                 raise RemoteProtocolError(Reason.NOT_LOOPED, "not a packet of this session's own")
         except RemoteProtocolError as error:

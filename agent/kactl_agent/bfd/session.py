@@ -107,7 +107,7 @@ class Session:
     def receive(self, packet: ControlPacket, data: bytes, meta: PacketMeta, now: int) -> list[Action]:
         """A packet that was found to be this session's (RFC 5880 6.8.6, from the authentication on)."""
         try:
-            self._check(packet, data, meta)
+            self.check(packet, data, meta)
         except RemoteProtocolError as error:
             return self.discarded(error)
         self.repeated = b""
@@ -266,7 +266,7 @@ class Session:
             return RemoteProtocolError(Reason.TTL, f"TTL {meta.ttl}, and at least {settings.minimum_ttl} is wanted")
         return None
 
-    def _check(self, packet: ControlPacket, data: bytes, meta: PacketMeta) -> None:
+    def check(self, packet: ControlPacket, data: bytes, meta: PacketMeta) -> None:
         """Raises RemoteProtocolError."""
         fault = self.admits(meta)
         if fault is not None:
