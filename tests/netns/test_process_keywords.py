@@ -281,6 +281,24 @@ def test_pid_files_interrupts_and_the_configuration_in_the_log(net: Network, tmp
     assert not (one.run_dir / "kactl").exists()
 
 
+def test_every_process_describes_itself_on_a_signal(net: Network, tmp_path: Path) -> None:
+    one = Agent(net.nodes[0], tmp_path / "one", configured())
+    with agents(one):
+        one.wait_state("MASTER", SLACK + START)
+        one.process.send_signal(signal.SIGRTMAX)
+        wait_for(lambda: one.log.count("internal state: ") == 3, SLACK, "a line of each process")
+        for process, pid in (
+            ("supervisor", one.agent_pid),
+            *((name, one.pid_of(name)) for name in ("vrrp", "observer")),
+        ):
+            assert re.search(
+                rf"{process}: internal state: pid {pid}; nice 0; .* s of user .*; \d+ kB of memory at most; "
+                r"\d+ descriptors; .*0 frames wait for \w+, 0 were dropped", one.log
+            )  # fmt: skip
+        assert one.state() == "MASTER"
+        assert one.stop() == 0
+
+
 class FromOutside(Agent):
     """Started in the network namespace of the tests, not in that of its node."""
 

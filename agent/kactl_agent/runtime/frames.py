@@ -26,7 +26,7 @@ from kactl_agent.runtime.dump_frames import (
 )
 from kactl_agent.runtime.frame import Frame as Frame
 from kactl_agent.runtime.journal_frames import Happening
-from kactl_agent.runtime.log_frames import LogDetail
+from kactl_agent.runtime.log_frames import DescribeYourself, LogDetail
 from kactl_agent.runtime.notify_frames import MailDone, MailOrder, NotifyFifos
 from kactl_agent.runtime.reload_frames import ConfirmOutcome as ConfirmOutcome
 from kactl_agent.runtime.reload_frames import ConfirmRequest as ConfirmRequest
@@ -241,6 +241,7 @@ AnyFrame = (
     | ConfirmOutcome
     | PendingConfirmation
     | LogDetail
+    | DescribeYourself
     | WriteDump
     | DumpWritten
     | ClearStatistics

@@ -78,6 +78,11 @@ class Edge:
     def pending(self) -> bool:
         return bool(self._queue)
 
+    @property
+    def waiting(self) -> int:
+        """Frames that are queued."""
+        return len(self._queue)
+
     def close(self) -> None:
         """What was not sent is lost, and what is posted from now on."""
         self._closed = True

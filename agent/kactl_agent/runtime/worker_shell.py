@@ -13,8 +13,10 @@ from typing import Any, Protocol, TypeVar
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, load_sealed
 from kactl_agent.runtime.ipc import Edge
+from kactl_agent.runtime.log_frames import DescribeYourself
 from kactl_agent.runtime.loop import LoopEdge
 from kactl_agent.runtime.scheduling import Scheduling
+from kactl_agent.runtime.self_description import describe
 
 _LAST_WORDS_SECONDS = 0.5
 F = TypeVar("F", bound=frames.Frame)
@@ -177,6 +179,9 @@ class WorkerShell:
                 self._supervisor.edge.post(self._prepare(frame.serial, descriptors.pop()))
             case frames.ApplySettings() if not self._stopping:
                 self._apply(frame.serial)
+            case DescribeYourself():
+                edges: dict[str, Edge | None] = {"supervisor": self._supervisor.edge, "observer": self.observer}
+                self.log("info", describe(edges | {name: edge.edge for name, edge in self._peers.items()}))
             case frames.DropSettings():
                 self._prepared = None
             case _ if type(frame) in self._takers and not self._stopping:

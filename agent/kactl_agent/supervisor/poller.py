@@ -64,6 +64,11 @@ class Poller:
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), handle))
         return handle
 
+    @property
+    def timers(self) -> int:
+        """How many are waited for."""
+        return sum(handle.callback is not None for _at, _order, handle in self._timers)
+
     def on_signals(self, callbacks: dict[int, Callback], ignored: Iterable[int] = ()) -> None:
         """Handle signals in the loop from now on."""
         ours, pythons = socket.socketpair()

@@ -23,8 +23,9 @@ from kactl_agent.runtime.configuration import (
 from kactl_agent.runtime.drain_frames import DrainOrder, DrainRequest, DrainsApplied
 from kactl_agent.runtime.dump_frames import DumpRequest, DumpWritten
 from kactl_agent.runtime.ipc import Edge
-from kactl_agent.runtime.log_frames import LogDetail
+from kactl_agent.runtime.log_frames import DescribeYourself, LogDetail
 from kactl_agent.runtime.sdnotify import Notifier
+from kactl_agent.runtime.self_description import describe
 from kactl_agent.supervisor.children import Worker, cpu_text, exit_text
 from kactl_agent.supervisor.desk import ConfigurationDesk
 from kactl_agent.supervisor.drains import KeptDrains
@@ -113,6 +114,7 @@ class Supervisor:
                 **({} if self._options.ignore_sigint else {signal.SIGINT: partial(self.stop, EXIT_FINE)}),
                 signal.SIGHUP: self._desk.request_plain,
                 **{number: partial(self._dump, what) for number, what in _DUMPS.items()},
+                signal.SIGRTMAX: self._describe,
                 signal.SIGRTMIN + 3: self._reopen_logs,
                 signal.SIGRTMIN + 4: self._toggle_detail,
             },
@@ -132,6 +134,12 @@ class Supervisor:
         self._events.begin(lambda: self.configuration, self._start_workers)
         self._poller.run()
         return self._exit_code
+
+    def _describe(self) -> None:
+        """Every process says in the log what it is made of (keepalived: TDATA)."""
+        edges: dict[str, Edge | None] = {name: self._fleet.edge(name) for name in (*self.pids(), OBSERVER)}
+        self._log("info", describe(edges, timers=self._poller.timers))
+        self._post_to(edges, DescribeYourself())
 
     def _reopen_logs(self) -> None:
         if self._log.files is not None:

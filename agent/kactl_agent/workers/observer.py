@@ -32,8 +32,9 @@ from kactl_agent.runtime import frames, privileges
 from kactl_agent.runtime.configuration import AgentConfiguration, load_sealed
 from kactl_agent.runtime.dump_frames import WriteDump
 from kactl_agent.runtime.ipc import Edge
-from kactl_agent.runtime.log_frames import LogDetail
+from kactl_agent.runtime.log_frames import DescribeYourself, LogDetail
 from kactl_agent.runtime.loop import LoopEdge, worker_loop
+from kactl_agent.runtime.self_description import describe
 
 PROCESS = "observer"
 _LAST_WORDS_SECONDS = 6.0  # for the other workers to end after the supervisor did
@@ -87,6 +88,7 @@ class Observer:
         self.handlers = Handlers()
         self.handlers.on(frames.LogRecord, log.write)
         self.handlers.on(LogDetail, self._log_detail)
+        self.handlers.on(DescribeYourself, self._describe)
         self.handlers.on(frames.RecordingLine, self._record)
         watch_vrrp(self.handlers, self._state, self._journal)
         sessions = BfdState(self.handlers, lambda: self._state.configuration, time.monotonic_ns)
@@ -127,6 +129,11 @@ class Observer:
         if edge is not None:
             edge.edge.post(frame)
         return edge is not None
+
+    def _describe(self, _frame: DescribeYourself) -> None:
+        edges: dict[str, Edge | None] = {name: each.edge for name, each in self._workers.items()}
+        edges["supervisor"] = None if self._supervisor is None else self._supervisor.edge
+        self._log.write(frames.LogRecord(time.time_ns(), "info", PROCESS, describe(edges)))
 
     def _log_detail(self, frame: LogDetail) -> None:
         self._log.detail = frame.wanted
