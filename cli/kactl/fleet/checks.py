@@ -17,7 +17,7 @@ OWNER = 255
 def check_fleet(hosts: Sequence[Host]) -> list[Diagnostic]:
     """Every disagreement, each at the line of one host and with the line of the other."""
     routers = virtual_routers(hosts)
-    found = [*_clashes(routers)]
+    found = [*_clashes(routers), *_two_routers(routers)]
     for router in routers:
         for check in _CHECKS:
             found += check(router)
@@ -223,6 +223,26 @@ def _clashes(routers: Sequence[VirtualRouter]) -> Iterator[Diagnostic]:
                     f"{first.text} and {other.text} have virtual_router_id "
                     f"{one.virtual_router_id} for different addresses",
                     hint="on one segment each takes the other's adverts; it is fine on separate ones",
+                )  # fmt: skip
+                break
+
+
+def _two_routers(routers: Sequence[VirtualRouter]) -> Iterator[Diagnostic]:
+    """An address that hosts have in virtual routers of different ids: none hears the other, and all are master of it."""
+    for one, two in combinations(routers, 2):
+        if one.virtual_router_id == two.virtual_router_id:
+            continue
+        for first in one.members:
+            ours = addresses_of(first.settings)
+            other = next(
+                (it for it in two.members if it.host is not first.host and ours & addresses_of(it.settings)), None
+            )
+            if other is not None:
+                shared = ", ".join(sorted(str(ip_address(each)) for each in ours & addresses_of(other.settings)))
+                yield _finding(
+                    "two-routers", first, other, ("virtual_router_id",),
+                    f"{first.text} (virtual_router_id {one.virtual_router_id}) and {other.text} "
+                    f"({two.virtual_router_id}) both have {shared}: neither hears the other, and both become master",
                 )  # fmt: skip
                 break
 

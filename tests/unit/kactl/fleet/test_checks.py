@@ -71,6 +71,7 @@ PASS = {"authentication": {"auth_type": "PASS", "auth_pass": "secret1"}}
     ("one", "two", "code", "severity"),
     [
         ({"version": 3}, {"version": 2}, "fleet-version", "error"),
+        ({}, {"virtual_router_id": 52}, "fleet-two-routers", "error"),
         ({}, {"virtual_ipaddress": ["192.0.2.1/24", "192.0.2.2/24"]}, "fleet-addresses", "error"),
         ({"advert_int": 1}, {"advert_int": 2}, "fleet-advert-interval", "error"),
         ({"advert_int": 1, "version": 3}, {"advert_int": 2, "version": 3}, "fleet-advert-interval", "warning"),
