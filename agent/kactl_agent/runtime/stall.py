@@ -21,7 +21,10 @@ class Later(Protocol):
 
 
 class StallWatch:
-    """`stalled` is called with the length of a gap, in ns, before anything else is done after it."""
+    """`stalled` is called with the length of a gap, in ns, before anything else is done after it.
+
+    `clock` is best one that goes on while the machine sleeps (CLOCK_BOOTTIME), which timers do not notice.
+    """
 
     def __init__(self, loop: Later, clock: Callable[[], int], stalled: Callable[[int], None]) -> None:
         self._loop = loop

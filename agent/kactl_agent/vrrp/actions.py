@@ -145,7 +145,7 @@ class Stalled(Input, frozen=True):
     To be told before anything else is, and before what was received meanwhile.
     """
 
-    duration: int  # ns before `now`, a lower bound
+    duration: int  # ns before `now`; may be longer than the clock of `now` says, which a sleeping machine stops
 
 
 class ActionFailed(Input, frozen=True):

@@ -86,8 +86,11 @@ class Restraint(Election):
     # -- pauses --------------------------------------------------------------------------------------------------------
 
     def _stalled(self, event: Stalled, now: int) -> list[Action]:
-        """A backup that has not listened for so long that it would have had to take over. (A master knows by itself how
-        long it was silent.)"""
+        """A backup that has not listened for so long that it would have had to take over. A master mostly knows by
+        itself how long it was silent; not when the machine, and its clock with it, was asleep."""
+        if self._state is State.MASTER and now - self._last_sent < event.duration:
+            self._last_sent = now - event.duration
+            return self._notice_silence(now)
         if self._state is not State.BACKUP or event.duration <= self._master_down_interval():
             return []
         self._witness.stalled(event.duration, now)

@@ -134,6 +134,7 @@ class VrrpWorker:
         self._machine.actions.keep_addresses = start.keep_addresses
         self._machine.interfaces.alias = virtual_interfaces.alias_of(start.configuration.file)
         self._runner = ScriptRunner(loop)
+        self._runner.umask = start.configuration.process.umask
         trackers_timer = Timer(loop, lambda: self._trackers.driver.run_due())
         self._trackers = Trackers(
             kernel.links, self._runner, time.monotonic_ns, trackers_timer.arm,
@@ -150,7 +151,7 @@ class VrrpWorker:
         self._recordings = VrrpRecordings(self._shell, start.recording)
         self._tracker_reports = TrackerReports(self._trackers.states, self._shell.state)
         self._told = VrrpNotifications(Teller(loop, self._shell, self._runner), self._configuration.vrrp_notify)
-        self._stall_watch = StallWatch(loop, time.monotonic_ns, self._stalled)
+        self._stall_watch = StallWatch(loop, vrrp_journal.nanoseconds_since_boot, self._stalled)
         self._machine.before_work = self._stall_watch.look
         self._drains = DrainKeeper(
             lambda: self._instances, self._machine.driver.tell, self._shell.answer, start.drains
@@ -261,6 +262,7 @@ class VrrpWorker:
                 self._machine.stop(batch)
             yield
         self._told.reconfigure(new.vrrp_notify)
+        self._runner.umask = new.process.umask
         for name in (*gone, *renamed):
             self._report_last(name)
         for name in gone:

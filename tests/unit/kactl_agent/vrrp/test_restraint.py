@@ -299,6 +299,18 @@ def test_a_master_that_hears_nobody_is_master_and_announces_its_addresses_again(
     assert due(instance) == now + SECOND + SECOND // 4 + SECOND
 
 
+def test_a_machine_that_slept_and_its_clock_with_it() -> None:
+    instance, now = master()
+    now += SECOND // 2
+    assert instance.handle_event(Stalled(3 * SECOND), now) == []
+    actions = instance.handle_event(Stalled(10 * SECOND), now)
+    assert [report.code for report in of(Report, actions)] == ["stalled"]
+    assert instance.snapshot().listening
+    assert instance.handle_event(Stalled(10 * SECOND), now) == []
+    instance, now = master(timer_expired_priority=254)
+    assert transition(instance.handle_event(Stalled(10 * SECOND), now)).cause == "timer_expired"
+
+
 @pytest.mark.parametrize(("priority", "source"), [(50, PEER), (1, PEER_LOW), (100, PEER_LOW)])
 def test_a_router_that_has_taken_over_meanwhile_is_the_master(priority: int, source: bytes) -> None:
     """What came first was sent during the pause; before it is read nothing is said."""
