@@ -11,6 +11,7 @@ from kactl_agent.checkers.exchange import Transport
 from kactl_agent.checkers.settings import ConnectTarget, TlsSettings
 
 _IP_BIND_ADDRESS_NO_PORT = 24
+_IP_RECVERR, _IPV6_RECVERR = 11, 25  # ip(7), ipv6(7)
 _NO_WAITING = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _SOL_RAW, _ICMP_FILTER, _ICMP6_FILTER = 255, 1, 1
 _ECHO_REPLY, _ECHO_REPLY6 = 0, 129
@@ -21,6 +22,8 @@ def open_socket(target: ConnectTarget, transport: Transport) -> socket.socket:
     family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
     sock = _ping_socket(family) if transport is Transport.ECHO else _plain_socket(family, transport)
     try:
+        if transport is not Transport.STREAM:
+            _hear_errors(sock, family)
         if target.fwmark:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, target.fwmark)
         if target.bind_interface:
@@ -38,6 +41,14 @@ def peer_of(target: ConnectTarget, transport: Transport) -> tuple[str, int] | tu
     """What to connect to. Raises OSError when the interface of a link-local address is not there."""
     port = 0 if transport is Transport.ECHO else target.port
     return _address(target.address, port, target.bind_interface)
+
+
+def _hear_errors(sock: socket.socket, family: socket.AddressFamily) -> None:
+    """All ICMP errors, not only those the kernel takes for fatal: a host that answers no ARP is unreachable, too."""
+    if family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
 
 
 def _plain_socket(family: socket.AddressFamily, transport: Transport) -> socket.socket:
@@ -68,7 +79,7 @@ def _bind(sock: socket.socket, target: ConnectTarget, family: socket.AddressFami
     else:
         with suppress(OSError):  # the port is chosen with the peer: any number of checks can share an address
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-    address = target.bind_address or ("::" if family == socket.AF_INET6 else "0.0.0.0")  # noqa: S104 - any of our own
+    address = target.bind_address or ("::" if family == socket.AF_INET6 else "")  # any of our own
     sock.bind(_address(address, port, target.bind_interface))
 
 
