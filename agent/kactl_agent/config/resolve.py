@@ -192,6 +192,10 @@ class _InstanceResolver:
             lower_prio_no_advert=self._flag("lower_prio_no_advert", strict=True),
             higher_prio_send_advert=self._flag("higher_prio_send_advert", strict=False),
             owner_ignore_adverts=self._owner_ignores_adverts(),
+            rfc_discards=self._flag("rfc_discards"),
+            accept_either_checksum=self._take(
+                "accept_either_checksum", it.pick("accept_either_checksum", "vrrp_accept_either_checksum", True)
+            ),
             skip_check_adv_addr=self._flag("skip_check_adv_addr"),
             startup_delay=self._take("startup_delay", it.global_value("vrrp_startup_delay", 0)) * MICROSECOND,
             delay_after_boot=self._take("delay_after_boot", it.global_value("vrrp_delay_after_boot", 0)) * MICROSECOND,

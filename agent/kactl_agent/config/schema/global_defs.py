@@ -621,6 +621,26 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
             process="vrrp",
         ),
     ] = UNSET
+    vrrp_rfc_discards: Annotated[
+        Maybe[bool],
+        Keyword(
+            BOOL,
+            "Default of rfc_discards: discard also what the RFCs want discarded and keepalived takes",
+            default="off",
+            extension=True,
+            process="vrrp",
+        ),
+    ] = UNSET
+    vrrp_accept_either_checksum: Annotated[
+        Maybe[bool],
+        Keyword(
+            BOOL,
+            "Default of accept_either_checksum: take both forms of the VRRPv3 checksum over IPv4",
+            default="on",
+            extension=True,
+            process="vrrp",
+        ),
+    ] = UNSET
     vrrp_on_foreign_removal: Annotated[
         Maybe[str],
         Keyword(

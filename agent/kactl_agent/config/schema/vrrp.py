@@ -834,6 +834,26 @@ class VrrpInstance(Notified, frozen=True, kw_only=True):
             process="vrrp",
         ),
     ] = UNSET
+    rfc_discards: Annotated[
+        Maybe[bool],
+        Keyword(
+            BOOL,
+            "Discard also what the RFCs want discarded and keepalived takes with a message: VRRPv2 adverts of other addresses than ours, unless they come from an owner (RFC 3768 7.1), and VRRPv3 adverts whose first IPv6 address is not link-local (erratum 8300 of RFC 9568). A router that discards what its master says becomes a second master",
+            default="vrrp_rfc_discards of global_defs, off",
+            extension=True,
+            process="vrrp",
+        ),
+    ] = UNSET
+    accept_either_checksum: Annotated[
+        Maybe[bool],
+        Keyword(
+            BOOL,
+            "Take both forms of the VRRPv3 checksum over IPv4, with and without a pseudo-header (RFC 5798 can be read either way, RFC 9568 wants it without), and say which one a router uses; off: the one of v3_checksum_as_v2 alone",
+            default="vrrp_accept_either_checksum of global_defs, on",
+            extension=True,
+            process="vrrp",
+        ),
+    ] = UNSET
     on_foreign_removal: Annotated[
         Maybe[str],
         Keyword(

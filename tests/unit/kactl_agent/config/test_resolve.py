@@ -328,6 +328,23 @@ def test_promote_secondaries_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
+    ("own", "of_all", "discards", "either"),
+    [
+        ("", "", False, True),
+        ("rfc_discards: true, accept_either_checksum: false,", "", True, False),
+        ("", "vrrp_rfc_discards: true, vrrp_accept_either_checksum: false", True, False),
+        ("rfc_discards: false, accept_either_checksum: true,",
+         "vrrp_rfc_discards: true, vrrp_accept_either_checksum: false", False, True),
+    ],
+)  # fmt: skip
+def test_what_the_rfcs_discard(own: str, of_all: str, discards: bool, either: bool) -> None:
+    found = resolution(f"global_defs: {{{of_all}}}\nvrrp_instance: {{VI: {{{HEAD}, {own} {V4}}}}}\n")
+    assert found.diagnostics == []
+    (settings,) = found.settings.vrrp
+    assert (settings.rfc_discards, settings.accept_either_checksum) == (discards, either)
+
+
+@pytest.mark.parametrize(
     ("own", "of_all", "wanted"),
     [
         ("", "", "resign"),

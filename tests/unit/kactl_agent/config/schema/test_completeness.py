@@ -16,6 +16,8 @@ LIST = Path(__file__).parents[4] / "data" / "keywords.tsv"
 
 EXTENSIONS = {"x-keepalived", "check_jitter", "delay_loop_down", "tls_verify", "tls_expiry_warning"}
 EXTENSIONS |= {"smtp_tls", "smtp_tls_ca_file", "smtp_tls_server_name", "smtp_user", "smtp_password"}
+EXTENSIONS |= {"on_foreign_removal", "rfc_discards", "accept_either_checksum"}
+EXTENSIONS |= {"vrrp_on_foreign_removal", "vrrp_rfc_discards", "vrrp_accept_either_checksum"}
 """kactl's own keywords."""
 
 EXTENDED = {
