@@ -25,6 +25,7 @@ from kactl_agent.supervisor.poller import Poller, TimerHandle
 from kactl_agent.vrrp.pairing import pair
 
 _ANSWER_SECONDS = 10.0  # for a worker that has nothing to wait for
+_LONGEST_WAIT_SECONDS = 45.0  # for another router; the control socket gives up after a minute
 _LONGEST_REASON = 500
 
 
@@ -87,6 +88,12 @@ class KeptDrains:
         if any(pending.order.target == request.target for pending in self._pending.values()):
             self._refuse(request, f"{_name(request.target)} is being drained already")
             return
+        intervals = [each.advert_interval for each in self._host.configuration.vrrp if each.name in instances]
+        wait = 2 * max(intervals, default=0) / 1e9 if request.require_peer else 0.0
+        if wait > _LONGEST_WAIT_SECONDS:
+            text = f"it takes up to {wait:.0f} s to know whether another router takes over, longer than a request may"
+            self._refuse(request, f"{text}: drain without requiring a peer, and see `kactl why`")
+            return
         now = self._wall()
         order = DrainOrder(
             target=request.target,
@@ -101,9 +108,7 @@ class KeptDrains:
         self._serial += 1
         what = f"{_name(order.target)} is to be drained{f': {order.reason}' if order.reason else ''}"
         self._announce("drain", request, instances, what)
-        intervals = [each.advert_interval for each in self._host.configuration.vrrp if each.name in instances]
-        patience = _ANSWER_SECONDS + (2 * max(intervals, default=0) / 1e9 if request.require_peer else 0)
-        handle = self._poller.call_later(patience, partial(self._too_late, self._serial))
+        handle = self._poller.call_later(_ANSWER_SECONDS + wait, partial(self._too_late, self._serial))
         self._pending[self._serial] = _Pending(request, order, instances, handle)
         if not self._send(self._serial):
             self._settle(self._serial, "the vrrp worker is not running: it starts drained")

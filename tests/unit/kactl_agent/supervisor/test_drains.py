@@ -191,6 +191,15 @@ def test_require_peer_granted_it_is_an_order_like_others(host: Host) -> None:
     assert [order.require_peer for order in host.orders_sent.orders] == [False, False]
 
 
+def test_require_peer_where_the_protocol_takes_longer_than_a_request_may(host: Host) -> None:
+    slow = make_settings(name="A", virtual_router_id=65, advert_interval=100 * SECOND)
+    host.configuration = msgspec.structs.replace(OLD, vrrp=(slow, *OLD.vrrp[1:]))
+    assert "up to 200 s" in host.outcome(host.drain("A", require_peer=True)).message
+    assert host.worker == []
+    assert host.outcome(host.drain("A")).ok
+    assert host.outcome(host.drain("G", require_peer=True)).ok
+
+
 def test_a_request_while_the_same_is_under_way_is_refused(host: Host) -> None:
     host.drain("A", answered=False, require_peer=True)
     assert "already" in host.outcome(host.drain("A", answered=False)).message
