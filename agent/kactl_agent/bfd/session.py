@@ -23,6 +23,7 @@ from kactl_agent.bfd.actions import (
     StateChanged,
 )
 from kactl_agent.bfd.auth import Authenticator
+from kactl_agent.bfd.congestion import Congestion
 from kactl_agent.bfd.fsm import RECEIVED, TABLE, Event
 from kactl_agent.bfd.intervals import Randomness, detection_time, jittered, transmit_interval
 from kactl_agent.bfd.packet import (
@@ -35,7 +36,7 @@ from kactl_agent.bfd.packet import (
     diagnostic_text,
     encode,
 )
-from kactl_agent.bfd.settings import MICROSECOND, SLOWEST_ALLOWED, SessionSettings
+from kactl_agent.bfd.settings import MICROSECOND, SLOWEST_ALLOWED, Mode, SessionSettings
 from kactl_agent.bfd.snapshot import SessionSnapshot
 
 _CAUSES = {
@@ -70,6 +71,7 @@ class Session:
         self.polling = False
         self.up = False  # as clients see it: AdminDown, here or there, is no failure and leaves it as it was
         self.settled = False
+        self._congestion = Congestion()
         self.desired_min_tx = self._wanted_tx()
         self.required_min_rx = settings.required_min_rx_interval
         self._tx_in_force = self.desired_min_tx  # behind the one advertised while a Poll Sequence runs
@@ -99,7 +101,7 @@ class Session:
 
     def _wanted_tx(self) -> int:
         if self.state is State.UP:
-            return self.settings.desired_min_tx_interval
+            return self._congestion.slowed(self.settings.desired_min_tx_interval)
         return max(self.settings.idle_tx_interval, SLOWEST_ALLOWED)
 
     # -- inputs --------------------------------------------------------------------------------------------------------
@@ -167,6 +169,10 @@ class Session:
         if self._settle_at is not None and now >= self._settle_at:
             self._settle_at, self.settled = None, True
             actions.append(Settled())
+        if self._congestion.deadline is not None and now >= self._congestion.deadline:
+            self._congestion.recover(now)
+            self._want_intervals()
+            self._pace(now)
         if self._next_tx is not None and now >= self._next_tx:
             actions.append(self._send(now))
         return actions
@@ -212,7 +218,7 @@ class Session:
 
     def deadline(self) -> int | None:
         """When `handle_timer` is to be called next."""
-        moments = (self._next_tx, self._detect_at, self._settle_at, self._forget_at)
+        moments = (self._next_tx, self._detect_at, self._settle_at, self._forget_at, self._congestion.deadline)
         return min((moment for moment in moments if moment is not None), default=None)
 
     @property
@@ -307,9 +313,13 @@ class Session:
         self._packet = self.repeated = b""
         if self.state in (State.INIT, State.UP):
             self.statistics["detection_expired"] += 1
+        slower = self.state is State.UP and self.settings.mode is Mode.MULTIHOP and self._congestion.fail(now)
         detail = f"nothing was received for {silent} ms"
         actions = self._happen(self._failure, now, detail)
         self._pace(now)
+        if slower:
+            text = f"lost again within a minute: intervals are {self._congestion.factor} times as long for now"
+            actions.append(Report("warning", "congestion", text))
         return actions
 
     @property
@@ -334,6 +344,7 @@ class Session:
         if row.next is State.UP:
             self.up = self.settled = True
             self._settle_at = None
+            self._congestion.come_up(now)
             self.statistics["up"] += 1
         elif old is State.UP:
             self.statistics["down"] += 1
@@ -374,7 +385,7 @@ class Session:
     def _want_intervals(self) -> None:
         """RFC 5880 6.8.3: what changes is told by a Poll Sequence. While Up, sending slower, and expecting the
         neighbour to be faster, have to wait for its end."""
-        desired, required = self._wanted_tx(), self.settings.required_min_rx_interval
+        desired, required = self._wanted_tx(), self._congestion.slowed(self.settings.required_min_rx_interval)
         if (desired, required) != (self.desired_min_tx, self.required_min_rx):
             self.desired_min_tx, self.required_min_rx = desired, required
             self._begin_poll()

@@ -9,7 +9,7 @@ import pytest
 
 from kactl_agent.bfd.actions import ConcatenatedPath, Disable, Enable, ForwardingPlaneReset, Report, Settled
 from kactl_agent.bfd.packet import ControlPacket, State, encode
-from kactl_agent.bfd.settings import AuthKey, AuthSettings, AuthType
+from kactl_agent.bfd.settings import AuthKey, AuthSettings, AuthType, Mode
 from support.bfd import LOCAL_DISCRIMINATOR, MS, REMOTE_DISCRIMINATOR, SECOND, Bench, changes, meta, packet, sent
 
 SHA1 = AuthSettings(AuthType.METICULOUS_KEYED_SHA1, (AuthKey(1, b"secret"),), 1)
@@ -585,3 +585,35 @@ def test_authentication_that_is_configured_is_never_left_out() -> None:
     start = bench.now
     bench.pass_time(100 * MS)
     assert not any(p.auth for _, p in bench.sent(start))
+
+
+def test_cc1_rfc_5880_7_over_several_hops_repeated_loss_slows_the_session_down() -> None:
+    bench = Bench(mode=Mode.MULTIHOP)
+    far = meta(port=4784)
+
+    def up_and_lost() -> list[Any]:
+        for fields in ({"state": State.DOWN, "your_discriminator": 0}, {"state": State.INIT}, {"final": True}):
+            bench.hear(far, **fields)
+        assert bench.session.state is State.UP
+        return bench.pass_time(SECOND)
+
+    assert not any(isinstance(a, Report) for a in up_and_lost()), "once is no congestion"
+    [report] = [a for a in up_and_lost() if isinstance(a, Report)]
+    assert report.code == "congestion"
+    for fields in ({"state": State.DOWN, "your_discriminator": 0}, {"state": State.INIT}, {"final": True}):
+        bench.hear(far, **fields)
+    assert (bench.session.desired_min_tx, bench.session.required_min_rx) == (100 * MS, 100 * MS)
+    end = bench.now + 61 * SECOND
+    while bench.now < end:
+        bench.pass_time(90 * MS)
+        bench.hear(far)
+    assert (bench.session.desired_min_tx, bench.session.polling) == (50 * MS, True), "a minute without loss"
+
+
+def test_cc1_over_one_hop_intervals_stay() -> None:
+    bench = Bench()
+    for _ in range(3):
+        bench.come_up()
+        bench.pass_time(SECOND)
+    bench.come_up()
+    assert bench.session.desired_min_tx == 50 * MS
