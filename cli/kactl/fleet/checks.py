@@ -228,7 +228,7 @@ def _clashes(routers: Sequence[VirtualRouter]) -> Iterator[Diagnostic]:
 
 
 def _two_routers(routers: Sequence[VirtualRouter]) -> Iterator[Diagnostic]:
-    """An address that hosts have in virtual routers of different ids: none hears the other, and all are master of it."""
+    """An address that hosts have in virtual routers of different ids: none hears the other, all are master of it."""
     for one, two in combinations(routers, 2):
         if one.virtual_router_id == two.virtual_router_id:
             continue
