@@ -7,7 +7,7 @@ STAMPS := .stamps
 LANES := lint unit properties conformance simulation golden netns interop kernel ansible molecule docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all bench fuzz corpus clean build $(LANES)
+.PHONY: help setup demo demo-lb test test-all bench fuzz corpus clean build $(LANES)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ $(VENV)/.installed: pyproject.toml tests/lanes/setup-venv | $(STAMPS)/apt
 
 demo: setup ## a real keepalived.conf, converted, run by two agents that fail over before your eyes
 	@tests/lanes/demo $(BIN)
+
+demo-lb: setup ## three nginx servers behind one address: one dies, traffic moves, it returns (in User Mode Linux where need be)
+	@$(BIN)/python tests/demo/load_balancer_start.py
 
 test: setup ## every lane this machine can run, one scenario for each mechanism in the slow ones
 	@$(BIN)/python tests/lanes/run.py --quick $(LANES)
