@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+import msgspec
 from msgspec import UNSET
 
 from kactl_agent.config.checks.problem import Path
@@ -25,8 +25,7 @@ OWNER = 255
 HIGHEST = 254
 
 
-@dataclass(frozen=True)
-class Sourced(Generic[T]):
+class Sourced(msgspec.Struct, Generic[T], frozen=True):
     """A value in force, and the place in the configuration that said so; an empty path is a built-in default."""
 
     value: T

@@ -6,6 +6,8 @@ of its memory stays.
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import signal
 import stat
@@ -207,6 +209,31 @@ def check(options: Options) -> int:
     return EXIT_FINE
 
 
+_NEEDED = (
+    "kactl_agent.config.load",
+    "kactl_agent.config.masking",
+    "kactl_agent.config.resolve",
+    "kactl_agent.supervisor.balancing_files",
+    "kactl_agent.supervisor.notify_files",
+    "kactl_agent.supervisor.planning",
+    "kactl_agent.supervisor.reload_limits",
+    "kactl_agent.supervisor.script_files",
+    "kactl_agent.supervisor.tracked_files",
+)
+
+
+def warm() -> None:
+    """Import what loading needs, so that processes which load do not: they are forked from this one. Nothing of it runs
+    here."""
+    for name in _NEEDED:
+        try:
+            importlib.import_module(name)
+        except (ImportError, SyntaxError, OSError):  # an installation that is being replaced: the one who loads says so
+            return
+    gc.collect()
+    gc.freeze()  # what a worker that is restarted shares with us stays shared
+
+
 def _load_and_plan(
     options: Options, candidate: str, current: AgentConfiguration | None, plan_only: bool
 ) -> LoadOutcome:
@@ -273,6 +300,7 @@ class LoadingProcess:
                 signal.signal(number, signal.SIG_DFL)
             for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):  # meant for the agent, sent to all of it
                 signal.signal(number, signal.SIG_IGN)
+            gc.disable()  # it ends before anything would be worth it
             data = msgspec.msgpack.encode(work())
             with os.fdopen(self._memory, "wb", closefd=False) as file:
                 file.write(data)

@@ -33,6 +33,7 @@ from kactl_agent.supervisor.dumps import DATA, JSON, STATISTICS, STATISTICS_CLEA
 from kactl_agent.supervisor.event_outlets import EventOutlets
 from kactl_agent.supervisor.fleet import OBSERVER, Fleet
 from kactl_agent.supervisor.leftovers import Leftovers
+from kactl_agent.supervisor.loading import warm
 from kactl_agent.supervisor.log import Log, complain
 from kactl_agent.supervisor.options import (
     EXIT_CONFIGURATION,
@@ -60,6 +61,7 @@ _DUMPS = {
     signal.SIGRTMAX - 1: STATISTICS_CLEAR,
 }
 _SETTLED_SECONDS = 0.5  # after a reload, until the workers have told the observer what they are now
+_WARM_SECONDS = 3.0  # after the start, when nobody waits any more, what a reload needs is imported
 _PERMANENT = frozenset({EXIT_CONFIGURATION, EXIT_PRIVILEGE})  # a restart would end the same way
 
 
@@ -90,7 +92,7 @@ class Supervisor:
         self._spawning = Spawning(self._poller, self._spawner_ended)
         self._fleet = Fleet(self, self._poller, options, self._spawning, self._kept_by, prepare)
         self._spawning.watch(spawner, self._script_workers)
-        self._events = EventOutlets(self._poller, self._spawning, log)
+        self._events = EventOutlets(self._poller, self._spawning, log, notifier.extend)
         self._leftovers = Leftovers(self._poller, log)
         self._starting: set[str] = set()  # workers that have not said yet that they are at work, after our own start
         self._started = time.monotonic_ns()
@@ -264,6 +266,7 @@ class Supervisor:
             count = len(self.configuration.vrrp)
             self._log("info", f"running: {count} VRRP instance{'' if count == 1 else 's'}")
             self._notifier.ready(f"{count} VRRP instances")
+            self._poller.call_later(_WARM_SECONDS, lambda: None if self._stopping else warm())
 
     # -- the spawner ---------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import select
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,43 @@ def test_a_loader_that_is_killed_is_a_configuration_that_cannot_be_used(tmp_path
 def test_check(tmp_path: Path, text: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(options(tmp_path, text)) == code
     assert ("valid" if code == 0 else "invalid") in capsys.readouterr().err
+
+
+def test_what_a_reload_needs_is_imported_beforehand(tmp_path: Path) -> None:
+    said = options(tmp_path, VALID)
+    code = (
+        "import sys; from pathlib import Path; from kactl_agent.supervisor import loading;"
+        "from kactl_agent.supervisor.options import Options; loading.warm(); before = set(sys.modules);"
+        f"current = loading.load(Options(config=Path({str(said.config)!r}))).configuration;"
+        f"loading._load_and_plan(Options(config=Path({str(said.config)!r})), '', current, True);"
+        "print(sorted(name for name in set(sys.modules) - before if name.startswith(('kactl_agent', 'yaml'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_file_that_is_to_become_the_configuration_is_read_as_if_it_stood_there(tmp_path: Path) -> None:
+    said = options(tmp_path, VALID)
+    (tmp_path / "more.yaml").write_text("global_defs: {router_id: lb1}\n")
+    other = tmp_path / "elsewhere" / "new.yaml"
+    other.parent.mkdir()
+    other.write_text("include: more.yaml\n" + VALID)
+    outcome = load(said, str(other))
+    assert outcome.configuration is not None, outcome.report
+    assert outcome.configuration.router_id == "lb1"
+    assert outcome.configuration.file == str(said.config)
+    assert outcome.text == other.read_bytes()
+    other.write_text("vrrp_instance: {VI_1: {interfac: eth0}}")
+    assert all(line.startswith(f"{other}:1:") for line in load(said, str(other)).report)
+    assert load(said, str(tmp_path / "none.yaml")).report[0].startswith(f"{tmp_path / 'none.yaml'}: error[unreadable]")
+
+
+def test_a_plan_comes_with_a_reload(tmp_path: Path) -> None:
+    current = load(options(tmp_path, VALID)).configuration
+    process = LoadingProcess(options(tmp_path, VALID.replace("51", "52")), "", current)
+    select.select([process], [], [], 30)
+    outcome = process.outcome()
+    assert outcome.configuration is not None
+    assert outcome.plan is not None
+    assert outcome.plan.impact == "disruptive"
+    assert outcome.plan.lines[0].startswith("disruptive: vrrp_instance VI_1: ends and starts as another virtual router")
