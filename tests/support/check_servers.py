@@ -35,15 +35,22 @@ class CheckServer:
     port: int
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
+    times: list[float] = field(default_factory=list)  # of connections or datagrams, by the monotonic clock
     names: list[str | None] = field(default_factory=list)  # of TLS handshakes
     closed_properly: list[bool] = field(default_factory=list)  # TLS: whether the peer said close_notify
 
 
 @contextlib.contextmanager
 def stream_server(
-    *steps: Step, address: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None, handshake: bool = True
+    *steps: Step,
+    address: str = "127.0.0.1",
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+    handshake: bool = True,
+    script: Callable[[int], Sequence[Step]] | None = None,
 ) -> Iterator[CheckServer]:
-    """Goes through the steps with each connection, then closes it. Without `handshake` it never answers TLS."""
+    """Goes through the steps with each connection (with `script` through those for its number, from 0), then closes it.
+    Without `handshake` it never answers TLS."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.create_server((address, port), family=family, backlog=1024)
     server = CheckServer(address, listener.getsockname()[1])
@@ -52,14 +59,14 @@ def stream_server(
     if tls is not None:
         tls.sni_callback = lambda _socket, name, _context: server.names.append(name)
 
-    def serve(plain: socket.socket) -> None:
+    def serve(plain: socket.socket, number: int) -> None:
         with contextlib.suppress(OSError), plain:
             plain.settimeout(30)
             connection = plain
             if tls is not None and handshake:
                 connection = tls.wrap_socket(plain, server_side=True, suppress_ragged_eofs=False)
             with connection:
-                _go_through(steps, connection, server, stopping)
+                _go_through(script(number) if script else steps, connection, server, stopping)
                 if isinstance(connection, ssl.SSLSocket):
                     server.closed_properly.append(_said_goodbye(connection))
 
@@ -69,8 +76,9 @@ def stream_server(
                 plain, _ = listener.accept()
             except OSError:
                 return
+            server.times.append(time.monotonic())
+            threads.append(threading.Thread(target=serve, args=(plain, server.connections), daemon=True))
             server.connections += 1
-            threads.append(threading.Thread(target=serve, args=(plain,), daemon=True))
             threads[-1].start()
 
     acceptor = threading.Thread(target=accept, daemon=True)
@@ -142,6 +150,7 @@ def datagram_server(
             while not stopping.is_set():
                 with contextlib.suppress(OSError):
                     data, peer = sock.recvfrom(65536)
+                    server.times.append(time.monotonic())
                     server.requests.append(data)
                     for reply in answer(data):
                         sock.sendto(reply, peer)
