@@ -139,6 +139,33 @@ def test_the_journal_outlives_the_observer_and_the_agent(net: Network, tmp_path:
         assert len(lines) == len(since["events"])
 
 
+def test_who_follows_events_outlives_the_observer(net: Network, tmp_path: Path) -> None:
+    one = Agent(net.nodes[0], tmp_path / "one", virtual_router(200))
+    with agents(one), (tmp_path / "lines").open("w+") as lines:
+        one.wait_state("MASTER", DOWN + SLACK)
+        code = "from kactl.__main__ import main; import sys; sys.exit(main())"
+        command = [sys.executable, "-c", code, "events", "--run-dir", str(one.run_dir), "--follow"]
+
+        def said(text: str) -> bool:
+            return text in (tmp_path / "lines").read_text()
+
+        follower = subprocess.Popen(command, stdout=lines, stderr=subprocess.PIPE, text=True)
+        try:
+            wait_for(lambda: said("BACKUP -> MASTER"), START, "what was before")
+            for state, text in (("down", "MASTER -> FAULT"), ("up", "FAULT -> BACKUP")):
+                observer = one.pid_of("observer")
+                os.kill(observer, signal.SIGKILL)
+                wait_for(lambda observer=observer: one.pid_of("observer") not in (0, observer), START, "another one")
+                ip("link", "set", "eth0", state, namespace=one.node.namespace)
+                wait_for(lambda text=text: said(text), START, text)
+            assert follower.poll() is None
+            assert (tmp_path / "lines").read_text().count("INIT -> BACKUP") == 1, "nothing is told twice"
+        finally:
+            follower.send_signal(signal.SIGINT)
+            _out, complaint = follower.communicate(timeout=START)
+        assert "the connection is lost, trying again" in complaint
+
+
 def test_events_are_followed_as_they_happen(net: Network, tmp_path: Path) -> None:
     one = Agent(net.nodes[0], tmp_path / "one", virtual_router(200))
     with agents(one):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -10,7 +13,10 @@ import click
 from kactl.agent_connection import output_option, reaches_agent, run_dir_option
 from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
-from kactl_agent.control.client import ControlClient
+from kactl_agent.control.client import AgentNotReachable, ControlClient
+
+_PATIENCE = 30.0  # seconds for the agent to serve again
+_BETWEEN = 0.2  # seconds
 
 
 @click.command(epilog="\b\nExample: kactl events --follow")
@@ -21,23 +27,61 @@ from kactl_agent.control.client import ControlClient
 @click.pass_obj
 @reaches_agent
 def events(environment: Environment, run_dir: str, output: str, follow: bool, cursor: str) -> int:
-    """Show what happened and why, oldest first. As JSON it is one event a line."""
+    """Show what happened and why, oldest first. As JSON it is one event a line.
+
+    With --follow it outlives a restart of what serves it, and misses nothing.
+    """
     with ControlClient(run_dir) as client:
-        while True:
-            answer = client.call("events", {"cursor": cursor})
-            if answer["gap"]:
-                environment.say("kactl: events before these are no longer kept")
-            for event in answer["events"]:
-                _show(environment, event, output)
-            cursor = answer["cursor"]
-            if not answer["events"]:
-                break
+        for event in _kept(environment, client, cursor):
+            _show(environment, event, output)
+            cursor = event["cursor"]
         if follow:
-            environment.stdout.flush()
-            for event in client.events(cursor):
+            cursor = _follow(environment, client, cursor, output)
+    while follow:
+        with _again(environment, run_dir) as client:
+            for event in _kept(environment, client, cursor):
                 _show(environment, event, output)
-                environment.stdout.flush()
+                cursor = event["cursor"]
+            cursor = _follow(environment, client, cursor, output)
     return ExitCode.FINE
+
+
+def _kept(environment: Environment, client: ControlClient, cursor: str) -> Iterator[dict[str, Any]]:
+    """What the agent has behind the cursor."""
+    while True:
+        answer = client.call("events", {"cursor": cursor})
+        if answer["gap"]:
+            environment.say("kactl: events before these are no longer kept")
+        if not answer["events"]:
+            return
+        yield from answer["events"]
+        cursor = answer["cursor"]
+
+
+def _follow(environment: Environment, client: ControlClient, cursor: str, output: str) -> str:
+    """Show events as they happen until the connection ends; the cursor then."""
+    environment.stdout.flush()
+    with contextlib.suppress(AgentNotReachable):
+        for event in client.events(cursor):
+            _show(environment, event, output)
+            environment.stdout.flush()
+            cursor = event["cursor"]
+    return cursor
+
+
+def _again(environment: Environment, run_dir: str) -> ControlClient:
+    """Another connection. Raises AgentNotReachable when there is none for long."""
+    environment.say(f"kactl: the connection is lost, trying again for {_PATIENCE:.0f} s")
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            client = ControlClient(run_dir)
+        except AgentNotReachable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_BETWEEN)
+        else:
+            return client
 
 
 def _show(environment: Environment, event: dict[str, Any], output: str) -> None:
