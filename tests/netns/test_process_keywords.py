@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from support.agents import SLACK, START, Agent, agents, instance
-from support.netns import Network, Node, network, wait_for
+from support.netns import Network, Node, ip, network, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -296,6 +296,19 @@ def test_every_process_describes_itself_on_a_signal(net: Network, tmp_path: Path
                 r"\d+ descriptors; .*0 frames wait for \w+, 0 were dropped", one.log
             )  # fmt: skip
         assert one.state() == "MASTER"
+        assert one.stop() == 0
+
+
+def test_addresses_that_come_and_go_are_logged(net: Network, tmp_path: Path) -> None:
+    one = Agent(net.nodes[0], tmp_path / "one", configured(), "--address-monitoring")
+    with agents(one):
+        one.wait_state("MASTER", SLACK + START)
+        ip("addr", "add", "203.0.113.7/28", "dev", "eth0", namespace=net.nodes[0].namespace)
+        wait_for(partial(says, one, "address 203.0.113.7/28 came to eth0"), SLACK, "an address that came")
+        ip("addr", "del", "203.0.113.7/28", "dev", "eth0", namespace=net.nodes[0].namespace)
+        wait_for(partial(says, one, "address 203.0.113.7/28 went from eth0"), SLACK, "an address that went")
+        assert says(one, "address 198.51.100.100/24 came to eth0"), "our own too"
+        assert not says(one, "198.51.100.1/24"), "but not those found at the start"
         assert one.stop() == 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kactl_agent.kernel import rtnetlink as nl
 from kactl_agent.kernel.buffers import resize_receive_buffer, set_receive_buffer
@@ -41,6 +41,8 @@ class NetlinkLinks:
         self._names: dict[str, int] = {}
         self._addresses: dict[int, dict[tuple[bytes, int], InterfaceAddress]] = {}
         self._forwarding: dict[int, bool] = {}
+        self.on_address: Callable[[str, InterfaceAddress, bool], None] | None = None
+        """Hears of each address that comes (True) or goes; not of those found when everything is read anew."""
         self._resynchronise()
 
     def fileno(self) -> int:
@@ -99,11 +101,13 @@ class NetlinkLinks:
 
     def _resynchronise(self) -> None:
         """Read everything anew. The monitor is subscribed before, so that nothing falls between the two."""
+        listener, self.on_address = self.on_address, None
         self._links, self._names, self._addresses, self._forwarding = {}, {}, {}, {}
         with open_netlink(_DUMP_TIMEOUT) as sock:
             self._dump(sock, nl.encode_dump(nl.RTM_GETLINK, 1))
             self._dump(sock, nl.encode_dump(nl.RTM_GETADDR, 2))
             self._dump(sock, nl.encode_dump(nl.RTM_GETNETCONF, 3, nl.AF_INET6))
+        self.on_address = listener
 
     def _dump(self, sock: socket.socket, request: bytes) -> None:
         sock.send(request)
@@ -128,10 +132,14 @@ class NetlinkLinks:
             if address is None:
                 return
             table = self._addresses.setdefault(address.index, {})
-            if message.type == nl.RTM_NEWADDR:
-                table[address.address, address.prefix_length] = address
+            added, key = message.type == nl.RTM_NEWADDR, (address.address, address.prefix_length)
+            if self.on_address is not None and added is not (key in table):
+                link = self._links.get(address.index)
+                self.on_address(link.name if link else f"interface {address.index}", address, added)
+            if added:
+                table[key] = address
             else:
-                table.pop((address.address, address.prefix_length), None)
+                table.pop(key, None)
         elif message.type == nl.RTM_NEWNETCONF:
             forwarding = nl.decode_forwarding(message.body)
             if forwarding is not None:

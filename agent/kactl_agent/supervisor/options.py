@@ -44,6 +44,7 @@ class Options:
     core_dump: bool = False
     core_dump_pattern: str = ""
     dump_conf: bool = False
+    address_monitoring: bool = False
     check: bool = False
     print_capabilities: bool = False
     only: frozenset[str] = frozenset(SUBSYSTEMS)
@@ -138,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         "--core-dump-pattern", nargs="?", const="core", default="", metavar="PATTERN",
         help="set the kernel's core_pattern as long as the agent runs; implies --core-dump",
     )  # fmt: skip
+    add("--address-monitoring", action="store_true", help="log every address that comes to the machine or goes")
     add("--dump-conf", action="store_true", help="log the configuration, without secrets, at the start and each reload")
     add(
         "--signum",

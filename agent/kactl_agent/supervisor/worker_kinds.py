@@ -130,7 +130,8 @@ def _run(name: str, configuration: AgentConfiguration, module: ModuleType, start
 
 def _from_command_line(name: str, options: Options) -> dict[str, bool]:
     if name == "vrrp":
-        return {"keep_addresses": options.keep_vips, "recording": options.record is not None}
+        recording, monitoring = options.record is not None, options.address_monitoring
+        return {"keep_addresses": options.keep_vips, "recording": recording, "monitor_addresses": monitoring}
     return {"keep_ipvs": options.keep_ipvs} if name == "checkers" else {}
 
 

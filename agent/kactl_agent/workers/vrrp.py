@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Generator, Mapping, Sequence
 from functools import partial
+from ipaddress import ip_address
 from itertools import islice
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from kactl_agent.kernel.inotify import Inotify
 from kactl_agent.kernel.linkbeat import LinkProbe
 from kactl_agent.kernel.linux import LinuxKernel
-from kactl_agent.kernel.ports import Kernel
+from kactl_agent.kernel.ports import InterfaceAddress, Kernel
 from kactl_agent.kernel.proc_events import ProcEvents
 from kactl_agent.runtime import frames, privileges, virtual_interfaces, vrrp_journal
 from kactl_agent.runtime.bfd_frames import BfdSessionGone, SessionVerdict
@@ -69,6 +70,7 @@ class VrrpWorkerStart(msgspec.Struct, frozen=True, kw_only=True):
     recording: bool
     capabilities: frozenset[privileges.Capability] = frozenset(_CAPABILITIES)
     drains: tuple[DrainOrder, ...] = ()
+    monitor_addresses: bool = False  # --address-monitoring
 
 
 def start(
@@ -77,11 +79,13 @@ def start(
     *,
     keep_addresses: bool,
     recording: bool,
+    monitor_addresses: bool,
 ) -> VrrpWorkerStart:
     """What `run` takes."""
     return VrrpWorkerStart(
-        configuration=configuration, keep_addresses=keep_addresses, recording=recording, capabilities=capabilities
-    )
+        configuration=configuration, keep_addresses=keep_addresses, recording=recording, capabilities=capabilities,
+        monitor_addresses=monitor_addresses,
+    )  # fmt: skip
 
 
 def run(start: VrrpWorkerStart, supervisor: Edge, observer: Edge) -> int:
@@ -101,6 +105,8 @@ def run(start: VrrpWorkerStart, supervisor: Edge, observer: Edge) -> int:
             observer.try_flush()
             return EXIT_FAILED
         worker = VrrpWorker(loop, kernel, start, supervisor, observer)
+        if start.monitor_addresses:
+            kernel.links.on_address = worker.address_seen
         on_terminate(loop, worker.stop)
         loop.call_soon(worker.begin)
         loop.run_forever()
@@ -199,6 +205,11 @@ class VrrpWorker:
         self._machine.settle()
         self._static.settle()
         self._trackers.check_links()
+
+    def address_seen(self, interface: str, address: InterfaceAddress, added: bool) -> None:
+        """Somebody put an address on the machine or took one off it."""
+        text = f"{ip_address(address.address)}/{address.prefix_length}"
+        self._log("info", f"address {text} {'came to' if added else 'went from'} {interface}")
 
     def _linkbeat_heard(self, beats: Mapping[str, bool]) -> None:
         self._loop.call_soon(partial(self._link_states.heard, beats))  # not in the middle of a reload
