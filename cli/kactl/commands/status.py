@@ -23,7 +23,7 @@ STALE_AFTER = 10.0
 @click.pass_obj
 @reaches_agent
 def status(environment: Environment, run_dir: str, output: str) -> int:
-    """Show what the agent does: virtual routers with state, priority and master, and how fresh that is."""
+    """Show what the agent does: virtual routers, virtual servers and BFD sessions, and how fresh that is."""
     document = ask(run_dir, "status")
     if output == "json":
         environment.write(as_json(document))
@@ -45,8 +45,9 @@ def render(document: dict[str, Any], now: datetime) -> list[str]:
         lines.append(f"STALE: the VRRP worker was last heard of {_span(age)} ago; what follows may be wrong")
     instances = document["vrrp"]["instances"]
     if not instances:
-        lines.append("no virtual router is configured")
-        return [*lines, *_sessions(document, now)]
+        balanced = bool(document.get("ipvs", {}).get("virtual_servers"))
+        lines += [] if balanced else ["no virtual router is configured"]
+        return [*lines, *_virtual_servers(document), *_sessions(document, now)]
     rows = [("INSTANCE", "STATE", "SINCE", "PRIORITY", "MASTER", "INTERFACE", "VRID", "ADDRESSES")]
     for name, instance in instances.items():
         since = "-" if instance["since"] is None else f"{_span((now - _time(instance['since'])).total_seconds())} ago"
@@ -72,7 +73,41 @@ def render(document: dict[str, Any], now: datetime) -> list[str]:
     for name, group in document["vrrp"]["sync_groups"].items():
         reason = f" because {group['detail']}" if group.get("detail") else ""
         lines.append(f"sync group {name} ({', '.join(group['members'])}): {group['state']}{reason}")
-    return [*lines, *_sessions(document, now)]
+    return [*lines, *_virtual_servers(document), *_sessions(document, now)]
+
+
+def _virtual_servers(document: dict[str, Any]) -> list[str]:
+    """The virtual servers, and of each real server that is not as configured why."""
+    ipvs = document.get("ipvs", {})
+    servers = ipvs.get("virtual_servers", ())
+    if not servers:
+        return []
+    rows = [("VIRTUAL SERVER", "QUORUM", "ALIVE", "WEIGHT", "LB_ALGO", "LB_KIND", "SORRY SERVER")]
+    notes = [f"IPVS: {problem}" for problem in ipvs.get("problems", ())]
+    for server in servers:
+        name, reals = server["name"], server["real_servers"]
+        quorum = f"{'up' if server['quorum_up'] else 'DOWN'} ({server['quorum']})"
+        alive = f"{sum(real['alive'] for real in reals)} of {len(reals)}"
+        sorry = (
+            "-"
+            if server["sorry_server"] is None
+            else f"{server['sorry_server']}{' ACTIVE' * server['sorry_server_active']}"
+        )
+        rows.append((name, quorum, alive, str(server["weight"]), server["lb_algo"], server["lb_kind"], sorry))
+        if server["suspended"]:
+            notes.append(f"{name}: no checks, its address is not on this machine")
+        notes += [f"{name}: {note}" for real in reals for note in _real_server(real)]
+    return ["", *table(rows), *notes]
+
+
+def _real_server(real: dict[str, Any]) -> list[str]:
+    name = f"[{real['address']}]:{real['port']}" if ":" in real["address"] else f"{real['address']}:{real['port']}"
+    if not real["alive"]:
+        why = [f"{c['type']}: {c['last_result'] or 'not checked yet'}" for c in real["checkers"] if not c["up"]]
+        return [f"{name} is down: {'; '.join(why)}"]
+    if real["effective_weight"] != real["weight"]:
+        return [f"{name} has weight {real['effective_weight']} instead of {real['weight']}"]
+    return []
 
 
 def _sessions(document: dict[str, Any], now: datetime) -> list[str]:

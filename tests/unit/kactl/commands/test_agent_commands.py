@@ -103,6 +103,37 @@ def test_status_shows_sync_groups_and_why_they_are_what_they_are() -> None:
     ]
 
 
+def test_status_shows_virtual_servers_and_why_real_servers_are_down() -> None:
+    told = document()
+    down = {"type": "TCP_CHECK", "up": False, "last_result": "Connection refused"}
+    told["ipvs"] = {
+        "problems": ["no IPVS"],
+        "virtual_servers": [
+            {
+                "name": "[192.0.2.10]:tcp:80", "quorum": 2, "quorum_up": False, "weight": 1, "lb_algo": "rr",
+                "lb_kind": "NAT", "sorry_server": "[192.0.2.9]:tcp:80", "sorry_server_active": True,
+                "suspended": False,
+                "real_servers": [
+                    {"address": "10.0.0.1", "port": 80, "alive": False, "weight": 1, "effective_weight": 1,
+                     "checkers": [down, {"type": "MISC_CHECK", "up": True, "last_result": None}]},
+                    {"address": "fd00::1", "port": 80, "alive": True, "weight": 3, "effective_weight": 1,
+                     "checkers": []},
+                ],
+            }
+        ],
+    }  # fmt: skip
+    lines = render(told, NOW)
+    shown = lines[-4].split("  ")
+    assert [word.strip() for word in shown if word.strip()] == [
+        "[192.0.2.10]:tcp:80", "DOWN (2)", "1 of 2", "1", "rr", "NAT", "[192.0.2.9]:tcp:80 ACTIVE",
+    ]  # fmt: skip
+    assert lines[-3:] == [
+        "IPVS: no IPVS",
+        "[192.0.2.10]:tcp:80: 10.0.0.1:80 is down: TCP_CHECK: Connection refused",
+        "[192.0.2.10]:tcp:80: [fd00::1]:80 has weight 1 instead of 3",
+    ]
+
+
 def test_an_event_of_a_sync_group_is_one_line_with_its_cause() -> None:
     event = {
         "time": "T", "type": "group_transition", "group": "VG", "old": "MASTER", "new": "FAULT",
