@@ -151,6 +151,8 @@ HTTP: dict[str, Case] = {
     ),
     "refused": Case(get()),
     "not answered": Case(get(), unanswered=True),
+    "another port": Case(get(more="connect_port PORT"), (READ, OK)),
+    "another address and port": Case(get(more="connect_ip 127.0.0.1\n connect_port PORT"), (READ, OK)),
     "two pages": Case(get().replace("connect_timeout", "url {\n path /b\n }\n connect_timeout"), (READ, OK)),
     "TLS": Case(ssl_get(), (READ, OK), tls=True),
     "TLS and digest": Case(ssl_get(f"digest {HELLO}"), (READ, OK), tls=True),
@@ -246,14 +248,16 @@ def servers(cases: dict[str, Case], folder: Path) -> Iterator[dict[str, CheckSer
 
 
 def configuration(cases: dict[str, Case], ports: dict[str, int]) -> str:
-    """A virtual server for each case: 10.9.0.1, 10.9.0.2, ..."""
+    """A virtual server for each case: 10.9.0.1, 10.9.0.2, ... A checker that says PORT goes there itself."""
     parts = ["global_defs {\n router_id x\n script_user root\n}"]
     for number, (name, case) in enumerate(cases.items(), 1):
+        elsewhere = "PORT" in case.checker
+        real, checker = 9 if elsewhere else ports[name], case.checker.replace("PORT", str(ports[name]))
         parts.append(
             f"virtual_server 10.9.0.{number} 80 {{\n lb_algo rr\n lb_kind NAT\n protocol TCP\n"
             f" delay_loop 4\n warmup 3\n retry 1\n delay_before_retry 1\n {case.server}\n"
-            f" real_server 127.0.0.1 {ports[name]} {{\n weight 1\n"
-            f" {case.real}\n {case.checker}\n }}\n}}"
+            f" real_server 127.0.0.1 {real} {{\n weight 1\n"
+            f" {case.real}\n {checker}\n }}\n}}"
         )
     return "\n".join(parts) + "\n"
 

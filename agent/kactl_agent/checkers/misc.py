@@ -26,7 +26,8 @@ def misc_outcome(status: int, *, dynamic: bool) -> CheckEnded:
 
 
 class MiscRun:
-    """A run that was asked for. It has an outcome before it has ended when it takes too long: SIGTERM, then SIGKILL."""
+    """A run that was asked for. One that takes too long has failed: SIGTERM, then SIGKILL. The outcome is there when it
+    has ended or was killed, so that the next one never runs beside it."""
 
     def __init__(self, settings: MiscCheckSettings) -> None:
         self._settings = settings
@@ -41,7 +42,8 @@ class MiscRun:
             case ScriptStarted():
                 self._deadline = now + self._settings.timeout
             case ScriptEnded():
-                self._end(misc_outcome(event.status, dynamic=self._settings.dynamic))
+                ended = misc_outcome(event.status, dynamic=self._settings.dynamic)
+                self._end(self._too_long() if self._timed_out else ended)
             case ScriptLost():
                 self._end(CheckLost())
             case ActionFailed():
@@ -56,12 +58,10 @@ class MiscRun:
             return []
         if self._timed_out:
             self._deadline = None
+            self.outcome = self.outcome or self._too_long()
             return [SignalScript(_SIGKILL)]
         self._timed_out = True
         self._deadline = now + KILL_DELAY
-        timeout = self._settings.timeout
-        if self.outcome is None:
-            self.outcome = CheckEnded(False, f"timed out after {timeout // SECOND} s")
         return [SignalScript(_SIGTERM)]
 
     def abort(self, now: int) -> list[SignalScript]:
@@ -74,6 +74,9 @@ class MiscRun:
 
     def deadline(self) -> int | None:
         return self._deadline
+
+    def _too_long(self) -> CheckEnded:
+        return CheckEnded(False, f"timed out after {self._settings.timeout // SECOND} s")
 
     def _end(self, outcome: CheckEnded | CheckLost) -> None:
         self.outcome = self.outcome or outcome

@@ -50,16 +50,25 @@ def test_a_run_that_ends_in_time() -> None:
     assert it.deadline() is None
 
 
-def test_a_run_that_takes_too_long_has_failed_and_is_ended() -> None:
+def test_a_run_that_takes_too_long_has_failed_whatever_it_says() -> None:
     it = run()
     it.handle_event(ScriptStarted(), 0)
     assert it.handle_timer(3 * SECOND) == [SignalScript(15)]
+    assert it.outcome is None, "the next one must not run beside it"
+    it.handle_event(ScriptEnded(0), 3 * SECOND + 1)
     assert it.outcome == CheckEnded(False, "timed out after 3 s")
-    assert not it.over
+    assert it.deadline() is None
+
+
+def test_a_run_that_does_not_end_is_killed() -> None:
+    it = run()
+    it.handle_event(ScriptStarted(), 0)
+    it.handle_timer(3 * SECOND)
     assert it.deadline() == 3 * SECOND + KILL_DELAY
     assert it.handle_timer(3 * SECOND + KILL_DELAY) == [SignalScript(9)]
-    assert it.deadline() is None
-    it.handle_event(ScriptEnded(0), 6 * SECOND)
+    assert it.outcome == CheckEnded(False, "timed out after 3 s")
+    assert (it.over, it.deadline()) == (False, None)
+    it.handle_event(ScriptEnded(-9), 6 * SECOND)
     assert it.outcome == CheckEnded(False, "timed out after 3 s")
     assert it.over
 
