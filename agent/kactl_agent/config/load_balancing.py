@@ -153,7 +153,7 @@ def _marks(picked: Any) -> MarksSettings | None:
 
 def _sync_daemon(sheet: Sheet, said: Any) -> SyncDaemonSettings | None:
     if said is None:
-        return None
+        return _old_sync_daemon(sheet.document.config)
     instance = or_default(said.inst, "")
     followed = or_default(sheet.document.config.vrrp_instance, {}).get(instance)
     if instance and followed is None:
@@ -173,6 +173,16 @@ def _sync_daemon(sheet: Sheet, said: Any) -> SyncDaemonSettings | None:
         ttl=or_default(said.ttl, 0),
     )
     return SyncDaemonSettings(daemon=daemon, instance=instance)
+
+
+def _old_sync_daemon(config: Config) -> SyncDaemonSettings | None:
+    """lvs_sync_daemon_interface of a vrrp_instance, the old way to say it: there is one daemon, that of the first."""
+    for name, instance in or_default(config.vrrp_instance, {}).items():
+        interface = or_default(instance.lvs_sync_daemon_interface, "")
+        if interface:
+            daemon = SyncDaemon(False, interface, or_default(instance.virtual_router_id, 0))
+            return SyncDaemonSettings(daemon=daemon, instance=name)
+    return None
 
 
 class _VirtualServers:

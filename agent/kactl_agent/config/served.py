@@ -146,6 +146,7 @@ SERVED: dict[str, frozenset[str]] = {
             "notify_priority_changes",
             "vrf",
             "kernel_rx_buf_size",
+            "lvs_sync_daemon_interface",
             "promote_secondaries",
             "on_foreign_removal",
             "rfc_discards",

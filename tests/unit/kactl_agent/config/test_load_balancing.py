@@ -305,3 +305,9 @@ vrrp_instance:
     assert resolved("net_namespace_ipvs: true")[0].network_namespace == ""
     _settings, problems = resolved("global_defs: {lvs_sync_daemon: {interface: eth0, inst: nobody}}")
     assert problems == ["sync-daemon-instance"]
+
+
+def test_the_sync_daemon_of_an_instance_in_the_old_way() -> None:
+    text = "vrrp_instance:\n  VI: {interface: eth0, virtual_router_id: 51, lvs_sync_daemon_interface: eth1}"
+    settings = resolve_load_balancing(Sheet(bind(text, "agent.yaml")), NoCheckers()).settings
+    assert settings.sync_daemon == SyncDaemonSettings(daemon=SyncDaemon(False, "eth1", 51), instance="VI")
