@@ -45,7 +45,11 @@ class Stage:
             act(each)
 
     def wait(self, line: str, count: int = 1) -> None:
-        self.both(lambda each: each.wait_line(line, 30, count))
+        for name, each in self.scenes.items():
+            try:
+                each.wait_line(line, 30, count)
+            except AssertionError as error:
+                raise AssertionError(f"{name}: {error}\n{self.daemons[name].log}") from None
 
     def reload(self, text: Callable[[Scene], str]) -> None:
         for name, daemon in self.daemons.items():

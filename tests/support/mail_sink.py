@@ -49,7 +49,6 @@ class MailSink:
         self.mails: list[TakenMail] = []
         self.connections = 0
         self.open = 0
-        self.most_open = 0
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -89,7 +88,6 @@ class MailSink:
                 self._sockets.add(sock)
                 self.connections += 1
                 self.open += 1
-                self.most_open = max(self.most_open, self.open)
             threads.append(threading.Thread(target=self._client, args=(sock,), daemon=True))
             threads[-1].start()
         for thread in threads:

@@ -31,7 +31,7 @@ with open("/proc/self/cmdline", "rb") as file:
 call = {
     "arguments": [word.decode() for word in words[words.index(sys.argv[0].encode()) + 1:]],
     "uid": os.getresuid(), "gid": os.getresgid(), "groups": os.getgroups(),
-    "directory": os.getcwd(), "leader": os.getpgrp() == os.getpid(),
+    "directory": os.getcwd(), "umask": os.umask(0), "leader": os.getpgrp() == os.getpid(),
     "streams": [os.readlink(f"/proc/self/fd/{number}") for number in (0, 1, 2)],
     "environment": dict(os.environ),
 }

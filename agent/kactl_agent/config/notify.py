@@ -227,7 +227,8 @@ def _check_credentials(sheet: Sheet, security: Security, user: str, password: An
     if user and security is Security.NONE:
         text = "the password of smtp_user would cross the network in the clear"
         sheet.error(("global_defs", "smtp_user"), "smtp-clear-password", text, "say smtp_tls: starttls or implicit")
-    if bool(user) != bool(password):
+    has_user, has_password = bool(user), bool(password)
+    if has_user is not has_password:
         missing, said = ("smtp_password", "smtp_user") if user else ("smtp_user", "smtp_password")
         sheet.error(("global_defs", said), "smtp-credentials", f"{said} without {missing}", f"say {missing} as well")
 

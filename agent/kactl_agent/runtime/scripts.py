@@ -56,6 +56,7 @@ class ScriptRunner:
     """Never blocks. What cannot be sent at once waits: there is at most what callers ask for, a run each."""
 
     def __init__(self, watcher: DescriptorWatcher) -> None:
+        self.umask = -1  # of what is run from now on; -1: that of the spawner
         self._watcher = watcher
         self._socket: socket.socket | None = None
         self._unsent: deque[bytes] = deque()
@@ -79,7 +80,7 @@ class ScriptRunner:
 
     def run(self, executable: Executable, listener: RunListener) -> int:
         """Ask for a run; its number. Raises ValueError for a command line that no process can have."""
-        request = encode(Run(self._last + 1, executable.command_line, executable.uid, executable.gid))
+        request = encode(Run(self._last + 1, executable.command_line, executable.uid, executable.gid, self.umask))
         if len(request) > LARGEST:
             raise ValueError("the command line is too long")
         self._last += 1

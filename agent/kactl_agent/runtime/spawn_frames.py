@@ -42,16 +42,18 @@ class SpawnFrame:
 class Run(SpawnFrame):
     """Start a command: the first argument is an absolute path."""
 
-    __slots__ = ("arguments", "gid", "uid")
+    __slots__ = ("arguments", "gid", "uid", "umask")
 
-    def __init__(self, run: int, arguments: tuple[str, ...], uid: int, gid: int) -> None:
+    def __init__(self, run: int, arguments: tuple[str, ...], uid: int, gid: int, umask: int = -1) -> None:
+        """With a umask of -1 it has that of the spawner."""
         super().__init__(run)
         self.arguments = arguments
         self.uid = uid
         self.gid = gid
+        self.umask = umask
 
     def fields(self) -> tuple[object, ...]:
-        return self.run, self.arguments, self.uid, self.gid
+        return self.run, self.arguments, self.uid, self.gid, self.umask
 
 
 class Signal(SpawnFrame):
@@ -176,5 +178,5 @@ class _Reader:
         return self._data[self._at - length : self._at].decode(errors="surrogateescape")
 
 
-_KINDS = {b"R": (Run, "nlnn"), b"S": (Signal, "nn"), b"B": (Started, "nn"), b"E": (Ended, "nnt")}
+_KINDS = {b"R": (Run, "nlnnn"), b"S": (Signal, "nn"), b"B": (Started, "nn"), b"E": (Ended, "nnt")}
 _KIND_OF: dict[type[SpawnFrame], bytes] = {make: kind for kind, (make, _shape) in _KINDS.items()}

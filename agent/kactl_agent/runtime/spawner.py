@@ -258,6 +258,8 @@ def _execute(frame: Run, failure: int) -> NoReturn:
             os.dup2(null, descriptor)
         os.closerange(3, failure)
         os.closerange(failure + 1, _HIGHEST_DESCRIPTOR)
+        if frame.umask >= 0:
+            os.umask(frame.umask)
         _become(frame.uid, frame.gid)
         privileges.die_with_parent(spawner)
         environment = {name: value for name, value in os.environ.items() if name not in _UNSET}

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kactl_agent.notify.settings import OwnScript
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.notify_fifos import NotifyFifoSet
-from kactl_agent.supervisor.own_scripts import Connector, OwnScripts
+from kactl_agent.supervisor.own_scripts import LONGER_SECONDS, Connector, OwnScripts
 from kactl_agent.supervisor.poller import Poller
 
 
 class EventOutlets:
     """startup_script and shutdown_script belong to the agent, and no worker runs one."""
 
-    def __init__(self, poller: Poller, connector: Connector, log: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        poller: Poller,
+        connector: Connector,
+        log: Callable[[str, str], None],
+        extend: Callable[[float], None],
+    ) -> None:
+        """`log` takes a level and a message; `extend` tells the service manager how many seconds more to wait."""
         self.scripts = OwnScripts(poller, connector, log)
         self.fifos = NotifyFifoSet(self.scripts, log)
         self._log = log
+        self._extend = extend
         self._end_startup: Callable[[], None] | None = None
         self._then: Callable[[], None] | None = None
         self.begun = False  # the startup script, if there is one, has ended
@@ -31,7 +40,8 @@ class EventOutlets:
         if startup is None:
             self._start(current)
             return
-        self._log("info", f"running startup_script {startup.executable.arguments[0]}")
+        self._take(current())
+        self._announce("startup_script", startup)
         self._end_startup = self.scripts.run("startup_script", startup, lambda: self._start(current))
 
     def _start(self, current: Callable[[], AgentConfiguration]) -> None:
@@ -43,8 +53,16 @@ class EventOutlets:
 
     def apply(self, configuration: AgentConfiguration) -> None:
         """Another configuration is in force."""
+        self._take(configuration)
         if self.begun:
             self.fifos.apply(configuration.own_notify.fifos)
+
+    def _take(self, configuration: AgentConfiguration) -> None:
+        self.scripts.umask = self.fifos.umask = configuration.process.umask
+
+    def _announce(self, name: str, script: OwnScript) -> None:
+        self._log("info", f"running {name} {script.executable.arguments[0]}")
+        self._extend(script.timeout / 1e9 + LONGER_SECONDS)
 
     def end(self, configuration: AgentConfiguration, then: Callable[[], None]) -> None:
         """The workers have ended. `then` is called when the readers of FIFOs and the shutdown script have as well; a
@@ -62,7 +80,7 @@ class EventOutlets:
         if script is None:
             self._finish()
             return
-        self._log("info", f"running shutdown_script {script.executable.arguments[0]}")
+        self._announce("shutdown_script", script)
         self.scripts.run("shutdown_script", script, self._finish)
 
     def _finish(self) -> None:

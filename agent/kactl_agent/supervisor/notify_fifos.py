@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from kactl_agent.notify.settings import FifoSettings
+from kactl_agent.process_settings import DEFAULT_UMASK
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.notify_frames import NotifyFifos
 from kactl_agent.supervisor.own_scripts import OwnScripts
@@ -23,16 +24,16 @@ OF_WORKER = {"vrrp": ("notify_fifo", "vrrp_notify_fifo"), "checkers": ("notify_f
 """Which FIFOs each worker writes to."""
 _LAST_LINES_SECONDS = 1.0  # for scripts, at the stop
 _LOOK_SECONDS = 0.02
-_MODE = 0o600  # keepalived's 0644 less its umask
+_MODE = 0o644  # less the umask
 
 
 class _Fifo:
     """One that is open for writing."""
 
-    def __init__(self, settings: FifoSettings) -> None:
+    def __init__(self, settings: FifoSettings, umask: int) -> None:
         """Raises OSError."""
         self.settings = settings
-        self.made = _make(settings)
+        self.made = _make(settings, _MODE & ~umask)
         try:
             self.descriptor = _open(settings)
         except OSError:
@@ -55,6 +56,7 @@ class NotifyFifoSet:
     """All of them, by keyword. `log` takes a level and a message."""
 
     def __init__(self, scripts: OwnScripts, log: Callable[[str, str], None]) -> None:
+        self.umask = DEFAULT_UMASK  # of those that are made from now on
         self._scripts = scripts
         self._log = log
         self._fifos: dict[str, _Fifo] = {}
@@ -74,7 +76,7 @@ class NotifyFifoSet:
         for keyword, settings in wanted.items():
             if keyword not in kept:
                 try:
-                    self._fifos[keyword] = _Fifo(settings)
+                    self._fifos[keyword] = _Fifo(settings, self.umask)
                 except OSError as error:
                     reason = error.strerror or str(error)
                     self._log("error", f"{keyword} {settings.path} is not written to: {reason}")
@@ -134,14 +136,14 @@ def _place(settings: FifoSettings) -> tuple[str, int, int]:
     return settings.path, settings.uid, settings.gid
 
 
-def _make(settings: FifoSettings) -> bool:
+def _make(settings: FifoSettings, mode: int) -> bool:
     """Whether it had to be made. Raises OSError."""
     try:
-        os.mkfifo(settings.path, _MODE)
+        os.mkfifo(settings.path, mode)
     except FileExistsError:
         return False
     try:
-        Path(settings.path).chmod(_MODE)
+        Path(settings.path).chmod(mode)
         if (settings.uid, settings.gid) != (os.geteuid(), os.getegid()):
             os.chown(settings.path, settings.uid, settings.gid, follow_symlinks=False)
     except OSError:

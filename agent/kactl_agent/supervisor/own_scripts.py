@@ -13,7 +13,8 @@ from kactl_agent.runtime.scripts import ScriptRunner
 from kactl_agent.supervisor.poller import Poller, TimerHandle
 from kactl_agent.tracking.settings import Executable
 
-_GRACE_SECONDS = 2.0  # from SIGTERM to SIGKILL
+_GRACE_SECONDS = 2.0  # from SIGTERM to SIGKILL, and from there to giving it up
+LONGER_SECONDS = 2 * _GRACE_SECONDS  # than its time limit a script may take
 
 
 class Connector(Protocol):
@@ -117,6 +118,15 @@ class OwnScripts:
         self._connector = connector
         self._runner = ScriptRunner(poller)
         self._connected = False
+
+    @property
+    def umask(self) -> int:
+        """Of scripts that begin from now on."""
+        return self._runner.umask
+
+    @umask.setter
+    def umask(self, value: int) -> None:
+        self._runner.umask = value
 
     def run(self, name: str, script: OwnScript, then: Callable[[], None]) -> Callable[[], None]:
         """`then` is called when it has ended, however that was. Returns what ends it early."""

@@ -26,7 +26,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"])) | st.binary().map(
     lambda b: b.decode(errors="surrogateescape")
 )
 frames = st.one_of(
-    st.builds(Run, numbers, st.lists(texts).map(tuple), numbers, numbers),
+    st.builds(Run, numbers, st.lists(texts).map(tuple), numbers, numbers, numbers),
     st.builds(Signal, numbers, numbers),
     st.builds(Started, numbers, numbers),
     st.builds(Ended, numbers, numbers, texts),
@@ -65,7 +65,7 @@ def test_a_number_that_no_process_has() -> None:
 
 def test_other_kinds_are_other_frames() -> None:
     assert Signal(1, 2) != Started(1, 2)
-    assert repr(Run(1, ("/bin/true",), 0, 0)) == "Run(1, ('/bin/true',), 0, 0)"
+    assert repr(Run(1, ("/bin/true",), 0, 0)) == "Run(1, ('/bin/true',), 0, 0, -1)"
     assert SpawnFrame(1) != 1
 
 

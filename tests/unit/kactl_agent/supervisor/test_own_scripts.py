@@ -164,6 +164,16 @@ def test_a_fifo_is_made_and_removed(bench: Bench, tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_umask_is_of_fifos_and_scripts(bench: Bench, tmp_path: Path) -> None:
+    bench.fifos.umask = bench.scripts.umask = 0o137
+    bench.fifos.apply({"notify_fifo": FifoSettings(str(tmp_path / "fifo"), *ME)})
+    assert stat.S_IMODE((tmp_path / "fifo").lstat().st_mode) == 0o640
+    done: list[int] = []
+    bench.scripts.run("startup_script", shell(f"touch {tmp_path}/file"), lambda: done.append(1))
+    bench.until(lambda: done)
+    assert stat.S_IMODE((tmp_path / "file").lstat().st_mode) == 0o640
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_a_fifo_belongs_to_who_it_is_for(bench: Bench, tmp_path: Path) -> None:
     bench.fifos.apply({"notify_fifo": FifoSettings(str(tmp_path / "fifo"), 65534, 7)})

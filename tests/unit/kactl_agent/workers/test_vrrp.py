@@ -384,7 +384,7 @@ def test_scripts_go_through_the_spawner(bench: Bench) -> None:
         return bool(asked)
 
     bench.until(request)
-    assert asked == [spawn_frames.Run(1, ("/chk", "a b"), 7, 8)]
+    assert asked == [spawn_frames.Run(1, ("/chk", "a b"), 7, 8, 0o177)]
     spawner.send(spawn_frames.encode(spawn_frames.Ended(1, 0)))
     bench.until(lambda: any(f.snapshot.effective_priority == 120 for f in bench.of(frames.Snapshot)))
     spawner.close()
