@@ -148,6 +148,37 @@ def test_what_a_killed_agent_left_goes_first(net: Network, tmp_path: Path) -> No
             assert nothing(again.node)
 
 
+def test_what_a_killed_agent_left_goes_though_it_is_not_configured_any_more(net: Network, tmp_path: Path) -> None:
+    """The run directory says what there was; what somebody else has put there since bears no mark of the agent."""
+    node = net.nodes[0]
+    more = ["198.51.100.71/24", "198.51.100.72/24"]
+    one = Agent(node, tmp_path / "one", configuration(200, virtual_ipaddress_excluded=more))
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        wait_for(lambda: routes(node) == ALL and set(more) <= node.addresses(), SLACK, "all there")
+        pid = one.pid_of("vrrp")
+        one.process.send_signal(signal.SIGSTOP)  # so that nothing cleans up
+        os.kill(pid, signal.SIGKILL)
+        one.process.kill()
+        one.process.wait(10)
+        ip("addr", "del", more[1], "dev", "eth0", namespace=node.namespace)
+        ip("addr", "add", more[1], "dev", "eth0", namespace=node.namespace)
+        other = instance(priority=100, version=3, advert_int=1, virtual_ipaddress=["198.51.100.90/24"])
+        again = Agent(node, tmp_path / "one", other)
+        with agents(again):
+            again.wait_state("BACKUP", SLACK)
+            assert nothing(node), again.log
+            kept = {more[1]} if marks_addresses() else set()
+            assert node.addresses() & set(more) == kept
+            assert "the agent before was killed" in again.log
+            assert again.stop() == 0
+    assert not (tmp_path / "one" / "run" / "machine.msgpack").exists(), "an orderly end leaves nothing to take away"
+
+
+def marks_addresses() -> bool:
+    return tuple(int(part) for part in os.uname().release.split(".")[:2]) >= (5, 18)
+
+
 def test_a_stop_that_keeps_the_addresses_keeps_routes_and_rules(net: Network, tmp_path: Path) -> None:
     one = Agent(net.nodes[0], tmp_path / "one", configuration(200), "--keep-vips")
     with agents(one):

@@ -44,6 +44,7 @@ from kactl_agent.supervisor.options import (
 )
 from kactl_agent.supervisor.pid_files import AGENT, PidFiles
 from kactl_agent.supervisor.poller import Poller
+from kactl_agent.supervisor.predecessor import Record
 from kactl_agent.supervisor.recordings import Recordings
 from kactl_agent.supervisor.run_dir import RunDirectory
 from kactl_agent.supervisor.spawning import SpawnerProcess, Spawning
@@ -94,6 +95,7 @@ class Supervisor:
         self._spawning.watch(spawner, self._script_workers)
         self._events = EventOutlets(self._poller, self._spawning, log, notifier.extend)
         self._leftovers = Leftovers(self._poller, log)
+        self._record = Record(run_dir, log)
         self._starting: set[str] = set()  # workers that have not said yet that they are at work, after our own start
         self._started = time.monotonic_ns()
         self._exit_code = EXIT_FINE
@@ -130,11 +132,13 @@ class Supervisor:
         import_wanted(self.configuration)
         gc.collect()
         gc.freeze()  # what is shared with the workers stays shared: a collection would write to every page
+        self._record.succeed(self.configuration, self._poller.after_fork)
         self._fleet.start_observer()
         self._initialise_files(self.configuration, ())
         self._starting = set(wanted(self.configuration))
         self._events.begin(lambda: self.configuration, self._start_workers)
         self._poller.run()
+        self._record.remove()
         return self._exit_code
 
     def _describe(self) -> None:
@@ -354,6 +358,7 @@ class Supervisor:
 
     def adopt(self, configuration: AgentConfiguration) -> None:
         before, self.configuration = self.configuration, configuration
+        self._record.write(configuration)
         self._drains.adopted(before, configuration)
         self._desk.take_settings(configuration.reload)
         self._take_process_settings()
