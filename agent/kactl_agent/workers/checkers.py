@@ -161,6 +161,7 @@ class CheckersWorker:
         self._applied: Callable[[], None] | None = None
         self._shell = WorkerShell(PROCESS, loop, supervisor, observer, self)
         self._runner = ScriptRunner(loop)
+        self._runner.umask = start.configuration.process.umask
         self._teller = Teller(loop, self._shell, self._runner)
         self._reports = CheckerReports(loop, self._shell)
         self._listener = _Listener(self._reports, self._teller, self._work)
@@ -368,7 +369,7 @@ class CheckersWorker:
         return ""
 
     def apply(self, new: AgentConfiguration, done: Applied) -> None:
-        del new
+        self._runner.umask = new.process.umask
         wanted, self._next = self._next or CheckersSettings(), None
         if wanted.network_namespace != self._settings.network_namespace:
             self._shell.log("warning", "net_namespace_ipvs: a reload does not change it; restart the agent for that")
