@@ -1249,7 +1249,7 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
         Keyword(
             Text("path"),
             "File that the state is dumped to on SIGUSR1",
-            default="keepalived.data in the directory for temporary files",
+            default="keepalived.data in the run directory",
             since="2.3.3",
         ),
     ] = UNSET
@@ -1258,7 +1258,7 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
         Keyword(
             Text("path"),
             "File that the statistics are dumped to on SIGUSR2; keepalived 2.4.3 takes the keyword without acting on it",
-            default="keepalived.stats in the directory for temporary files",
+            default="keepalived.stats in the run directory",
             since="2.3.3",
             process="vrrp",
         ),
@@ -1268,7 +1268,7 @@ class GlobalDefs(BlockKeywords, frozen=True, kw_only=True):
         Keyword(
             Text("path"),
             "File that the state is dumped to as JSON; keepalived 2.4.3 takes the keyword without acting on it",
-            default="keepalived.json in the directory for temporary files",
+            default="keepalived.json in the run directory",
             since="2.3.3",
             process="vrrp",
         ),
