@@ -6,6 +6,7 @@ Everything comes from one seed. Times are ns of the one virtual clock.
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from random import Random
 from typing import Any
 
@@ -20,6 +21,7 @@ from kactl_agent.vrrp.actions import (
     PacketMeta,
     RemoveAddresses,
     SendAdvert,
+    Stalled,
     Startup,
     State,
     Transition,
@@ -41,6 +43,8 @@ class Node:
         self.segment = 0
         self.clock_step = 0
         self.clock_error = 0  # of its wall clock, ns, when nothing is wrong with it
+        self.suspended_at: int | None = None  # it stands still since then
+        self.waiting: list[tuple[bytes, PacketMeta]] = []  # what its socket took in meanwhile
 
     @property
     def state(self) -> State | None:
@@ -63,6 +67,7 @@ class World:
         self.lateness = lateness  # how late a timer may be served
         self.loss = 0.0
         self.transitions: list[tuple[int, Node, Transition]] = []
+        self.sent: deque[tuple[int, Node, int]] = deque(maxlen=200)  # adverts: when, by whom, with which priority
         self.rivalry = 0  # the longest time with two masters on one sound LAN
         self._rivals_since: int | None = None
         self._sound_since = 0
@@ -97,6 +102,26 @@ class World:
             node.settings = msgspec.structs.replace(node.settings, **changes)
             self._apply(node, node.engine.reconfigure(node.settings, self.now))
 
+    def suspend(self, node: Node) -> None:
+        """It stands still: SIGSTOP, or a virtual machine that is paused."""
+        if node.suspended_at is None:
+            node.suspended_at, node.waiting = self.now, []
+            self._observe()
+
+    def resume(self, node: Node, *, machine: bool = False) -> None:
+        """It goes on, as the vrrp worker does: the pause is noticed first, then what waited is read. With `machine`
+        nothing has waited: nobody was there to take it in."""
+        if node.suspended_at is None:
+            return
+        pause, node.suspended_at = self.now - node.suspended_at, None
+        waiting, node.waiting = node.waiting, []
+        if node.engine:
+            self.tell(node, Stalled(pause))
+        for data, meta in () if machine else waiting:
+            if node.engine and node.up:
+                self._apply(node, node.engine.receive(data, meta, self.now))
+        self._observe()
+
     def step_clock(self, node: Node, step: int) -> None:
         """Its wall clock is `step` ns further off than usual; 0 puts it right again."""
         node.clock_step = step
@@ -126,7 +151,9 @@ class World:
                     break
                 self.now = max(self.now, at)
                 _, _, target, data, meta = heapq.heappop(self._packets)
-                if target.engine and target.up:
+                if target.suspended_at is not None:
+                    target.waiting.append((data, meta))
+                elif target.engine and target.up:
                     self._apply(target, target.engine.receive(data, meta, self.now))
             elif node is not None and at <= end:
                 late = self.random.randrange(self.lateness + 1) if self.lateness else 0
@@ -140,7 +167,7 @@ class World:
     def _next_timer(self) -> tuple[Node | None, int]:
         found, at = None, 1 << 62
         for node in self.nodes:
-            deadline = node.engine.deadline() if node.engine else None
+            deadline = node.engine.deadline() if node.engine and node.suspended_at is None else None
             if deadline is not None and deadline < at:
                 found, at = node, deadline
         return found, at
@@ -150,6 +177,7 @@ class World:
     def _apply(self, node: Node, actions: list[Action]) -> None:
         for action in actions:
             if isinstance(action, SendAdvert):
+                self.sent.append((self.now, node, action.priority))
                 self._send(node, action)
             else:
                 self._keep(node, action)
@@ -183,7 +211,8 @@ class World:
                 heapq.heappush(self._packets, (at, self._sequence, other, data, meta))
 
     def masters(self) -> list[Node]:
-        return [node for node in self.nodes if node.state is State.MASTER]
+        """Those that run."""
+        return [node for node in self.nodes if node.state is State.MASTER and node.suspended_at is None]
 
     def _observe(self) -> None:
         """Keep the longest time that two masters shared a LAN on which nothing is lost."""
