@@ -13,6 +13,7 @@ from kactl_agent.vrrp.actions import (
     Drain,
     GroupTransition,
     Shutdown,
+    Stalled,
     Startup,
     State,
     TrackerFault,
@@ -40,6 +41,7 @@ EVENTS = st.sampled_from(
         Drain("update"),
         Drain("update", require_peer=True),
         Undrain(),
+        Stalled(5 * SECOND),
     ]
 )
 PACKETS = st.tuples(st.sampled_from([0, 50, 100, 150]), st.sampled_from([PEER, PEER_LOW]))

@@ -23,6 +23,7 @@ _PROCESSES = {
 }
 """Kind of a subject -> the processes whose end or pause may be behind what happens to it."""
 _LOOK_BACK = 60.0  # seconds before a change within which something else may be its reason
+_RELOAD_TAKES = 5.0  # seconds
 _MOST_IN_CHAIN = 20
 _MOST_BEFORE = 5  # earlier changes of the same object, one line each
 _MOST_STEPS = 4  # from reason to reason
@@ -134,14 +135,30 @@ def _reasons_of(events: Sequence[Event], index: int, groups: Mapping[str, Sequen
             found.setdefault(f"{subject} {candidate['type']}", earlier)
         elif subject in pointed_at or (_is_change(event) and _concerns(candidate, own)):
             found.setdefault(subject or candidate["type"], earlier)
+    if _is_change(event):
+        # a reload is told when it is done; what it did to an instance came before
+        for later in range(index + 1, len(events)):
+            if _ms_between(event, events[later]) > _RELOAD_TAKES * 1000:
+                break
+            if _was_about(events[later], own):
+                found["reload"] = later
+                break
     if event["type"] == "group_transition":
         # what its members did stands behind it or beside it, at the same moment
-        for later in range(index + 1, min(index + 1 + len(events), len(events))):
+        for later in range(index + 1, len(events)):
             if _ms_between(event, events[later]) > 0:
                 break
             if subject_of(events[later]) in pointed_at and events[later].get("cause") == event.get("cause"):
                 found.setdefault(subject_of(events[later]), later)
     return list(found.values())
+
+
+def _was_about(candidate: Event, own: str) -> bool:
+    """Whether it is a reload that has changed this object."""
+    if candidate["type"] != "reload":
+        return False
+    changes = candidate.get("changes") or {}
+    return any(own.partition(" ")[2] in changes.get(what, ()) for what in ("removed", "changed", "added"))
 
 
 def _pointed_at(event: Event, groups: Mapping[str, Sequence[str]]) -> set[str]:

@@ -51,7 +51,9 @@ def render(explanation: dict[str, Any]) -> list[str]:
         lines.append("  what led to it, and when:")
         for link in explanation["chain"]:
             before = link["ms_before"]
-            when = f"{before / 1000:9.3f} s before" if before else "  at the same time"
+            when = (
+                f"{abs(before) / 1000:9.3f} s {'before' if before > 0 else 'after'}" if before else "  at the same time"
+            )
             lines.append(f"  {when}  {one_line(link['event'])}")
     if explanation["earlier"]:
         lines.append("  before that:")

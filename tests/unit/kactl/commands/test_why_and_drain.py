@@ -32,6 +32,7 @@ EXPLANATION = {
          "ms_before": 4000},
         {"event": {"cursor": "j-6", "time": "", "type": "stall", "subject": "process vrrp", "detail": "stood still"},
          "ms_before": 0},
+        {"event": {"cursor": "j-8", "time": "", "type": "reload", "message": "added VI_1"}, "ms_before": -7},
     ],
     "earlier": [
         {"cursor": "j-1", "time": "2026-01-01T00:00:00.000Z", "old": "INIT", "new": "BACKUP", "detail": "started"},
@@ -86,6 +87,7 @@ def test_why_in_words() -> None:
         "  what led to it, and when:",
         "      4.000 s before  process vrrp: killed",
         "    at the same time  process vrrp: stood still",
+        "      0.007 s after  the agent: reload: added VI_1",
         "  before that:",
         "    2026-01-01T00:00:00.000Z  INIT -> BACKUP: started",
     ]

@@ -94,6 +94,17 @@ def test_the_worker_that_died_and_the_reload_before_are_in_the_chain(story: Stor
     assert story.chain("A") == [died["cursor"], reload["cursor"]]
 
 
+def test_the_reload_that_did_it_is_told_when_it_is_done(story: Story) -> None:
+    story.transition(5, "A", "MASTER", "INIT", "shutdown")
+    story.transition(5, "C", "MASTER", "INIT", "shutdown")
+    done = story.at(5.2, "reload", ok=True, changes={"removed": ["A"], "changed": [], "added": ["B"]})
+    story.at(60, "reload", ok=True, changes={"removed": ["A"]})
+    assert story.chain("A") == [done["cursor"]]
+    assert story.chain("C") == []
+    (found,) = story.why("A")
+    assert found["chain"][0]["ms_before"] == -200
+
+
 def test_a_worker_that_died_is_behind_what_it_looks_after(story: Story) -> None:
     stalled = story.happens(1, "stall", "process bfd", detail="stood still")
     story.at(2, "process", process="vrrp", ended="killed by SIGKILL")
