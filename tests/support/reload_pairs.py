@@ -41,7 +41,7 @@ def _instance(draw: st.DrawFn, vrid: int, interface: str, hosts: list[str], adve
                           for number, text in enumerate(draw(some))],
     }  # fmt: skip
     if draw(st.booleans()):
-        found["virtual_ipaddress_excluded"] = [f"2001:db8:{INTERFACES.index(interface)}::{vrid}/128"]
+        found["virtual_ipaddress_excluded"] = [f"2001:db8::{vrid}/128"]
     if draw(st.booleans()) and found["priority"] != 255:
         found["accept"] = False
     if draw(st.booleans()):
@@ -53,7 +53,7 @@ def _instance(draw: st.DrawFn, vrid: int, interface: str, hosts: list[str], adve
 
 @st.composite
 def configurations(draw: st.DrawFn, advert_int: float = 0.01, vmac: bool = True) -> Block:
-    """YAML as data. Every instance can be MASTER; no two have the same address."""
+    """YAML as data. Every instance can be MASTER; no two have the same address on an interface."""
     routers = draw(
         st.lists(st.tuples(st.integers(1, 4), st.sampled_from(INTERFACES)), min_size=1, max_size=4, unique=True)
     )

@@ -234,6 +234,13 @@ class FakeLinks:
 class FakeAddresses:
     def __init__(self, kernel: FakeKernel) -> None:
         self._kernel = kernel
+        self.slow = False  # what is added is told of, and there for all to see, when `arrive` is called
+        self.coming: list[VirtualAddress] = []
+
+    def arrive(self) -> None:
+        for address in self.coming:
+            self._kernel.links.add_address(address.interface, address.address, address.prefix_length, address.flags)
+        self.coming.clear()
 
     def close(self) -> None: ...
 
@@ -254,6 +261,8 @@ class FakeAddresses:
                 continue
             if links.link(address.interface) is None:
                 failures.append(AddressFailure(address, f"there is no interface {address.interface}"))
+            elif self.slow:
+                self.coming.append(address)
             elif not table.has(address):
                 table.add_address(address.interface, address.address, address.prefix_length, address.flags)
             self._kernel.log.append(("add", address.interface, address.address))

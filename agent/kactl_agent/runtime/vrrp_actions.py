@@ -76,6 +76,7 @@ class VrrpActions:
         self._pacing = Pacing(PaceSettings())
         self.held: dict[str, tuple[VirtualAddress, ...]] = {}
         self._indexes: dict[Place, int] = {}  # of the interfaces that the addresses were put on
+        self._unseen: dict[Place, bool] = {}  # put there, and not told of by the kernel yet; whether that is long ago
         self._spared: set[Place] = set()
         self._left: dict[Place, VirtualAddress] = {}
         self.routes = HeldRouting(kernel)
@@ -162,6 +163,8 @@ class VrrpActions:
         failures = self._kernel.addresses.apply(work.remove, work.add, links)
         failed = {failure.address for failure in failures}
         kept = {place_of(address): address for address in addresses if address not in failed}
+        # the kernel tells of an IPv6 address when it gets round to it, which may be after much else
+        self._unseen.update((place, False) for place, address in kept.items() if not links.has(address))
         self.held[name] = tuple(({place_of(address): address for address in self.held.get(name, ())} | kept).values())
         for place, address in kept.items():
             link = links.link(address.interface)
@@ -171,6 +174,7 @@ class VrrpActions:
 
     def _remove(self, name: str, addresses: tuple[VirtualAddress, ...]) -> str:
         gone = {place_of(address) for address in addresses}
+        unseen = {place for place in gone if self._unseen.pop(place, None) is not None}
         self._pacing.withdraw(name, addresses)
         self.held[name] = tuple(address for address in self.held.get(name, ()) if place_of(address) not in gone)
         if not self.held[name]:
@@ -187,10 +191,31 @@ class VrrpActions:
                 self._left[place] = address
             elif place not in wanted_by_others:
                 unwanted.append(self._as_found(address))
-        work = plan((), unwanted, links.has)
+        work = plan((), unwanted, lambda address: place_of(address) in unseen or links.has(address))
         failures = self._kernel.addresses.apply(work.remove, work.add, links)
         self.firewall.unblock(name, addresses)
         return "; ".join(f"{_text(failure.address)}: {failure.reason}" for failure in failures)
+
+    def lost(self) -> list[tuple[str, VirtualAddress]]:
+        """(holder, address) of all that was on the machine and is not any more."""
+        has = self._kernel.links.has
+        found = []
+        for name, held in self.held.items():
+            for address in held:
+                if has(address):
+                    self._unseen.pop(place_of(address), None)
+                elif place_of(address) not in self._unseen:
+                    found.append((name, address))
+        return found
+
+    def expect(self) -> bool:
+        """To be called every second: what the kernel has not told of for a whole one is not there. Whether that is so
+        of any."""
+        late = [place for place, long_ago in self._unseen.items() if long_ago]
+        for place in late:
+            del self._unseen[place]
+        self._unseen = dict.fromkeys(self._unseen, True)
+        return bool(late)
 
     def spare(self, places: Iterable[Place]) -> None:
         """Leave these on the machine when who holds them lets go: another instance is about to take them over. Until

@@ -240,9 +240,8 @@ class VrrpMachine:
         """What is not on the machine as the instances want it: to be looked at after a reload."""
         self._kernel.links.drain()
         self._kernel.routing.drain()
-        has = self._kernel.links.has
         missing = [f"{name}: {ip_address(a.address)}/{a.prefix_length} on {a.interface} is missing"
-                   for name, held in self.actions.held.items() for a in held if not has(a)]  # fmt: skip
+                   for name, a in self.actions.lost()]  # fmt: skip
         for what, held in (("route", self.actions.routes), ("rule", self.actions.rules)):
             missing += [f"{name}: virtual {what} {item.text} is missing" for name, item in held.missing()]
         return [*missing, *self._places.errors]
@@ -358,16 +357,14 @@ class VrrpMachine:
                 self.driver.tell(settings.name, ClockOffset(nanoseconds))
 
     def retry(self) -> None:
-        """Try again to open sockets that could not be opened."""
-        if self._places.failing:
+        """To be called every second: what could not be done is tried again, what was expected is missed."""
+        if self.actions.expect() or self._places.failing:
             self.settle()
 
     def _tell_lost_addresses(self) -> None:
-        has = self._kernel.links.has
-        lost = [(name, address) for name, held in self.actions.held.items() for address in held if not has(address)]
-        for name, address in lost:
+        for name, address in self.actions.lost():
             held = self.actions.held.get(name, ())
-            if address in held and not has(address):
+            if address in held and not self._kernel.links.has(address):
                 self.actions.held[name] = tuple(other for other in held if other != address)
                 self.driver.tell(name, AddressLost(address))
 

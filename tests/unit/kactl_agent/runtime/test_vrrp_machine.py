@@ -697,3 +697,45 @@ def test_a_master_of_lower_priority_makes_the_whole_group_announce_its_addresses
     node.read()
     told = [frame[28:32] for kind, _interface, frame in node.kernel.log if kind == "frame"]
     assert set(told) == {VIP.address, OTHER.address}
+
+
+# -- addresses that the kernel tells of later --------------------------------------------------------------------------
+
+
+def test_an_address_that_the_kernel_has_not_told_of_yet_is_not_lost() -> None:
+    node = Machine()
+    node.kernel.addresses.slow = True
+    node.start(settings(priority=255))
+    assert node.state() is State.MASTER
+    node.kernel.links.add_address("eth0", bytes((192, 0, 2, 77)), 24)  # some news
+    node.machine.settle()
+    node.machine.retry()
+    assert node.state() is State.MASTER
+    assert node.machine.problems() == []
+    node.kernel.addresses.arrive()
+    node.machine.settle()
+    node.machine.retry()
+    node.machine.retry()
+    assert [transition.new for _name, transition in node.transitions] == [State.MASTER]
+    node.kernel.links.remove_address("eth0", VIP.address)
+    node.machine.settle()
+    assert node.transitions[-1][1].cause == "address_lost", "and from then on it is missed"
+
+
+def test_one_that_it_never_tells_of_is_lost_after_a_while() -> None:
+    node = Machine()
+    node.kernel.addresses.slow = True
+    node.start(settings(priority=255))
+    node.machine.retry()
+    assert node.state() is State.MASTER
+    node.machine.retry()
+    assert "address_lost" in [transition.cause for _name, transition in node.transitions]
+
+
+def test_one_that_it_has_not_told_of_is_removed_all_the_same() -> None:
+    node = Machine()
+    node.kernel.addresses.slow = True
+    node.start(settings(priority=255))
+    node.kernel.log.clear()
+    node.machine.stop(["VI"])
+    assert ("remove", "eth0", VIP.address) in node.kernel.log
