@@ -52,6 +52,7 @@ SETTINGS: Mapping[str, Setting] = {
     "version": Setting("version", Impact.HITLESS),
     "advert_interval": Setting("advert_int", Impact.HITLESS, _seconds),
     "down_timer_adverts": Setting("down_timer_adverts", Impact.HITLESS),
+    "strict_mode": Setting("strict_mode", Impact.HITLESS, _flag),
     "preempt": Setting("preempt", Impact.HITLESS, _flag),
     "preempt_delay": Setting("preempt_delay", Impact.HITLESS, _seconds),
     "start_as_master": Setting("state", Impact.NO_OP, lambda on: "MASTER" if on else "BACKUP", _AT_START),
