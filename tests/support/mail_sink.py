@@ -42,7 +42,9 @@ class Behaviour:
 class MailSink:
     """Listens on 127.0.0.1; `mails` has what was taken, in order."""
 
-    def __init__(self, behaviour: Behaviour | None = None, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, behaviour: Behaviour | None = None, context: ssl.SSLContext | None = None, port: int = 0
+    ) -> None:
         """With a TLS context STARTTLS is offered."""
         self.behaviour = behaviour or Behaviour()
         self.context = context
@@ -50,7 +52,7 @@ class MailSink:
         self.connections = 0
         self.open = 0
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._sockets: set[socket.socket] = set()
         self._thread = threading.Thread(target=self._serve, daemon=True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import ssl
 
 AT_ONCE = 8
+MOST_WAITING = 1000  # a relay that is away for hours, and an instance that flaps, must not fill the memory
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")  # whatever the locale is
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _SECOND = 1e9
@@ -56,6 +57,11 @@ class Mailer:
         """Asked again for what it has, it does nothing more."""
         if order not in self._waiting and order not in self._tasks.values():
             self._waiting.append(order)
+            if len(self._waiting) > MOST_WAITING:
+                lost = self._waiting.popleft()
+                text = f"mail `{lost.subject}` is not sent: {MOST_WAITING} newer ones are waiting"
+                self._say("error", text, "mail_dropped")
+                self._answer(lost.worker, MailDone(lost.number))
             self._next()
 
     def when_at_rest(self, callback: Callable[[], None]) -> None:

@@ -19,7 +19,7 @@ from kactl_agent.notify.events import Mail
 from kactl_agent.notify.settings import MailSettings, Recipient, Security
 from kactl_agent.notify.smtp import Finished
 from kactl_agent.observe.handlers import Handlers
-from kactl_agent.observe.mailer import AT_ONCE, Mailer, date_text, deliver
+from kactl_agent.observe.mailer import AT_ONCE, MOST_WAITING, Mailer, date_text, deliver
 from kactl_agent.runtime.frames import Frame, LogRecord
 from kactl_agent.runtime.notify_frames import MailDone, MailOrder
 from kactl_agent.vrrp.settings import SECOND
@@ -250,6 +250,27 @@ def test_every_order_is_carried_out_and_answered_a_few_at_once(bench: Bench) -> 
         bench.until_done(*numbers)
         assert sorted(sink.subjects) == sorted(f"[lb1] mail {number}" for number in numbers)
         assert {record.level for record in bench.log} == {"info"}
+
+
+def test_the_newest_mails_wait_for_a_relay_that_is_away(bench: Bench) -> None:
+    go_on = threading.Event()
+
+    def wait(sock: socket.socket) -> None:
+        go_on.wait(20)
+        sock.close()
+
+    with mail_sink(Behaviour(answers={"HELO": wait})) as sink:
+        bench.settings = settings(sink, timeout=30 * SECOND)
+        for number in range(1, AT_ONCE + 1):
+            bench.order(number)
+        bench.until(lambda: sink.connections == AT_ONCE)
+        for number in range(AT_ONCE + 1, AT_ONCE + MOST_WAITING + 3):
+            bench.order(number)
+        assert [frame for _, frame in bench.answers] == [MailDone(AT_ONCE + 1), MailDone(AT_ONCE + 2)]
+        assert [record.fields["code"] for record in bench.log] == ["mail_dropped"] * 2
+        bench.settings = None
+        go_on.set()
+        bench.until_done(*range(1, AT_ONCE + MOST_WAITING + 3))
 
 
 def test_an_order_that_comes_again_is_carried_out_once(bench: Bench) -> None:
