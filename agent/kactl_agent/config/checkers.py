@@ -68,7 +68,8 @@ SERVED_CHECKERS: dict[str, frozenset[str]] = {
     "HTTP_GET/url": _URL,
     "SSL_GET/url": _URL | {"tls_compliant"},
 }
-SERVED_SSL = frozenset({"password", "ca", "certificate", "key", "x-keepalived"})
+SERVED_GLOBAL = frozenset({"checker_log_all_failures"})
+SERVED_ROOT = frozenset({"SSL"})
 
 _DAY = 24 * 60 * 60 * SECOND
 _RETRIES = {"DNS_CHECK": 3, "MISC_CHECK": 0}

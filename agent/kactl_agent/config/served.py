@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from kactl_agent.config import load_balancing
+from kactl_agent.config import checkers, load_balancing
 from kactl_agent.config.bfd import SERVED_BFD
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.notify import SERVED_GLOBAL as NOTIFY_GLOBAL
@@ -42,6 +42,7 @@ SERVED: dict[str, frozenset[str]] = {
         }
         | SERVED_ROOT
         | load_balancing.SERVED_ROOT
+        | checkers.SERVED_ROOT
     ),
     "global_defs": frozenset(
         {
@@ -105,6 +106,7 @@ SERVED: dict[str, frozenset[str]] = {
         | SERVED_GLOBAL
         | NOTIFY_GLOBAL
         | load_balancing.SERVED_GLOBAL
+        | checkers.SERVED_GLOBAL
     ),
     "vrrp_instance": frozenset(
         {

@@ -25,6 +25,7 @@ from kactl_agent.config.bind import bind
 from kactl_agent.config.checkers import SERVED_CHECKERS, CheckerResolver, reply_pattern
 from kactl_agent.config.checks.problem import Sheet
 from kactl_agent.config.diagnostics import Diagnostic, Severity
+from kactl_agent.config.resolve import resolve
 from kactl_agent.config.schema import checkers, http_check
 from kactl_agent.config.schema.keyword import table_of
 from kactl_agent.tracking.settings import Command, FileSettings
@@ -303,3 +304,14 @@ def test_what_is_not_served_is_said() -> None:
     assert blocks.keys() == SERVED_CHECKERS.keys()
     for block, struct in blocks.items():
         assert {field.name for field in table_of(struct)} == SERVED_CHECKERS[block]
+
+
+def test_what_stands_elsewhere_is_served_too() -> None:
+    text = """global_defs: {checker_log_all_failures: true}
+SSL: {certificate: /c.pem, key: /k.pem}
+virtual_server:
+  - {address: 192.0.2.1, port: 80, protocol: TCP, lb_algo: rr, lb_kind: NAT, check_jitter: 3, delay_loop_down: 1,
+     real_server: [{address: 10.0.0.1, port: 80, check_jitter: 4, SSL_GET: {url: [{path: /}]}}]}
+"""
+    said = resolve(bind(text, "agent.yaml")).diagnostics
+    assert [diagnostic.message for diagnostic in said if diagnostic.code == "not-served"] == []
