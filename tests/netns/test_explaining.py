@@ -139,6 +139,29 @@ def test_the_journal_outlives_the_observer_and_the_agent(net: Network, tmp_path:
         assert len(lines) == len(since["events"])
 
 
+def test_a_bfd_session_that_failed_is_behind_the_fault_of_who_tracks_it(net: Network, tmp_path: Path) -> None:
+    one, two = (
+        Agent(
+            node,
+            tmp_path / name,
+            virtual_router(priority, track_bfd=["b1"])
+            | {"bfd_instance": {"b1": {"neighbor_ip": other.ipv4, "min_tx": 100, "min_rx": 100, "multiplier": 3}}},
+        )
+        for name, priority, node, other in (
+            ("one", 200, net.nodes[0], net.nodes[1]), ("two", 100, net.nodes[1], net.nodes[0]),
+        )
+    )  # fmt: skip
+    with agents(one, two):
+        one.wait_state("MASTER", DOWN + SLACK + 5)
+        net.cut(2)
+        one.wait_state("FAULT", SLACK)
+        found = why(one)
+        (session,) = [link for link in found["chain"] if link["event"]["subject"] == "bfd_instance b1"]
+        assert session["event"]["old"] == "Up"
+        assert session["ms_before"] < 1000
+        assert any(reason.startswith("fault: track_bfd b1") for reason in found["reasons"])
+
+
 def test_who_follows_events_outlives_the_observer(net: Network, tmp_path: Path) -> None:
     one = Agent(net.nodes[0], tmp_path / "one", virtual_router(200))
     with agents(one), (tmp_path / "lines").open("w+") as lines:
