@@ -242,7 +242,7 @@ class VrrpWorker:
             self._machine.actions.firewall.close()
         self._machine.close()
         self._report()
-        self._told.teller.finish()
+        self._told.teller.finish(self._configuration.process.child_wait_time)
 
     # -- instances -----------------------------------------------------------------------------------------------------
 
@@ -280,6 +280,8 @@ class VrrpWorker:
             del self._instances[name]
         self._instances = {names[name]: instance for name, instance in self._instances.items()}
         self._trackers.rename(renamed)
+        for name in renamed.values():
+            self._shell.tell(_FOLLOWER, name, InstanceVerdict(name, self._instances[name].state.value))
         self._static.apply(new.static)
         self._apply_network(new.network)
         yield

@@ -43,6 +43,13 @@ def render(document: dict[str, Any], now: datetime) -> list[str]:
     ]
     if age > STALE_AFTER:
         lines.append(f"STALE: the VRRP worker was last heard of {_span(age)} ago; what follows may be wrong")
+    waits = agent.get("pending_confirmation")
+    if waits:
+        left = _span((_time(waits["until"]) - now).total_seconds())
+        lines.append(
+            f"ON TRIAL: unless `kactl confirm` comes within {left} the agent goes back to revision "
+            f"{waits['previous_revision'][:12]}"
+        )
     instances = document["vrrp"]["instances"]
     if not instances:
         balanced = bool(document.get("ipvs", {}).get("virtual_servers"))

@@ -217,3 +217,16 @@ def test_an_event_of_a_priority_says_what_moved_it() -> None:
         "detail": "effective priority 100 -> 80 (track_script chk: -20)",
     }  # fmt: skip
     assert render_event(event) == "T  VI_1 (MASTER): effective priority 100 -> 80 (track_script chk: -20)"
+
+
+def test_a_configuration_on_trial_is_seen_in_the_status() -> None:
+    said = document()
+    said["agent"]["pending_confirmation"] = {
+        "revision": "abcdef012345", "previous_revision": "fedcba543210",
+        "until": (NOW + timedelta(seconds=42)).isoformat(),
+    }  # fmt: skip
+    assert render(said, NOW)[1] == (
+        "ON TRIAL: unless `kactl confirm` comes within 42 s the agent goes back to revision fedcba543210"
+    )
+    said["agent"]["pending_confirmation"] = None
+    assert "ON TRIAL" not in "\n".join(render(said, NOW))

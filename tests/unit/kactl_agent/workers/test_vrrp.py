@@ -16,6 +16,7 @@ import pytest
 
 from kactl_agent.kernel.fake import FakeKernel
 from kactl_agent.runtime import frames, spawn_frames
+from kactl_agent.runtime.checker_frames import InstanceVerdict
 from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed
 from kactl_agent.runtime.drain_frames import DrainOrder, Drains, DrainsApplied
 from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
@@ -543,3 +544,21 @@ def test_what_is_not_as_it_should_be_after_a_reload_is_said(bench: Bench) -> Non
     applied = bench.reload(settings("A", 1), settings("B", 2, interface="eth1"))
     (problem,) = applied.problems
     assert problem.startswith("no socket on eth1: ")
+
+
+def test_an_instance_that_is_called_something_else_is_told_of_under_its_new_name(bench: Bench) -> None:
+    bench.start(settings("A", 1))
+    bench.until(lambda: bench.state_of("A") == "MASTER")
+    ours, theirs = socket_pair()
+    peer = Edge(ours)
+    bench.supervisor.post(frames.PeerEdge("checkers"), [theirs.detach()])
+    told: list[frames.AnyFrame] = []
+
+    def heard(frame: frames.AnyFrame) -> bool:
+        told.extend(each for each, _descriptors in peer.receive())
+        return frame in told
+
+    bench.until(lambda: heard(InstanceVerdict("A", "MASTER")))
+    bench.reload(settings("B", 1))
+    bench.until(lambda: heard(InstanceVerdict("B", "MASTER")))
+    peer.close()
