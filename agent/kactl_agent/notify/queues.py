@@ -17,7 +17,7 @@ from kactl_agent.vrrp.settings import SECOND
 AT_ONCE = 512  # scripts of all queues together: the spawner has a limit of its own, and refuses what is above it
 ALLOWANCE = SECOND  # from the stop, or the start of a script behind it, to SIGTERM
 GRACE = SECOND // 2  # from SIGTERM to SIGKILL
-PATIENCE = 3 * SECOND  # from the stop to the moment when everything left is started
+PATIENCE = 3 * SECOND  # from the stop to the moment when everything left is started, unless there is less time
 
 
 class StartScript(NamedTuple):
@@ -57,6 +57,7 @@ class ScriptQueues:
         self._busy: set[str] = set()
         self._last = 0
         self._stopped_at: int | None = None
+        self._patience = PATIENCE
 
     @property
     def idle(self) -> bool:
@@ -73,7 +74,7 @@ class ScriptQueues:
             return None
         due = [running.due for running in self._running.values() if running.due is not None]
         if self._waiting:
-            due.append(self._stopped_at + PATIENCE)
+            due.append(self._stopped_at + self._patience)
         return min(due, default=None)
 
     def add(self, queue: str, scripts: tuple[Executable, ...], now: int) -> list[Action]:
@@ -98,10 +99,11 @@ class ScriptQueues:
             self._turns.append(running.queue)
         return self._start(now)
 
-    def stop(self, now: int) -> list[Action]:
+    def stop(self, now: int, patience: int = PATIENCE) -> list[Action]:
         """The agent is stopping. What is added from now on is still run."""
         if self._stopped_at is None:
             self._stopped_at = now
+            self._patience = patience
             for running in self._running.values():
                 running.due = now + ALLOWANCE
         return []
@@ -113,7 +115,7 @@ class ScriptQueues:
                 actions.append(SignalScript(number, running.terminated))
                 running.due = None if running.terminated else now + GRACE
                 running.terminated = True
-        if self._stopped_at is not None and now >= self._stopped_at + PATIENCE:
+        if self._stopped_at is not None and now >= self._stopped_at + self._patience:
             for queue in list(self._waiting):
                 actions += [self._run(queue, script, now) for script in self._waiting.pop(queue)]
             self._turns.clear()

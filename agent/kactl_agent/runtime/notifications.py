@@ -20,7 +20,8 @@ from kactl_agent.runtime.worker_shell import WorkerShell
 from kactl_agent.tracking.settings import Command, Executable
 
 _TERMINATE, _KILL = 15, 9
-_STOP_SECONDS = 4.0  # less than the supervisor's patience with a worker
+_STOP_SECONDS = 4.0  # for scripts, at the stop
+_SPARE_SECONDS = 0.5  # for all else that a worker has to do then
 _LINES_SECONDS = 1.0  # for readers of FIFOs, at the stop
 _LOOK_SECONDS = 0.01
 
@@ -161,11 +162,13 @@ class Teller:
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
-    def finish(self) -> None:
-        """The worker stops and has told everything: end it (`WorkerShell.finish`) once that has gone out."""
-        self._carry_out(self._queues.stop(time.monotonic_ns()))
+    def finish(self, patience: int) -> None:
+        """The worker stops and has told everything: end it (`WorkerShell.finish`) once that has gone out. `patience` is
+        the supervisor's with a worker, in ns (child_wait_time)."""
+        seconds = max(0.0, min(_STOP_SECONDS, patience / 1e9 - _SPARE_SECONDS))
+        self._carry_out(self._queues.stop(time.monotonic_ns(), int(seconds * 0.75e9)))
         now = time.monotonic()
-        self._finish(now + _LINES_SECONDS, now + _STOP_SECONDS)
+        self._finish(now + min(_LINES_SECONDS, seconds), now + seconds)
 
     def _finish(self, lines_until: float, until: float) -> None:
         now = time.monotonic()

@@ -162,6 +162,7 @@ class CheckersWorker:
         self._shell = WorkerShell(PROCESS, loop, supervisor, observer, self)
         self._runner = ScriptRunner(loop)
         self._runner.umask = start.configuration.process.umask
+        self._patience = start.configuration.process.child_wait_time
         self._teller = Teller(loop, self._shell, self._runner)
         self._reports = CheckerReports(loop, self._shell)
         self._listener = _Listener(self._reports, self._teller, self._work)
@@ -370,6 +371,7 @@ class CheckersWorker:
 
     def apply(self, new: AgentConfiguration, done: Applied) -> None:
         self._runner.umask = new.process.umask
+        self._patience = new.process.child_wait_time
         wanted, self._next = self._next or CheckersSettings(), None
         if wanted.network_namespace != self._settings.network_namespace:
             self._shell.log("warning", "net_namespace_ipvs: a reload does not change it; restart the agent for that")
@@ -409,7 +411,7 @@ class CheckersWorker:
         self._prober.close()
         if self._applied is not None:
             self._applied = None
-        self._teller.finish()
+        self._teller.finish(self._patience)
 
     def _release(self) -> None:
         self._balancer.stop()

@@ -23,6 +23,7 @@ from kactl_agent.runtime.vrrp_notifications import VrrpNotifications
 from kactl_agent.runtime.worker_shell import Applied, WorkerShell
 from kactl_agent.tracking.settings import Command, Executable
 from kactl_agent.vrrp.actions import GroupTransition, LowerPriorityReceived, State, Transition
+from kactl_agent.vrrp.settings import SECOND
 
 ANY, MASTER, MISSING = Command(("/x/any",)), Command(("/x/master", "a")), Command(("/x/missing",))
 READY = ((ANY, Executable(("/x/any",), 7, 8)), (MASTER, Executable(("/x/master", "a"), 0, 0, shell=True)))
@@ -196,10 +197,10 @@ def test_a_mail_is_asked_for_until_it_is_done(bench: Bench) -> None:
     assert [mail.subject for mail in bench.mails()] == ["two"]
 
 
-def stopped(bench: Bench) -> float:
+def stopped(bench: Bench, patience: int = 5 * SECOND) -> float:
     """Seconds that the end takes."""
     begun = time.monotonic()
-    bench.teller.finish()
+    bench.teller.finish(patience)
     bench.loop.run_forever()
     return time.monotonic() - begun
 
@@ -229,6 +230,12 @@ def test_the_end_waits_a_second_for_a_script_then_it_is_terminated(bench: Bench)
 def test_the_end_comes_even_if_no_script_ends(bench: Bench) -> None:
     bench.teller.tell(event(*[ANY] * 5))
     assert stopped(bench) < 4.9
+    assert len(bench.runner.asked) == 5
+
+
+def test_with_less_time_everything_is_started_earlier(bench: Bench) -> None:
+    bench.teller.tell(event(*[ANY] * 5))
+    assert stopped(bench, SECOND) < 0.9
     assert len(bench.runner.asked) == 5
 
 
