@@ -9,12 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from kactl_agent.config.diagnostics import Diagnostic
 from kactl_agent.config.document import Document, Origin
-from kactl_agent.config.schema.keyword import table_of
+from kactl_agent.config.schema.keyword import Field, table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import (
     Block,
@@ -62,6 +62,16 @@ def _has_secret(struct: type[Struct]) -> bool:
     return any(is_secret(field.keyword.shape) for field in table_of(struct).fields)
 
 
+@cache
+def _ways_to_secrets(struct: type[Struct]) -> tuple[Field, ...]:
+    """The fields that are secrets, or hold some: tens of thousands of real servers need not be looked through."""
+    return tuple(
+        field
+        for field in table_of(struct).fields
+        if is_secret(field.keyword.shape) or any(_ways_to_secrets(inner) for inner in structs_of(field.keyword.shape))
+    )
+
+
 # -- resolving ---------------------------------------------------------------------------------------------------------
 
 
@@ -89,7 +99,10 @@ class _Resolver:
 
     def struct(self, value: Struct, origin: Origin) -> Struct:
         changed: dict[str, Any] = {}
-        for field, item in table_of(type(value)).set_fields(value):
+        for field in _ways_to_secrets(type(value)):
+            item = getattr(value, field.attribute)
+            if item is UNSET:
+                continue
             new = self.value(field.keyword.shape, item, origin.find((field.name,)))
             if new is not item:
                 changed[field.attribute] = new

@@ -113,7 +113,8 @@ class Checks:
             self._checks[number].started = True
             self.driver.add(str(number), self._checks[number].engine)
             self.tell(number, Startup())
-        self._files.track(self._followers)
+        if self._followers:
+            self._files.track(self._followers)
 
     def remove(self, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -150,7 +151,10 @@ class Checks:
         return self._checks[number].engine.snapshot()
 
     def state(self, number: int) -> CheckerState:
-        snapshot = self._checks[number].engine.snapshot()
+        check = self._checks[number]
+        if not check.started and not isinstance(check.settings, FileCheckSettings):
+            return CheckerState(check.engine.up)  # it has not said anything yet: thousands begin at a time
+        snapshot = check.engine.snapshot()
         return CheckerState(snapshot.up, snapshot.weight, snapshot.difference)
 
     # -- what they are told --------------------------------------------------------------------------------------------
