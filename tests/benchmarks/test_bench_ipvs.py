@@ -33,6 +33,11 @@ pytestmark = [
 ]
 
 
+def address(number: int) -> str:
+    """Of a virtual server."""
+    return f"10.10.{number >> 8}.{number & 255}"
+
+
 def configuration(servers: int, reals: int, weight: int = 1) -> str:
     """`weight` is that of the first real server. Checks come so late that none is made meanwhile."""
     blocks = []
@@ -43,9 +48,7 @@ def configuration(servers: int, reals: int, weight: int = 1) -> str:
             "  TCP_CHECK {\n   connect_timeout 3\n  }\n }\n"
             for each in range(reals)
         )
-        head = (
-            f"virtual_server 10.10.{number >> 8}.{number & 255} 80 {{\n delay_loop 36000\n lb_algo wrr\n lb_kind NAT\n"
-        )
+        head = f"virtual_server {address(number)} 80 {{\n warmup 3600000\n lb_algo wrr\n lb_kind NAT\n"
         blocks.append(f"{head} protocol TCP\n{real}}}\n")
     return "".join(blocks)
 

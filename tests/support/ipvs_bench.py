@@ -25,7 +25,7 @@ Job = dict[str, Any]
 
 def entries() -> int:
     """Services and destinations in the kernel."""
-    return max(0, Path("/proc/net/ip_vs").read_text().count("\n") - 3)
+    return max(0, Path("/proc/net/ip_vs").read_bytes().count(b"\n") - 3)
 
 
 def wait(condition: Callable[[], bool], pause: float = 0.05) -> float:
@@ -55,14 +55,14 @@ class Contender:
     """A daemon with its configuration file."""
 
     def __init__(self, which: int, words: list[str], config: Path) -> None:
-        self._which = which
+        self.which = which
         self._words = words
         self._config = config
         self._log = FOLDER / f"log{which}"
 
     def configure(self, texts: list[str]) -> None:
         """Reading it from the host's file system counts for nobody."""
-        shutil.copy(texts[self._which], self._config)
+        shutil.copy(texts[self.which], self._config)
 
     def start(self) -> subprocess.Popen[bytes]:
         output = self._log.open("wb")
@@ -146,7 +146,13 @@ def main(arguments: list[str]) -> None:
             yaml,
         ),
     }
-    results = {name: measure(contender, job) for name, contender in contenders.items()}
+    results = {}
+    for name, contender in contenders.items():
+        try:
+            results[name] = measure(contender, job)
+        except TimeoutError:
+            print((FOLDER / f"log{contender.which}").read_text()[-3000:], file=sys.stderr)
+            raise
     Path(arguments[1]).write_text(json.dumps(results))
     os.sync()
 
