@@ -30,6 +30,10 @@ pytestmark = [
 CONF = """
 global_defs {
   router_id lb1
+  notification_email {
+    root@localhost
+  }
+  smtp_server 127.0.0.1
   enable_script_security
   script_user root
 }
@@ -80,6 +84,13 @@ vrrp_instance VI_3 {
   version 3
   advert_int 0.5
   preempt_delay 3.5
+  smtp_alert
+  notify_master "/bin/true"
+  notify_backup "/bin/true"
+  notify_fault "/bin/true"
+  notify_stop "/bin/true"
+  notify "/bin/true"
+  notify_master_rx_lower_pri "/bin/true"
   lower_prio_no_advert
   track_interface {
     lo

@@ -86,3 +86,23 @@ class SupervisorNotify(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
     shutdown: OwnScript | None = None
     fifos: dict[str, FifoSettings] = {}  # by keyword
+
+
+def without_secrets(notify: VrrpNotify) -> VrrpNotify:
+    """The same for those who only look: of each script the file that is executed, arguments may be secrets."""
+    files = {command: executable.arguments[:1] for command, executable in notify.executables}
+    replace = msgspec.structs.replace
+
+    def shown(items: dict[str, ItemNotify]) -> dict[str, ItemNotify]:
+        return {
+            name: replace(
+                item,
+                scripts={
+                    keyword: replace(command, arguments=files.get(command, command.arguments[:1]))
+                    for keyword, command in item.scripts.items()
+                },
+            )
+            for name, item in items.items()
+        }
+
+    return replace(notify, instances=shown(notify.instances), groups=shown(notify.groups), executables=())

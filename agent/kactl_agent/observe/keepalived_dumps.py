@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 
+from kactl_agent.notify.settings import ItemNotify
 from kactl_agent.observe.views import AgentView, InstanceView
 from kactl_agent.runtime.dump_frames import TrackerState
 from kactl_agent.tracking.settings import ParamMatch, ProcessSettings, TrackerKind
@@ -23,6 +24,15 @@ _STATES = {State.INIT: 0, State.BACKUP: 1, State.MASTER: 2, State.FAULT: 3}
 _AUTH_NONE, _AUTH_PASS, _AUTH_AH = 0, 1, 2
 _SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
 
+_SCRIPTS = {
+    "notify_backup": "script_backup",
+    "notify_master": "script_master",
+    "notify_fault": "script_fault",
+    "notify_stop": "script_stop",
+    "notify_deleted": "script_deleted",
+    "notify": "script",
+    "notify_master_rx_lower_pri": "script_master_rx_lower_pri",
+}
 STATISTICS: dict[str, tuple[str, ...]] = {
     # keepalived's name -> counters of the engine that add up to it
     "advert_rcvd": ("adverts_received",),
@@ -254,5 +264,11 @@ def _process(settings: ProcessSettings, state: TrackerState | None, weight: int)
 
 
 def _notifications(settings: VrrpSettings, agent: AgentView) -> dict[str, Any]:
-    del settings, agent
-    return {"smtp_alert": False, "notify_deleted": False}
+    """Scripts that there are none of are left out."""
+    item = agent.configuration.vrrp_notify.instances.get(settings.name, ItemNotify())
+    scripts = {
+        field: f"'{item.scripts[keyword].arguments[0]}'"
+        for keyword, field in _SCRIPTS.items()
+        if keyword in item.scripts
+    }
+    return {"smtp_alert": item.mail, "notify_deleted": item.deleted, **scripts}

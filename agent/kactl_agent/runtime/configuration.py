@@ -14,6 +14,7 @@ import msgspec
 
 from kactl_agent.bfd import settings as bfd_settings
 from kactl_agent.bfd.settings import BfdSettings
+from kactl_agent.notify import settings as notify_settings
 from kactl_agent.notify.settings import MailSettings, OwnScript, SupervisorNotify, VrrpNotify
 from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.reload_settings import ReloadSettings
@@ -112,7 +113,7 @@ def without_secrets(configuration: AgentConfiguration) -> AgentConfiguration:
             name: msgspec.structs.replace(script, arguments=script.arguments[:1])
             for name, script in configuration.track_scripts.items()
         },
-        vrrp_notify=VrrpNotify(),
+        vrrp_notify=notify_settings.without_secrets(configuration.vrrp_notify),
         own_notify=SupervisorNotify(),
         startup=None,
         bfd=bfd_settings.without_secrets(configuration.bfd),

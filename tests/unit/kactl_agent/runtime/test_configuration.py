@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from kactl_agent.bfd.settings import AuthKey, AuthSettings, AuthType, BfdSettings, SessionSettings
+from kactl_agent.notify.settings import ItemNotify, VrrpNotify
 from kactl_agent.runtime.configuration import (
     AgentConfiguration,
     compare,
@@ -18,6 +19,7 @@ from kactl_agent.runtime.configuration import (
 )
 from kactl_agent.tracking.settings import (
     Command,
+    Executable,
     ProcessSettings,
     ScriptSettings,
     TrackerKind,
@@ -82,6 +84,19 @@ def test_a_file_that_somebody_may_change_is_refused(tmp_path: Path) -> None:
     os.write(writable, path.read_bytes())
     with pytest.raises(ValueError, match="not sealed"):
         load_sealed(writable)
+
+
+def test_of_scripts_of_notifications_arguments_stay_with_who_runs_them() -> None:
+    command, other = Command(("notify.sh", "hush")), Command(("/bin/lost", "hush"))
+    item = ItemNotify(scripts={"notify_master": command, "notify": other}, mail=True, deleted=True)
+    executables = ((command, Executable(("/etc/kactl/notify.sh", "hush"), 0, 0)),)
+    notify = VrrpNotify(instances={"A": item}, groups={"G": item}, executables=executables)
+    shown = without_secrets(msgspec.structs.replace(CONFIGURATION, vrrp_notify=notify)).vrrp_notify
+    assert b"hush" not in msgspec.msgpack.encode(shown)
+    known = shown.instances["A"]
+    assert known.scripts["notify_master"].arguments == ("/etc/kactl/notify.sh",), "the file that is executed"
+    assert known.scripts["notify"].arguments == ("/bin/lost",)
+    assert (known.mail, known.deleted, shown.groups["G"]) == (True, True, known)
 
 
 def test_what_is_not_sealed_or_not_ours_is_refused() -> None:
