@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from kactl_agent.checkers.settings import AnyCheckerSettings
 from kactl_agent.config.checks.problem import Path, Sheet
+from kactl_agent.config.in_force import packed
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import or_default
 from kactl_agent.config.trackers import command_words
@@ -212,7 +213,7 @@ class _VirtualServers:
     def _packed(self, text: str) -> bytes:
         found = self._addresses.get(text)
         if found is None:
-            found = self._addresses[text] = ip_address(text).packed
+            found = self._addresses[text] = packed(text)
         return found
 
     # -- a virtual server ----------------------------------------------------------------------------------------------
