@@ -106,7 +106,7 @@ class IptablesFirewall:
         if names is not None and self._indexes is not None:
             self._fill(elements_of(settings.families, names, entries))
         for family in settings.families:
-            self._put(family, settings, entries)
+            self._put(family, settings, entries, glance=self._indexes is not None)
         self._entries = entries
 
     def uninstall(self) -> None:
@@ -123,18 +123,27 @@ class IptablesFirewall:
     # -- rules ---------------------------------------------------------------------------------------------------------
 
     def _put(
-        self, family: Family, settings: FirewallSettings, entries: Collection[FirewallEntry], *, nothing: bool = False
+        self,
+        family: Family,
+        settings: FirewallSettings,
+        entries: Collection[FirewallEntry],
+        *,
+        nothing: bool = False,
+        glance: bool = False,
     ) -> None:
-        """Have exactly these rules of ours in the table, without a moment in between."""
+        """Have exactly these rules of ours in the table, without a moment in between. A `glance` at their number is
+        enough where they do not change, but somebody may have flushed them."""
         comment = comment_of(settings)
         rules = [] if nothing else self._rules(family, _chains(settings), entries)
-        wanted = [xt.encode_rule(_LAYOUTS[family], rule, comment) for rule in rules]
+        wanted = sorted((rule.chain, xt.encode_rule(_LAYOUTS[family], rule, comment)) for rule in rules)
         port = self._table_of(family)
         for attempt in range(_ATTEMPTS):
             table = port.read()
-            if sorted(table.ours(comment)) == sorted(wanted):
+            if glance and table.count(comment) == len(wanted):
                 return
             try:
+                if sorted(table.ours(comment)) == wanted:
+                    return
                 table.replace(comment, rules)
             except ValueError as error:
                 raise OSError(errno.EINVAL, f"{_command(family)}: {error}") from error

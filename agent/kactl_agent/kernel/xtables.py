@@ -118,12 +118,23 @@ class Table:
     def __init__(self, layout: Layout, info: TableInfo, data: bytes) -> None:
         self._layout = layout
         self._info = info
-        self.chains: list[_Chain] = []
+        self._data = data
+        self._chains: list[_Chain] = []
         self._tail: _Entry | None = None
-        try:
-            self._parse(data)
-        except (struct.error, IndexError, KeyError) as error:
-            raise ValueError(f"the kernel's table cannot be read: {error}") from error
+
+    @property
+    def chains(self) -> list[_Chain]:
+        """Taken apart when that is needed: there may be thousands of rules."""
+        if self._tail is None:
+            try:
+                self._parse(self._data)
+            except (struct.error, IndexError, KeyError) as error:
+                raise ValueError(f"the kernel's table cannot be read: {error}") from error
+        return self._chains
+
+    def count(self, comment: str) -> int:
+        """How many rules have the comment."""
+        return self._data.count(_match_comment(comment))
 
     def _parse(self, data: bytes) -> None:
         heads = {self._info.heads[hook]: hook for hook in HOOKS.values() if self._info.valid_hooks & 1 << hook}
@@ -142,12 +153,12 @@ class Table:
             if error is not None and offset + length == len(data):
                 self._tail = entry
             elif error is not None:
-                self.chains.append(_Chain(error, None, entry))
-                first_rule_of[offset + length] = self.chains[-1]
+                self._chains.append(_Chain(error, None, entry))
+                first_rule_of[offset + length] = self._chains[-1]
             else:
                 if offset in heads:
-                    self.chains.append(_Chain(names[heads[offset]], heads[offset], None))
-                self.chains[-1].entries.append(entry)
+                    self._chains.append(_Chain(names[heads[offset]], heads[offset], None))
+                self._chains[-1].entries.append(entry)
             offset += length
         if self._tail is None:
             raise ValueError("the kernel's table has no end")
@@ -165,13 +176,12 @@ class Table:
             return None
         return int(_VERDICT.unpack_from(entry.data, target_at + _TARGET.size)[0])
 
-    def has_chain(self, name: str) -> bool:
-        return any(chain.name == name for chain in self.chains)
-
-    def ours(self, comment: str) -> list[bytes]:
-        """Rules with the comment, chain by chain, as the kernel has them but for their counters."""
+    def ours(self, comment: str) -> list[tuple[str, bytes]]:
+        """Rules with the comment and their chains, as the kernel has them but for their counters."""
         mark = _match_comment(comment)
-        return [self._bare(entry) for chain in self.chains for entry in chain.entries if mark in entry.data]
+        return [
+            (chain.name, self._bare(entry)) for chain in self.chains for entry in chain.entries if mark in entry.data
+        ]
 
     def _bare(self, entry: _Entry) -> bytes:
         end = self._layout.counters_at

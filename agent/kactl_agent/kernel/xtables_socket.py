@@ -39,10 +39,7 @@ class KernelTable:
             request = bytearray(_NAME_AND_NUMBER.pack(_NAME, info.size)) + bytearray(info.size)
             data = self._get(sock, _GET_ENTRIES, request)[_NAME_AND_NUMBER.size :]
         self._info = info
-        try:
-            return Table(self._layout, info, data)
-        except ValueError as error:
-            raise OSError(errno.EPROTO, str(error)) from error
+        return Table(self._layout, info, data)
 
     def write(self, table: Table) -> None:
         """Packets that are counted stay so: the counts of a table that is replaced are added to the new one."""

@@ -146,6 +146,23 @@ def test_what_is_in_the_table_already_is_not_written() -> None:
     assert machine.writes == 1
 
 
+def test_another_chain_for_the_same_rules() -> None:
+    machine = Machine()
+    port = firewall(machine)
+    port.install(RULES, (V4,))
+    port.install(FirewallSettings(families=(Family.IPV4,), iptables=IptablesSettings(input_chain="mine")), (V4,))
+    assert [chain for chain, _rule in machine.table(Family.IPV4).ours("kactl keepalived")] == ["mine"]
+
+
+def test_rules_that_somebody_flushed_come_back_with_the_next_element() -> None:
+    machine = Machine()
+    port = firewall(machine)
+    port.install(SETS, (V4,))
+    machine.tables[Family.IPV4] = empty_table(IPV4)
+    port.apply([], [V6])
+    assert machine.ours() == 3
+
+
 def test_families_and_sets_that_are_no_longer_needed_go() -> None:
     machine = Machine()
     port = firewall(machine)
