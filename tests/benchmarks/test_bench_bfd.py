@@ -82,12 +82,14 @@ class Tap:
         self._socket.close()
 
     def read(self) -> list[tuple[int, str, int]]:
-        found = []
+        """What came before the kernel began to note moments has that of its reading, and is left out."""
+        found: list[tuple[int, str, int]] = []
+        reading = time.time_ns()
         while True:
             try:
                 data, control, _flags, _address = self._socket.recvmsg(2048, 128)
             except BlockingIOError:
-                return found
+                return [each for each in found if each[0] < reading]
             if data[0] >> 4 != 4 or data[9] != 17 or data[22:24] != b"\x0e\xc8":
                 continue
             [(seconds, nanoseconds)] = [
@@ -111,6 +113,7 @@ def lose(kind: type[Contender], net: Network, directory: Path, count: int) -> li
             try:
                 time.sleep(0.3)
                 peer.kill()
+                killed = time.time_ns()
                 time.sleep(2.5)
                 seen = tap.read()
             finally:
@@ -119,9 +122,10 @@ def lose(kind: type[Contender], net: Network, directory: Path, count: int) -> li
         peer.close()
     found = []
     for n in range(1, count + 1):
-        last = max(at for at, source, _state in seen if source == f"10.7.1.{n}")
+        last = max(at for at, source, _state in seen if source == f"10.7.1.{n}" and at < killed)
         said = [at for at, source, state in seen if source == f"10.7.0.{n}" and state != UP and at > last]
-        assert said, f"session {n} of {kind.label} went on being Up"
+        history = [each for each in seen if each[1].endswith(f".{n}")][-12:]
+        assert said, f"session {n} of {kind.label} went on being Up: {last} {history}"
         found.append(said[0] - last)
     return found
 

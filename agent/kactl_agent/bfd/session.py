@@ -218,8 +218,11 @@ class Session:
 
     def deadline(self) -> int | None:
         """When `handle_timer` is to be called next."""
-        moments = (self._next_tx, self._detect_at, self._settle_at, self._forget_at, self._congestion.deadline)
-        return min((moment for moment in moments if moment is not None), default=None)
+        earliest = self._next_tx
+        for moment in (self._detect_at, self._settle_at, self._forget_at, self._congestion.deadline):
+            if moment is not None and (earliest is None or moment < earliest):
+                earliest = moment
+        return earliest
 
     @property
     def detection_time(self) -> int:

@@ -15,13 +15,14 @@ from kactl_agent.bfd.packet import diagnostic_text
 from kactl_agent.bfd.snapshot import SessionSnapshot
 from kactl_agent.kernel.bfd_sockets import BfdPorts, UdpPorts
 from kactl_agent.runtime import frames, privileges
+from kactl_agent.runtime.batched_reading import BatchedReading
 from kactl_agent.runtime.bfd_frames import BfdHeartbeat, BfdSessionGone, BfdSnapshot, SessionVerdict
 from kactl_agent.runtime.bfd_machine import BfdMachine
 from kactl_agent.runtime.chance import random_bytes
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.journal_frames import Happening
-from kactl_agent.runtime.loop import SocketWatcher, Timer, on_terminate, worker_loop
+from kactl_agent.runtime.loop import Timer, on_terminate, worker_loop
 from kactl_agent.runtime.privileges import Capability
 from kactl_agent.runtime.worker_shell import Applied, WorkerShell
 
@@ -71,9 +72,10 @@ class BfdWorker:
         self._loop = loop
         self._configuration = start.configuration
         self._capabilities = start.capabilities
+        self._reading = BatchedReading(loop)
         timer = Timer(loop, lambda: self._machine.run_due())
         chance = random_bytes(start.configuration.process)
-        self._machine = BfdMachine(ports, SocketWatcher(loop), self, time.monotonic_ns, timer.arm, chance)
+        self._machine = BfdMachine(ports, self._reading, self, time.monotonic_ns, timer.arm, chance)
         self._dirty: dict[str, None] = {}
         self._changes: deque[tuple[str, StateChanged, int, SessionSnapshot]] = deque()
         self._reporting = False
@@ -90,6 +92,7 @@ class BfdWorker:
     def close(self) -> None:
         """After the loop has ended."""
         self._machine.close()
+        self._reading.close()
 
     # -- kactl_agent.runtime.worker_shell.ShelteredWorker --------------------------------------------------------------
 
