@@ -202,3 +202,18 @@ def test_what_is_wrong_with_the_settings_of_any_worker_is_said_before_one_starts
     assert "neighbor_ip" in done.stderr
     assert "port" in done.stderr
     assert "starting" not in done.stderr
+
+
+def test_a_worker_that_needs_what_it_has_given_up_is_restarted_alone(start: Start) -> None:
+    agent = start(EVERYTHING)
+    agent.wait_said(*PEERS)
+    before = agent.pids()
+    pinged = {"virtual_server": [SERVER | {"real_server": [{"address": "192.0.2.20", "port": 80, "PING_CHECK": [{}]}]}]}
+    agent.configure(EVERYTHING | pinged)
+    agent.reload()
+    wait_for(lambda: agent.said().count("checkers hears vrrp") == 2, START, f"another one; log:\n{agent.log}")
+    assert "the checkers worker is restarted: it needs CAP_NET_RAW now" in agent.log
+    assert "checkers applied" not in "\n".join(agent.said()), "the old one was not asked for what it cannot do"
+    after = agent.pids()
+    assert {name for name in before if before[name] != after[name]} == {"checkers"}
+    assert "worker ended" not in agent.log, "which is no failure"

@@ -149,3 +149,17 @@ def test_a_plan_comes_with_a_reload(tmp_path: Path) -> None:
     assert outcome.plan is not None
     assert outcome.plan.impact == "disruptive"
     assert outcome.plan.lines[0].startswith("disruptive: vrrp_instance VI_1: ends and starts as another virtual router")
+
+
+@pytest.mark.parametrize(
+    "only", [("vrrp",), ("bfd",), ("checkers",), ("vrrp", "checkers"), ("vrrp", "checkers", "bfd")]
+)
+def test_only_these_workers_are_wanted(tmp_path: Path, only: tuple[str, ...]) -> None:
+    text = VALID + (
+        "bfd_instance: {b1: {neighbor_ip: 192.0.2.2}}\n"
+        "virtual_server: [{address: 192.0.2.10, port: 80, protocol: TCP,"
+        " real_server: [{address: 10.0.0.1, port: 80}]}]\n"
+    )
+    configuration = load(options(tmp_path, text, only=frozenset(only))).configuration
+    assert configuration is not None
+    assert {worker for worker in ("vrrp", "bfd", "checkers") if configuration.needs(worker)} == set(only)
