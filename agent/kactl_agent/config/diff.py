@@ -14,9 +14,11 @@ import msgspec
 
 from kactl_agent.bfd.settings import BfdSettings
 from kactl_agent.config.diff_instances import instance_changes
+from kactl_agent.config.diff_process import process_changes
 from kactl_agent.config.diff_servers import virtual_server_changes
 from kactl_agent.config.impact import Change, Impact
 from kactl_agent.ipvs.settings import CheckersSettings
+from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.tracking.settings import TrackerUse, TrackingSettings
 from kactl_agent.vrrp.firewall import FirewallSettings
 from kactl_agent.vrrp.network_settings import NetworkSettings
@@ -36,6 +38,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     tracking: TrackingSettings = TrackingSettings()
     bfd: BfdSettings = BfdSettings()
     checkers: CheckersSettings = CheckersSettings()
+    process: ProcessSettings = ProcessSettings()
 
 
 def plan(old: Side, new: Side) -> list[Change]:
@@ -49,6 +52,7 @@ def plan(old: Side, new: Side) -> list[Change]:
         *_as_a_whole("interfaces", old.network, new.network, "delays, pace or buffers of interfaces change"),
         *_sessions(old.bfd, new.bfd),
         *virtual_server_changes(old.checkers, new.checkers),
+        *process_changes(old.process, new.process),
     ]
 
 

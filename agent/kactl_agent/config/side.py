@@ -17,4 +17,5 @@ def side_of(settings: Settings) -> Side:
         tracking=settings.tracking,
         bfd=settings.bfd,
         checkers=settings.balancing.settings,
+        process=settings.process,
     )

@@ -35,6 +35,7 @@ def side_of(configuration: AgentConfiguration) -> Side:
         tracking=configuration.tracking,
         bfd=configuration.bfd,
         checkers=checkers,
+        process=configuration.process,
     )
 
 
