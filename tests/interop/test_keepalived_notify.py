@@ -142,6 +142,7 @@ def whole_life(place: Scene) -> str:
                 place,
                 "vrrp_notify_priority_changes true",
                 f'startup_script "{record} startup"',
+                f'vrrp_notify_fifo_script "{record} reader"',
                 f'shutdown_script "{record} shutdown"',
             ),
             group(place),
@@ -200,7 +201,11 @@ def test_a_whole_life(stage: Callable[[Callable[[Scene], str]], Stage]) -> None:
     both.both(lambda place: place.sink.wait(25))
     both.reload(
         lambda place: (
-            mailed(place, f'shutdown_script "{place.recorder} shutdown"')
+            mailed(
+                place,
+                f'shutdown_script "{place.recorder} shutdown"',
+                f'vrrp_notify_fifo_script "{place.recorder} reader"',
+            )
             + group(place)
             + instance(place, 1, 150, "track_file { fault weight 0 }")
             + instance(place, 2, 100)
