@@ -11,6 +11,7 @@ from kactl_agent.checkers.settings import HttpVersion
 MAX_HEADER = 64 * 1024
 """Bytes of status line and header fields at most."""
 
+_BEGIN = b"HTTP/"
 _STATUS = re.compile(rb"HTTP/\d\.\d (\d{3})(?:[ \r]|$)")
 _LENGTH = re.compile(rb"^content-length:[ \t]*(\d+)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 
@@ -100,6 +101,8 @@ class HttpExchange:
             raise HttpResponseFault(f"the header is longer than {MAX_HEADER} bytes")
         if not separator:
             self.header = whole
+            if whole[: len(_BEGIN)] != _BEGIN[: len(whole)]:
+                raise HttpResponseFault("what came is no HTTP response")
             return b""
         self.header = head + separator
         status = _STATUS.match(head)

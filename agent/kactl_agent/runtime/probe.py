@@ -35,7 +35,7 @@ from kactl_agent.checkers.settings import (
     PingCheckSettings,
     TlsSettings,
 )
-from kactl_agent.runtime.probe_sockets import TlsFault, open_socket, peer_of, tls_context
+from kactl_agent.runtime.probe_sockets import TlsFault, name_fault, open_socket, peer_of, tls_context
 
 Outcome = CheckEnded | CheckLost
 Done = Callable[[Outcome], None]
@@ -169,12 +169,12 @@ class Probe:
         if tls is None:
             self._begin()
             return
+        name = self._plan.server_name or (self._plan.target.address if tls.verify else None)
         try:
-            context = self._shell.context(tls)
+            context = self._shell.context(tls, name)
         except TlsFault as fault:
             self._finish(CheckEnded(False, str(fault)))
             return
-        name = self._plan.server_name or (self._plan.target.address if tls.verify else None)
         self._sock = self._secured = context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=name)
         self._phase = _Phase.HANDSHAKE
 
@@ -342,6 +342,7 @@ class ProbeShell:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
         self._contexts: dict[TlsSettings, ssl.SSLContext] = {}
+        self._names: dict[str, str] = {}  # why a handshake cannot carry them, empty when it can
         self._closed = False
         self.now = time.monotonic_ns()  # when checks were last seen to; a clock costs a system call on some machines
         loop.add_reader(self._poll.fileno(), self._run)
@@ -395,16 +396,21 @@ class ProbeShell:
         if self._timer is None or deadline < self._timer_at:
             self._arm(deadline)
 
-    def context(self, settings: TlsSettings) -> ssl.SSLContext:
-        """Raises TlsFault."""
+    def context(self, settings: TlsSettings, name: str | None) -> ssl.SSLContext:
+        """One with which a handshake can carry the name. Raises TlsFault."""
         found = self._contexts.get(settings)
         if found is None:
             found = self._contexts[settings] = tls_context(settings)
+        if name is not None and name not in self._names:
+            self._names[name] = name_fault(found, name)
+        if name is not None and self._names[name]:
+            raise TlsFault(self._names[name])
         return found
 
     def forget_contexts(self) -> None:
         """Certificates and keys are read again when they are needed: a reload may have brought other files."""
         self._contexts.clear()
+        self._names.clear()
 
     # -- the loop ------------------------------------------------------------------------------------------------------
 

@@ -120,3 +120,12 @@ def tls_context(settings: TlsSettings) -> ssl.SSLContext:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
         raise TlsFault(f"{step} cannot be used: {reason}") from None
     return context
+
+
+def name_fault(context: ssl.SSLContext, name: str) -> str:
+    """Why a handshake cannot carry this name (server name indication), empty when it can."""
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
+    except ValueError as error:
+        return f"{name} is no name for a handshake: {error}"
+    return ""

@@ -119,7 +119,10 @@ def _secured(plain: socket.socket, target: _Target) -> socket.socket:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    return context.wrap_socket(plain, server_hostname=target.server_name)
+    try:
+        return context.wrap_socket(plain, server_hostname=target.server_name)
+    except ValueError as error:
+        raise HttpResponseFault(f"{target.server_name} is no name for a handshake: {error}") from None
 
 
 def _reason(fault: OSError | HttpResponseFault) -> str:

@@ -60,6 +60,15 @@ def test_no_response_is_a_failure_and_said() -> None:
     assert "Connection refused" in err
 
 
+def test_a_name_that_no_handshake_can_carry() -> None:
+    with page_server(PAGE) as server:
+        words = ("-s", "127.0.0.1", "-p", str(server.port), "-u", "/", "-S", "-I", "-V", ".x")
+        program = [sys.executable, "-m", "kactl", "genhash", *words]
+        done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
+    assert ".x is no name for a handshake" in done.stderr
+
+
 def test_a_large_body_is_hashed_as_it_comes() -> None:
     body = bytes(range(256)) * 40_000
     with page_server(b"HTTP/1.0 200 OK\r\n\r\n" + body) as server:

@@ -146,12 +146,12 @@ HANGS = {
         "no answer in time in the body",
     ),
     "floods with header": ((Do.READ, b"HTTP/1.0 200 OK\r\n", b"X: y\r\n" * 99, Do.FLOOD), "the header is longer than"),
-    "floods with garbage": ((b"\xff\x00" * 999, Do.FLOOD), "the header is longer than"),
+    "floods with garbage": ((b"\xff\x00" * 999, Do.FLOOD), "what came is no HTTP response"),
     "resets": ((Do.READ, Do.RESET), "Connection reset by peer"),
     "resets in the body": ((Do.READ, b"HTTP/1.0 200 OK\r\n\r\nabc", 0.1, Do.RESET), "Connection reset by peer"),
     "closes": ((Do.READ,), "no response came"),
     "closes at once": ((), ""),
-    "speaks SSH": ((b"SSH-2.0-OpenSSH_9\r\n", Do.READ), "the connection was closed within the header"),
+    "speaks SSH": ((b"SSH-2.0-OpenSSH_9\r\n", Do.HOLD), "what came is no HTTP response: SSH-2.0-OpenSSH_9"),
 }
 
 
@@ -207,6 +207,14 @@ def test_tls_without_verification(shell: ProbeShell, pair: tuple[Path, Path]) ->
     assert server.closed_properly == [False, False]
     assert any("TLSv1.3" in line for line in trace)
     assert any("certificate valid until 2" in line for line in trace)
+
+
+@pytest.mark.parametrize("name", [".x", "a..b", "x" * 70, "www.x:8443", "bücher.example", "under_score.x", "192.0.2.1"])
+def test_any_virtual_host_is_taken_for_a_name_or_refused(shell: ProbeShell, pair: tuple[Path, Path], name: str) -> None:
+    """What no handshake can carry is a failure that says so."""
+    with stream_server(Do.READ, page(), tls=server_context(*pair)) as server:
+        found = outcome(shell, http(server, tls=TlsSettings(), server_name=name))
+    assert found.success or found.detail.startswith(f"{name} is no name for a handshake: "), found
 
 
 def test_tls_compliant_says_goodbye(shell: ProbeShell, pair: tuple[Path, Path]) -> None:
