@@ -35,6 +35,10 @@ def name_of(pid: int) -> str:
     return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def locked(pid: int) -> int:
     """kB of memory that cannot be swapped out (VmLck of proc(5))."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -194,6 +198,9 @@ def test_log_files_of_each_process_are_opened_again_and_may_hold_details(net: Ne
         assert "starting, configuration" in own.read_text(), "what was said before there were files"
         assert own.stat().st_mode & 0o777 == 0o640
 
+        (logger,) = (pid for pid in children_of(one.agent_pid) if name_of(pid) == "kactl-logger")
+        os.kill(logger, signal.SIGKILL)  # another one goes on
+        wait_for(lambda: "the process that writes log files ended" in own.read_text(), SLACK, "another logger")
         own.rename(logs / "old")
         one.process.send_signal(signal.SIGRTMIN + 3)
         one.process.send_signal(signal.SIGRTMIN + 4)

@@ -136,7 +136,7 @@ class Dumps:
             descriptors: list[int] = []
             try:
                 for file in job.files:
-                    descriptors.append(_create(file.path, self._host.process_settings.umask))  # noqa: PERF401
+                    descriptors += [_create(file.path, self._host.process_settings.umask)]
             except OSError as error:
                 _close(descriptors)
                 self._finished(job, f"{job.files[len(descriptors)].path}: {error.strerror or error}")
