@@ -1,4 +1,4 @@
-"""Programs of MISC_CHECK in a real loop, with a runner that does as it is told."""
+"""Programs of MISC_CHECK: their outcomes, and the end of those that take too long or are not wanted any more."""
 
 from __future__ import annotations
 
@@ -13,112 +13,99 @@ from kactl_agent.checkers.settings import CheckTiming, MiscCheckSettings
 from kactl_agent.runtime.misc_runs import MiscRuns
 from kactl_agent.runtime.scripts import RunListener
 from kactl_agent.tracking.settings import Command, Executable
+from kactl_agent.vrrp.settings import SECOND
 
-TRUE = Executable(("/bin/true",), 0, 0)
+PROGRAM = Executable(("/bin/check",), 0, 0)
 
 
-class Runner:
-    """`kactl_agent.runtime.scripts.ScriptRunner`, without processes."""
+class FakeRunner:
+    """The spawner's client in memory."""
 
     def __init__(self) -> None:
-        self.runs: dict[int, RunListener] = {}
+        self.listeners: list[RunListener] = []
         self.signals: list[tuple[int, int]] = []
-        self.refusal = ""
+        self.refuses = False
 
     def run(self, executable: Executable, listener: RunListener) -> int:
-        if self.refusal:
-            raise ValueError(self.refusal)
-        number = len(self.runs) + 1
-        self.runs[number] = listener
-        return number
+        if self.refuses:
+            raise ValueError("the command line is too long")
+        self.listeners.append(listener)
+        return len(self.listeners)
 
     def signal(self, run: int, number: int) -> None:
         self.signals.append((run, number))
 
 
-class Bench:
+class World:
     def __init__(self) -> None:
         self.loop = asyncio.SelectorEventLoop()
-        self.runner = Runner()
-        self.programs = MiscRuns(self.loop, self.runner, time.monotonic_ns)
+        self.runner = FakeRunner()
+        self.runs = MiscRuns(self.loop, self.runner, time.monotonic_ns)
         self.outcomes: list[CheckEnded | CheckLost] = []
 
-    def turn(self, seconds: float = 0.0) -> None:
-        self.loop.call_later(seconds, self.loop.stop)
-        self.loop.run_forever()
+    def settings(self, timeout: int = SECOND, executable: Executable | None = PROGRAM) -> MiscCheckSettings:
+        command = Command(("/bin/check",))
+        return MiscCheckSettings(
+            timing=CheckTiming(), command=command, timeout=timeout, dynamic=True, executable=executable
+        )
+
+    def spin(self, seconds: float = 0.0) -> None:
+        self.loop.run_until_complete(asyncio.sleep(seconds))
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
-    made = Bench()
+def world() -> Iterator[World]:
+    made = World()
     yield made
     made.loop.close()
 
 
-def settings(executable: Executable | None = TRUE, timeout: float = 5, *, dynamic: bool = False) -> MiscCheckSettings:
-    return MiscCheckSettings(
-        timing=CheckTiming(),
-        command=Command(("/bin/true",)),
-        timeout=int(timeout * 1e9),
-        executable=executable,
-        dynamic=dynamic,
-    )
+def test_an_exit_status_is_the_outcome(world: World) -> None:
+    world.runs.start(world.settings(), world.outcomes.append)
+    world.runner.listeners[0].started()
+    assert world.outcomes == []
+    world.runner.listeners[0].ended(7)
+    (outcome,) = world.outcomes
+    assert isinstance(outcome, CheckEnded)
+    assert (outcome.success, outcome.weight) == (True, 5)
 
 
-def test_a_run_and_its_outcome(bench: Bench) -> None:
-    bench.programs.start(settings(dynamic=True), bench.outcomes.append)
-    listener = bench.runner.runs[1]
-    listener.started()
-    assert bench.outcomes == []
-    listener.ended(12)
-    assert bench.outcomes == [CheckEnded(True, "exited with status 12: weight 10", weight=10)]
-    bench.turn()
-    assert bench.runner.signals == []
+def test_one_that_takes_too_long_has_failed_and_is_ended(world: World) -> None:
+    world.runs.start(world.settings(SECOND // 50), world.outcomes.append)
+    world.runner.listeners[0].started()
+    end = time.monotonic() + 20
+    while not world.runner.signals and time.monotonic() < end:
+        world.spin(0.01)
+    assert world.runner.signals == [(1, 15)]
+    assert world.outcomes == []  # the next one must not begin beside it
+    world.runner.listeners[0].ended(-15)
+    (outcome,) = world.outcomes
+    assert isinstance(outcome, CheckEnded)
+    assert not outcome.success
+    assert "timed out" in outcome.detail
 
 
-def test_a_run_that_takes_too_long_is_ended(bench: Bench) -> None:
-    bench.programs.start(settings(timeout=0.05), bench.outcomes.append)
-    listener = bench.runner.runs[1]
-    listener.started()
-    bench.turn(0.2)
-    assert bench.runner.signals == [(1, 15)]
-    assert bench.outcomes == []
-    listener.ended(-15)
-    assert bench.outcomes == [CheckEnded(False, "timed out after 0 s")]
-
-
-def test_a_run_that_nobody_wants_is_ended_and_not_heard_of(bench: Bench) -> None:
-    run = bench.programs.start(settings(), bench.outcomes.append)
-    bench.runner.runs[1].started()
+def test_nobody_hears_of_one_that_is_not_wanted(world: World) -> None:
+    run = world.runs.start(world.settings(), world.outcomes.append)
+    world.runner.listeners[0].started()
     run.abort()
-    bench.runner.runs[1].ended(0)
-    bench.turn()
-    assert bench.runner.signals == [(1, 15)]
-    assert bench.outcomes == []
+    assert world.runner.signals == [(1, 15)]
+    world.runner.listeners[0].ended(-15)
+    assert world.outcomes == []
 
 
-def test_without_the_spawner_there_is_no_result(bench: Bench) -> None:
-    bench.programs.start(settings(), bench.outcomes.append)
-    bench.runner.runs[1].lost()
-    assert bench.outcomes == [CheckLost()]
+def test_a_spawner_that_has_ended_is_no_verdict(world: World) -> None:
+    world.runs.start(world.settings(), world.outcomes.append)
+    world.runner.listeners[0].lost()
+    assert [type(outcome) for outcome in world.outcomes] == [CheckLost]
 
 
-@pytest.mark.parametrize(
-    ("executable", "refusal", "said"),
-    [
-        (None, "", "could not be run: there is no such program, or it must not be run"),
-        (TRUE, "the command line is too long", "could not be run: the command line is too long"),
-    ],
-)
-def test_what_cannot_be_run_fails_later(bench: Bench, executable: Executable | None, refusal: str, said: str) -> None:
-    bench.runner.refusal = refusal
-    bench.programs.start(settings(executable), bench.outcomes.append)
-    assert bench.outcomes == [], "never from within start"
-    bench.turn()
-    assert bench.outcomes == [CheckEnded(False, said)]
-
-
-def test_a_program_that_cannot_be_started_has_failed(bench: Bench) -> None:
-    bench.programs.start(settings(), bench.outcomes.append)
-    bench.runner.runs[1].not_started("Permission denied")
-    assert bench.outcomes == [CheckEnded(False, "could not be run: Permission denied")]
+@pytest.mark.parametrize("refuses", [True, False])
+def test_what_cannot_be_run_fails_later(world: World, refuses: bool) -> None:
+    world.runner.refuses = refuses
+    world.runs.start(world.settings(executable=PROGRAM if refuses else None), world.outcomes.append)
+    assert world.outcomes == []
+    world.spin()
+    (outcome,) = world.outcomes
+    assert isinstance(outcome, CheckEnded)
+    assert not outcome.success
