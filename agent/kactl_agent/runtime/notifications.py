@@ -24,6 +24,7 @@ _STOP_SECONDS = 4.0  # for scripts, at the stop
 _SPARE_SECONDS = 0.5  # for all else that a worker has to do then
 _LINES_SECONDS = 1.0  # for readers of FIFOs, at the stop
 _LOOK_SECONDS = 0.01
+_MOST_MAILS = 2000  # that wait for an observer; one that is there has a limit of its own
 
 
 class Runner(Protocol):
@@ -143,6 +144,9 @@ class Teller:
         self._last_mail += 1
         order = MailOrder(self._shell.process, self._last_mail, time.time_ns(), mail.subject, mail.body)
         self._mails[order.number] = order
+        if len(self._mails) > _MOST_MAILS:
+            lost = self._mails.pop(next(iter(self._mails)))
+            self.log("error", f"mail `{lost.subject}` is forgotten: {_MOST_MAILS} newer ones are not sent either")
         if self._shell.observer is not None:
             self._shell.observer.post(order)
 

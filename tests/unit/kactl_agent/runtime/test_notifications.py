@@ -197,6 +197,20 @@ def test_a_mail_is_asked_for_until_it_is_done(bench: Bench) -> None:
     assert [mail.subject for mail in bench.mails()] == ["two"]
 
 
+def test_without_anybody_to_send_them_the_newest_mails_are_kept(bench: Bench) -> None:
+    for number in range(2003):
+        bench.teller.tell(event(mail=Mail(f"mail {number}", "")))
+    bench.turn()
+    bench.observer.close()
+    bench.observer, theirs = (Edge(sock) for sock in socket_pair())
+    descriptor = os.dup(theirs.fileno())
+    theirs.close()
+    bench.heard.clear()
+    bench.supervisor.post(frames.ObserverEdge("observer"), [descriptor])
+    bench.until(lambda: len(bench.mails()) == 2000)
+    assert [mail.subject for mail in bench.mails()][0::1999] == ["mail 3", "mail 2002"]
+
+
 def stopped(bench: Bench, patience: int = 5 * SECOND) -> float:
     """Seconds that the end takes."""
     begun = time.monotonic()
