@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -271,3 +273,38 @@ def test_a_bfd_worker_that_is_killed_does_not_move_priorities(tmp_path: Path) ->
             said = [line for line in agent.log.splitlines() if "effective priority" in line]
             assert len(said) == 1, said
             assert priority(agent) == 120
+
+
+def test_padded_packets_prove_what_the_path_takes(tmp_path: Path) -> None:
+    """RFC 9764: the session is Up while the path takes packets of this size, which are not fragmented."""
+    with network(2) as net:
+        one, other = pair(net, tmp_path, padded_pdu_size=1472)
+        with agents(one, other):
+            for agent in (one, other):
+                assert wait_state(agent, "Up")["padded_pdu_size"] == 1472
+            ip("link", "set", "port2", "mtu", "1400", namespace=net._bridge)
+            for agent in (one, other):
+                wait_state(agent, "Down", DETECTION + SLACK)
+            ip("link", "set", "port2", "mtu", "1500", namespace=net._bridge)
+            for agent in (one, other):
+                wait_state(agent, "Up")
+
+
+def test_the_journal_has_what_the_session_knew(tmp_path: Path) -> None:
+    with network(2) as net:
+        one, other = pair(net, tmp_path)
+        with agents(one, other):
+            for agent in (one, other):
+                wait_state(agent, "Up")
+            os.kill(other.pid_of("bfd"), signal.SIGSTOP)
+            wait_state(one, "Down", DETECTION + SLACK)
+            command = [sys.executable, "-m", "kactl", "events", "--output", "json", "--run-dir", str(one.run_dir)]
+            found = [
+                json.loads(line)
+                for line in subprocess.run(command, capture_output=True, check=True).stdout.splitlines()
+            ]
+            [down] = [e for e in found if e.get("subject") == "bfd_instance b1" and e["new"] == "Down"]
+            assert (down["type"], down["old"], down["cause"]) == ("bfd_session", "Up", "detection_time_expired")
+            assert down["facts"]["detection_time_ms"] == INTERVAL * MULTIPLIER
+            assert down["facts"]["last_packet_age_ms"] >= INTERVAL * MULTIPLIER
+            assert down["facts"]["diagnostic"] == "Control Detection Time Expired"

@@ -256,7 +256,7 @@ class Session:
             remote_min_rx_interval=self.remote_min_rx,
             remote_detect_mult=self.remote_detect_mult,
             transmit_interval=self._interval,
-            detection_time=self.detection_time if self._detect_at is not None else 0,
+            detection_time=self.detection_time,
             last_received=self._last_received,
             statistics=dict(self.statistics),
         )

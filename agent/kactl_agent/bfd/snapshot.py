@@ -31,6 +31,6 @@ class SessionSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     remote_min_rx_interval: int
     remote_detect_mult: int
     transmit_interval: int  # between periodic packets, before jitter; 0: none are sent
-    detection_time: int  # 0 until something was received
+    detection_time: int  # 0 until something was received, and then as last agreed
     last_received: int  # ns; 0: never
     statistics: dict[str, int]
