@@ -12,7 +12,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,9 @@ import msgspec
 
 from kactl_agent.bfd.settings import BfdSettings
 from kactl_agent.ipvs.settings import CheckersSettings
-from kactl_agent.observe.log_sink import LogSink
 from kactl_agent.process_settings import ProcessSettings
-from kactl_agent.runtime import privileges
 from kactl_agent.runtime.configuration import AgentConfiguration
-from kactl_agent.supervisor.children import exit_text
+from kactl_agent.supervisor.children import exit_text, fork_child
 from kactl_agent.supervisor.options import EXIT_CONFIGURATION, EXIT_FINE, Options
 from kactl_agent.tracking.settings import Executable, TrackingSettings
 from kactl_agent.vrrp.firewall import FirewallSettings
@@ -267,6 +265,16 @@ def _within_reload(current: AgentConfiguration, outcome: LoadOutcome, file: str)
     )
 
 
+def _be_nobodys_agent() -> None:
+    """In the process that loads. It ends before a collection of garbage would be worth it."""
+    gc.disable()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):  # meant for the agent, sent to all of it
+        signal.signal(number, signal.SIG_IGN)
+
+
 class LoadingProcess:
     """`load` in a process of its own; readable when it has ended. Compared with `current` it makes a plan as well."""
 
@@ -281,36 +289,22 @@ class LoadingProcess:
         """`plan_only`: the configuration itself is not wanted. Raises OSError when there is no room for another
         process."""
         self._memory = os.memfd_create("kactl-load", os.MFD_CLOEXEC)
-        self._parent = os.getpid()
         try:
-            self.pid = os.fork()
+            self.pid = fork_child(
+                "load",
+                lambda: self._write(_load_and_plan(options, candidate, current, plan_only)),
+                [self._memory],
+                _be_nobodys_agent,
+            )
         except OSError:
             os.close(self._memory)
             raise
-        if self.pid == 0:
-            self._child(lambda: _load_and_plan(options, candidate, current, plan_only))
         self._descriptor = os.pidfd_open(self.pid)
 
-    def _child(self, work: Callable[[], LoadOutcome]) -> None:
-        code = 1
-        try:
-            privileges.die_with_parent(self._parent)
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_DFL)
-            for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):  # meant for the agent, sent to all of it
-                signal.signal(number, signal.SIG_IGN)
-            gc.disable()  # it ends before anything would be worth it
-            data = msgspec.msgpack.encode(work())
-            with os.fdopen(self._memory, "wb", closefd=False) as file:
-                file.write(data)
-            code = 0
-        except BaseException:  # noqa: BLE001 - the child must never return into the code of its parent
-            import traceback
-
-            LogSink().write(traceback.format_exc())
-        finally:
-            os._exit(code)
+    def _write(self, outcome: LoadOutcome) -> int:
+        with os.fdopen(self._memory, "wb", closefd=False) as file:
+            file.write(msgspec.msgpack.encode(outcome))
+        return EXIT_FINE
 
     def fileno(self) -> int:
         return self._descriptor

@@ -20,6 +20,7 @@ from kactl_agent.supervisor.options import (
     EXIT_FINE,
     EXIT_PRIVILEGE,
     EXIT_RUNNING,
+    SUBSYSTEMS,
     Options,
 )
 from kactl_agent.supervisor.run_dir import AlreadyRunning, RunDirectory
@@ -129,5 +130,7 @@ def _enter_namespace(name: str, options: Options) -> int:
 
 
 def _say_what_has_nothing_to_do(options: Options, log: Log) -> None:
+    if options.only != frozenset(SUBSYSTEMS):
+        log("info", f"--only {', '.join(sorted(options.only))}: whatever else is configured does not run")
     if options.config_id:
         log("info", f"--config-id {options.config_id}: nothing in a YAML configuration depends on it")
