@@ -6,12 +6,14 @@ chain: events of other objects shortly before that its own evidence, its sync gr
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from kactl_agent.observe.journal import Event, subject_of
 
+_AGENT_WIDE = frozenset({"reload", "process", "stall", "drain", "undrain"})
 CHANGES = frozenset({"transition", "group_transition"})
 _VRRP, _CHECKERS = ("vrrp", "spawner"), ("checkers", "spawner")
 _PROCESSES = {
@@ -25,6 +27,7 @@ _PROCESSES = {
 _LOOK_BACK = 60.0  # seconds before a change within which something else may be its reason
 _RELOAD_TAKES = 5.0  # seconds
 _MOST_IN_CHAIN = 20
+_MOST_AT_ONCE = 50  # explanations in one answer
 _MOST_BEFORE = 5  # earlier changes of the same object, one line each
 _MOST_STEPS = 4  # from reason to reason
 
@@ -45,22 +48,27 @@ def explain(
 
     `groups` has the members of each sync group. Raises UnknownSubject.
     """
+    story = _Story(events, groups)
     if cursor:
         found = next((index for index, event in enumerate(events) if event["cursor"] == cursor), None)
         if found is None:
             raise UnknownSubject(f"there is no event {cursor} in the journal (any more)")
-        wanted = [found]
-    elif name:
-        latest = _latest(events, name)
-        if latest is None:
-            if name not in subjects and not any(_names(name, subject) for subject in subjects):
-                raise UnknownSubject(f"{name} is neither configured nor in the journal")
-            return {"explanations": [], "message": f"the journal knows of no change of {name}"}
-        wanted = [latest]
-    else:
-        found_for = (_latest(events, subject) for subject in subjects)
-        wanted = sorted({index for index in found_for if index is not None}, reverse=True)
-    return {"explanations": [_explanation(events, index, groups) for index in wanted]}
+        return {"explanations": [_explanation(story, found)]}
+    if name:
+        latest = story.latest(name)
+        if latest is not None:
+            return {"explanations": [_explanation(story, latest)]}
+        if name not in subjects and not any(_names(name, subject) for subject in subjects):
+            raise UnknownSubject(f"{name} is neither configured nor in the journal")
+        return {"explanations": [], "message": f"the journal knows of no change of {name}"}
+    latest_of = (story.latest(subject) for subject in subjects)
+    wanted = sorted({index for index in latest_of if index is not None}, reverse=True)
+    answer: dict[str, Any] = {"explanations": [_explanation(story, index) for index in wanted[:_MOST_AT_ONCE]]}
+    if len(wanted) > _MOST_AT_ONCE:
+        answer["message"] = (
+            f"{len(wanted) - _MOST_AT_ONCE} more that changed before are not shown: ask for one by its name"
+        )
+    return answer
 
 
 def _names(name: str, subject: str) -> bool:
@@ -68,88 +76,122 @@ def _names(name: str, subject: str) -> bool:
     return subject == name or subject.partition(" ")[2] == name
 
 
-def _latest(events: Sequence[Event], name: str) -> int | None:
-    """The newest change of the subject, or, where it has none, whatever was last said of it."""
-    of_it = [index for index, event in enumerate(events) if _names(name, subject_of(event))]
-    changes = [index for index in of_it if _is_change(events[index])]
-    found = changes or of_it
-    return found[-1] if found else None
-
-
 def _is_change(event: Event) -> bool:
     return event["type"] in CHANGES or bool(event.get("new"))
 
 
-def _explanation(events: Sequence[Event], index: int, groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    event = events[index]
-    subject = subject_of(event)
-    before = [
-        {key: earlier[key] for key in ("cursor", "time", "old", "new", "detail") if key in earlier}
-        for earlier in events[:index]
-        if subject_of(earlier) == subject and _is_change(earlier)
-    ]
+class _Story:
+    """The events, and where to find those of one object: a journal holds thousands, and a chain asks for many."""
+
+    def __init__(self, events: Sequence[Event], groups: Mapping[str, Sequence[str]]) -> None:
+        self.events = events
+        self.groups = groups
+        self.moments = [datetime.fromisoformat(event["time"]).timestamp() for event in events]
+        self.subjects = [subject_of(event) for event in events]
+        self._of: dict[str, list[int]] = {}
+        self._changes: dict[str, list[int]] = {}
+        self.wide: list[int] = []  # events that may concern anything
+        for index, (event, subject) in enumerate(zip(events, self.subjects, strict=True)):
+            self._of.setdefault(subject, []).append(index)
+            if _is_change(event):
+                self._changes.setdefault(subject, []).append(index)
+            if event["type"] in _AGENT_WIDE:
+                self.wide.append(index)
+
+    def latest(self, name: str) -> int | None:
+        """The newest change of the subject, or, where it has none, whatever was last said of it."""
+        for known in (self._changes, self._of):
+            found = [indices[-1] for subject, indices in known.items() if _names(name, subject)]
+            if found:
+                return max(found)
+        return None
+
+    def changes_before(self, index: int) -> list[int]:
+        """Of the same object, oldest first."""
+        found = self._changes.get(self.subjects[index], [])
+        return found[: bisect_left(found, index)]
+
+    def between(self, subject: str, first: int, last: int) -> list[int]:
+        """Events of an object from index `first` on, before `last`."""
+        found = self._of.get(subject, [])
+        return found[bisect_left(found, first) : bisect_left(found, last)]
+
+    def window(self, index: int) -> int:
+        """The first event that may be a reason: not long ago, and after the change of the same object before."""
+        before = self.changes_before(index)
+        return max(bisect_left(self.moments, self.moments[index] - _LOOK_BACK), before[-1] + 1 if before else 0)
+
+    def ms_before(self, earlier: int, later: int) -> int:
+        return round((self.moments[later] - self.moments[earlier]) * 1000)
+
+
+def _explanation(story: _Story, index: int) -> dict[str, Any]:
+    event = story.events[index]
+    before = [story.events[each] for each in story.changes_before(index)[-_MOST_BEFORE:]]
     return {
-        "subject": subject,
+        "subject": story.subjects[index],
         "event": event,
         "reasons": reasons(event),
         "chain": [
-            {"event": events[each], "ms_before": _ms_between(events[each], event)}
-            for each in _chain(events, index, groups)
+            {"event": story.events[each], "ms_before": story.ms_before(each, index)} for each in _chain(story, index)
         ],
-        "earlier": before[-_MOST_BEFORE:],
+        "earlier": [
+            {key: each[key] for key in ("cursor", "time", "old", "new", "detail") if key in each} for each in before
+        ],
     }
 
 
 # -- the chain ---------------------------------------------------------------------------------------------------------
 
 
-def _chain(events: Sequence[Event], index: int, groups: Mapping[str, Sequence[str]]) -> list[int]:
+def _chain(story: _Story, index: int) -> list[int]:
     """Events that led to this one, oldest first: what it points at, what those point at, and so on."""
     chain: set[int] = set()
     edge = [index]
     for _ in range(_MOST_STEPS):
-        step: list[int] = []
-        for each in edge:
-            step += [found for found in _reasons_of(events, each, groups) if found not in chain and found != index]
-        if not step:
+        step = {found for each in edge for found in _reasons_of(story, each)} - chain - {index}
+        edge = sorted(step)[-(_MOST_IN_CHAIN - len(chain)) :] if len(chain) < _MOST_IN_CHAIN else []
+        if not edge:
             break
-        chain.update(step)
-        edge = list(dict.fromkeys(step))
-    return sorted(chain)[-_MOST_IN_CHAIN:]
+        chain.update(edge)
+    return sorted(chain)
 
 
-def _reasons_of(events: Sequence[Event], index: int, groups: Mapping[str, Sequence[str]]) -> list[int]:
-    """The newest event of each object that this one may come from, since the change of its own before."""
-    event = events[index]
-    own = subject_of(event)
-    pointed_at = _pointed_at(event, groups)
-    found: dict[str, int] = {}
-    for earlier in range(index - 1, -1, -1):
-        candidate = events[earlier]
-        if _ms_between(candidate, event) > _LOOK_BACK * 1000:
-            break
-        subject = subject_of(candidate)
-        if subject == own:
-            if _is_change(candidate):
-                break
-            found.setdefault(f"{subject} {candidate['type']}", earlier)
-        elif subject in pointed_at or (_is_change(event) and _concerns(candidate, own)):
-            found.setdefault(subject or candidate["type"], earlier)
+def _reasons_of(story: _Story, index: int) -> set[int]:
+    """The newest event of each object that this one may come from."""
+    event, own, first = story.events[index], story.subjects[index], story.window(index)
+    found: set[int] = set()
+    said = {story.events[each]["type"]: each for each in story.between(own, first, index)}
+    found.update(said.values())  # of itself: the newest of each kind
+    for subject in _pointed_at(event, story.groups):
+        found.update(story.between(subject, first, index)[-1:])
     if _is_change(event):
-        # a reload is told when it is done; what it did to an instance came before
-        for later in range(index + 1, len(events)):
-            if _ms_between(event, events[later]) > _RELOAD_TAKES * 1000:
-                break
-            if _was_about(events[later], own):
-                found["reload"] = later
-                break
-    if event["type"] == "group_transition":
-        # what its members did stands behind it or beside it, at the same moment
-        for later in range(index + 1, len(events)):
-            if _ms_between(event, events[later]) > 0:
-                break
-            if subject_of(events[later]) in pointed_at and events[later].get("cause") == event.get("cause"):
-                found.setdefault(subject_of(events[later]), later)
+        wide = story.wide[bisect_left(story.wide, first) : bisect_left(story.wide, index)]
+        concerned = {
+            story.subjects[each] or story.events[each]["type"]: each
+            for each in wide
+            if story.subjects[each] != own and _concerns(story.events[each], own)
+        }
+        found.update(concerned.values())
+        found.update(_told_later(story, index))
+    return found
+
+
+def _told_later(story: _Story, index: int) -> list[int]:
+    """What stands behind the change though it came before: a reload is told when it is done, and members of a sync
+    group are told beside it."""
+    event, own = story.events[index], story.subjects[index]
+    found: dict[str, int] = {}
+    members = _pointed_at(event, story.groups) if event["type"] == "group_transition" else set()
+    for later in range(index + 1, len(story.events)):
+        milliseconds = story.ms_before(index, later)
+        if milliseconds > _RELOAD_TAKES * 1000:
+            break
+        candidate, subject = story.events[later], story.subjects[later]
+        if _was_about(candidate, own):
+            found.setdefault("reload", later)
+        elif subject in members and milliseconds <= 0 and candidate.get("cause") == event.get("cause"):
+            found.setdefault(subject, later)
     return list(found.values())
 
 
@@ -189,14 +231,6 @@ def _concerns(candidate: Event, own: str) -> bool:
         process = subject_of(candidate).removeprefix("process ")
         return process in _PROCESSES.get(own_kind, ())
     return bool(kind == "reload")
-
-
-def _ms_between(earlier: Event, later: Event) -> int:
-    return round((_moment(later) - _moment(earlier)) * 1000)
-
-
-def _moment(event: Event) -> float:
-    return datetime.fromisoformat(event["time"]).timestamp()
 
 
 # -- the reasons, in words -----------------------------------------------------------------------------------------
