@@ -7,12 +7,14 @@ import os
 import socket
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from kactl_agent.control.client import ControlClient
 from support.bfd_peers import Bird, Neighbor, require
 from support.contest import Contender, Kactl, Keepalived, Router, configuration, processor_time, running
 from support.figures import Figure, add, median, percentile
@@ -231,3 +233,67 @@ def test_a_gateway_that_is_killed_hands_the_virtual_router_over(net: Network, tm
     }
     what = "BFD: gateway killed to the other router's first advert, through track_bfd"
     add(Figure(what, "ms", taken["kactl"], taken["keepalived"], "<=1.05", "<1.0"))
+
+
+# -- beside a busy processor -------------------------------------------------------------------------------------------
+
+SOAK_SECONDS = float(os.environ.get("KACTL_SOAK_SECONDS", "600" if os.environ.get("KACTL_FULL") else "20"))
+_BURN = "import sys\nwhile True: sum(range(100000))"
+
+
+class Control:
+    """Two BIRDs, one with the other, beside: where they lose each other too, the machine was too busy for anybody."""
+
+    def __init__(self, net: Network, directory: Path) -> None:
+        ends = [(net.nodes[2], net.nodes[3].ipv4), (net.nodes[3], net.nodes[2].ipv4)]
+        fields = {"min_tx": INTERVAL, "min_rx": INTERVAL, "multiplier": MULTIPLIER}
+        self.birds = [
+            Bird(node, directory / f"control{number}", [Neighbor(other, **fields)])
+            for number, (node, other) in enumerate(ends)
+        ]
+
+    def since(self) -> list[str]:
+        """When the sessions came into their states."""
+        lines = [line.split() for each in self.birds for line in each.ask("show bfd sessions").splitlines()]
+        return [" ".join(words[2:4]) for words in lines if len(words) > 3 and words[1].startswith("eth")]
+
+    def close(self) -> None:
+        for each in self.birds:
+            each.close()
+
+
+def test_no_false_alarm_while_the_other_processor_is_busy(net: Network, tmp_path: Path) -> None:
+    """A hundred sessions of 50 ms x 3, with bfd_rt_priority, and a process that does nothing but compute."""
+    require("bird")
+    peer = bird(net, tmp_path / "bird", MANY)
+    control = Control(net, tmp_path)
+    burning = None
+    try:
+        subprocess.run(
+            ["chrt", "-a", "-r", "-p", "50", str(peer.processes[0].pid)], check=True
+        )  # the peer is no suspect
+        with running(Kactl, net.nodes[0], tmp_path / "kactl", sessions(MANY)) as daemon:
+            all_up(peer, MANY)
+            before, mark = control.since(), len(daemon.log)
+            burning = subprocess.Popen([sys.executable, "-c", _BURN])
+            time.sleep(SOAK_SECONDS)
+            lost = [line for line in daemon.log[mark:].splitlines() if "Up -> Down" in line]
+            quiet = control.since() == before
+            with ControlClient(tmp_path / "kactl" / "run", timeout=5) as client:
+                late = client.call("status")["bfd"]["timers"]
+    finally:
+        if burning is not None:
+            burning.kill()
+            burning.wait()
+        peer.close()
+        control.close()
+    add(
+        Figure(
+            f"BFD: {MANY} sessions of {INTERVAL} ms x {MULTIPLIER}, {SOAK_SECONDS:.0f} s beside a busy process: lost",
+            "", len(lost), None, "0", "0",
+        )
+    )  # fmt: skip
+    add(Figure("BFD: the same: latest timer", "ms", late["latest_ms"]))
+    if lost and not quiet:
+        pytest.skip(f"void: two BIRDs lost each other too ({len(lost)} sessions lost here)")
+    assert not lost, lost[:5]
