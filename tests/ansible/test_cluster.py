@@ -20,7 +20,9 @@ PLAYBOOKS = ROOT / "ansible_collection" / "playbooks"
 
 
 def configuration(priority: int, **more: Any) -> dict[str, Any]:
-    return instance(priority=priority, advert_int=0.2, down_timer_adverts=4, version=3, virtual_ipaddress=[f"{VIP}/24"], **more)
+    return instance(
+        priority=priority, advert_int=0.2, down_timer_adverts=4, version=3, virtual_ipaddress=[f"{VIP}/24"], **more
+    )
 
 
 class Pair:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import socket
 import threading
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from kactl_agent.control import protocol
 from support.control_agent import FakeService, serve
@@ -173,3 +175,37 @@ def test_offline_states_of_config(controller: Controller) -> None:
         assert parsed == config
     broken = controller.task("config", state="parsed", running_config="vrrp_instance A {", **executable)
     assert broken["failed"]
+
+
+def test_the_collection_has_the_version_of_the_project() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        version = tomllib.load(file)["project"]["version"]
+    galaxy = yaml.safe_load((ROOT / "ansible_collection" / "galaxy.yml").read_text())
+    assert galaxy["version"] == version
+    assert (ROOT / "galaxy.yml").is_symlink()
+    assert (ROOT / "galaxy.yml").resolve() == ROOT / "ansible_collection" / "galaxy.yml"
+
+
+MODULES = sorted((ROOT / "ansible_collection" / "plugins" / "modules").glob("*.py"))
+
+
+@pytest.mark.parametrize("file", MODULES, ids=[file.stem for file in MODULES])
+def test_examples_say_what_the_module_takes(file: Path) -> None:
+    """Every option of every example is one that the module documents, and what is required is there."""
+    texts = dict(re.findall(r'^(DOCUMENTATION|EXAMPLES|RETURN) = r"""\n(.*?)"""', file.read_text(), re.S | re.M))
+    documented = yaml.safe_load(texts["DOCUMENTATION"])["options"]
+    shared = {"run_dir", "timeout", "executable"}
+    examples = yaml.safe_load(texts["EXAMPLES"])
+    own = [each[f"kactl.agent.{file.stem}"] or {} for each in examples if f"kactl.agent.{file.stem}" in each]
+    assert own
+    assert all(each["name"] for each in examples)
+    for said in own:
+        assert set(said) <= set(documented) | shared
+        assert {name for name, option in documented.items() if option.get("required")} <= set(said)
+    assert yaml.safe_load(texts["RETURN"])
+
+
+def test_every_module_is_in_the_action_group_that_names_an_agent() -> None:
+    runtime = yaml.safe_load((ROOT / "ansible_collection" / "meta" / "runtime.yml").read_text())
+    speaking = {file.stem for file in MODULES if re.search("run_dir|agent_options", file.read_text())}
+    assert set(runtime["action_groups"]["agent"]) == speaking

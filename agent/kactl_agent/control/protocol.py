@@ -37,6 +37,7 @@ METHODS = (
     "confirm",
     "rollback",
     "check_run",
+    "real_server",
 )
 """Every method there is."""
 

@@ -41,6 +41,15 @@ class CheckerWeighed(Input, frozen=True):
     difference: int = 0
 
 
+class WeightOrdered(Input, frozen=True):
+    """An operator has a weight for a real server (0 drains it) in place of what configuration and checkers make of it;
+    None takes that back."""
+
+    server: int
+    weight: int | None
+    reason: str = ""
+
+
 class AddressPresent(Input, frozen=True):
     """Whether the address of the virtual server is on this machine (ha_suspend)."""
 
@@ -108,6 +117,7 @@ class WeightChanged(Action, frozen=True):
     server: int
     old: int
     new: int
+    ordered: str = ""  # what an operator said; empty: a checker has another weight for it
 
 
 class SuspendCheckers(Action, frozen=True):

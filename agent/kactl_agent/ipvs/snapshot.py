@@ -11,6 +11,7 @@ class ServerSnapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     alive: bool
     weight: int  # configured
     effective_weight: int
+    ordered: int | None = None  # the weight that an operator has for it
 
 
 class VirtualServerSnapshot(msgspec.Struct, frozen=True, kw_only=True):

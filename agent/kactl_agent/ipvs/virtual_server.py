@@ -33,6 +33,7 @@ from kactl_agent.ipvs.actions import (
     SorryServerChanged,
     SuspendCheckers,
     WeightChanged,
+    WeightOrdered,
 )
 from kactl_agent.ipvs.model import Destination, DestinationKey
 from kactl_agent.ipvs.quorum import QuorumChange, judge
@@ -54,11 +55,12 @@ class CheckerState(msgspec.Struct):
 class _Server:
     """A real server."""
 
-    __slots__ = ("alive", "checkers", "settings", "told", "weight")
+    __slots__ = ("alive", "checkers", "ordered", "settings", "told", "weight")
 
     def __init__(self, settings: RealServerSettings, checkers: list[CheckerState]) -> None:
         self.settings = settings
         self.checkers = checkers
+        self.ordered: int | None = None
         self.alive = self.all_up()
         self.told = self.alive  # whether anything was ever said of it: not while alpha checkers have not run
         self.weight = self.weight_now()
@@ -72,7 +74,9 @@ class _Server:
 
     def weight_now(self) -> int:
         """The configured weight with what checkers make of it. A weight that a checker says is a difference to the
-        configured one, so that those of several add up."""
+        configured one, so that those of several add up. What an operator ordered is in place of all that."""
+        if self.ordered is not None:
+            return self.ordered
         configured = self.settings.weight
         weight = configured
         for checker in self.checkers:
@@ -115,6 +119,8 @@ class VirtualServer:
                 return self._checker_failed(event)
             case CheckerWeighed():
                 return self._checker_weighed(event)
+            case WeightOrdered():
+                return self._weight_ordered(event)
             case AddressPresent():
                 return self._address_present(event.present)
         raise TypeError(f"{type(event).__name__} is no input of a virtual server")
@@ -132,7 +138,9 @@ class VirtualServer:
             weight=self._live_weight(),
             sorry_active=self._sorry_active,
             suspended=self._suspended,
-            servers=tuple(ServerSnapshot(each.alive, each.settings.weight, each.weight) for each in self._servers),
+            servers=tuple(
+                ServerSnapshot(each.alive, each.settings.weight, each.weight, each.ordered) for each in self._servers
+            ),
         )
 
     def desired(self) -> list[Destination]:
@@ -159,6 +167,8 @@ class VirtualServer:
                     actions.append(ServerChanged(place, True, "", text, starting=True))
                 continue
             server.told = known[1].told or server.alive
+            server.ordered = known[1].ordered
+            server.weight = server.weight_now()
             if known[1].alive is not server.alive:
                 actions.append(ServerChanged(place, server.alive, "", "its checkers are others since the reload"))
         actions += self._judge("")
@@ -234,6 +244,15 @@ class VirtualServer:
         if server.weight == old or not self._running:
             return []
         return [WeightChanged(event.server, old, server.weight), *self._judge(""), *self._follow()]
+
+    def _weight_ordered(self, event: WeightOrdered) -> list[Action]:
+        server = self._servers[event.server]
+        server.ordered = None if event.weight is None else max(0, min(_HIGHEST_WEIGHT, event.weight))
+        old, server.weight = server.weight, server.weight_now()
+        if server.weight == old or not self._running:
+            return []
+        said = event.reason or ("taken back" if event.weight is None else "ordered")
+        return [WeightChanged(event.server, old, server.weight, said), *self._judge(said), *self._follow()]
 
     def _address_present(self, present: bool) -> list[Action]:
         if self._suspended is not present:

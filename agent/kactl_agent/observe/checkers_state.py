@@ -146,10 +146,16 @@ def _real_servers(known: _Known) -> Iterator[dict[str, Any]]:
                 "alive": server.alive,
                 "weight": server.weight,
                 "effective_weight": server.effective_weight,
+                "ordered": _ordered(server.ordered),
                 "checkers": [
                     _checker(checker, where, status) for checker, where in zip(checkers, real.checkers, strict=False)
                 ],
             }
+
+
+def _ordered(weight: int | None) -> dict[str, Any] | None:
+    """What an operator has for it in place of its weight."""
+    return None if weight is None else {"weight": weight, "drained": weight == 0}
 
 
 def _real_server(real: RealServerFacts) -> dict[str, Any]:

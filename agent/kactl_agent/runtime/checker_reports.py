@@ -36,6 +36,7 @@ from kactl_agent.runtime.worker_shell import WorkerShell
 from kactl_agent.vrrp.actions import Action, Report
 
 _SECONDS = 0.5  # between two reports of the same virtual server
+_FIRST_SECONDS = 0.1  # what has to be done for them comes first
 _A_TURN = 16  # of the loop, virtual servers that are reported
 
 
@@ -71,7 +72,7 @@ class CheckerReports:
         """These are the virtual servers now, which somebody may not know: the observer, or a new one."""
         self._facts = {settings.identity: order for order, settings in enumerate(servers)}
         self._dirty.update(dict.fromkeys(self._facts))
-        self._soon(0)
+        self._soon(_FIRST_SECONDS)
 
     def _soon(self, delay: float) -> None:
         if not self._scheduled:
@@ -136,7 +137,7 @@ class CheckerReports:
                 self._server(settings, action.server, action.up, _cause(action), _detail(action), action.keyword)
             case ServerRemoved():
                 self._server(settings, action.server, False, "removed", action.detail, "")
-            case QuorumChanged():
+            case QuorumChanged() if not (action.starting and action.up):  # as is to be expected, of thousands maybe
                 self._quorum(settings, action)
             case SorryServerChanged():
                 sorry = settings.sorry_server
@@ -149,8 +150,11 @@ class CheckerReports:
             case WeightChanged():
                 server = subject_of_server(settings, action.server)
                 text = f"its weight is {action.new} instead of {action.old}"
+                cause = "checker"
+                if action.ordered:
+                    cause, text = "order", f"{text}: {action.ordered}"
                 self._shell.log("info", f"{server}: {text}")
-                self._happened("weight", server, str(action.old), str(action.new), "checker", text)
+                self._happened("weight", server, str(action.old), str(action.new), cause, text)
             case SuspendCheckers() | ResumeCheckers():
                 text = "its address is not on this machine: checks are suspended"
                 if isinstance(action, ResumeCheckers):
@@ -171,7 +175,7 @@ class CheckerReports:
         sign, limit = "+", settings.quorum + settings.hysteresis
         if not change.up:
             sign, limit = "-", settings.quorum - settings.hysteresis
-        verb = f"starts {'with' if change.up else 'without'}" if change.starting else "gained" if change.up else "lost"
+        verb = "starts without" if change.starting else "gained" if change.up else "lost"
         text = (
             f"{verb} the quorum: a weight of {change.weight} for {settings.quorum}{sign}{settings.hysteresis}={limit}"
         )

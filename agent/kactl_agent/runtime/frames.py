@@ -28,6 +28,7 @@ from kactl_agent.runtime.frame import Frame as Frame
 from kactl_agent.runtime.journal_frames import Happening
 from kactl_agent.runtime.log_frames import DescribeYourself, LogDetail
 from kactl_agent.runtime.notify_frames import MailDone, MailOrder, NotifyFifos
+from kactl_agent.runtime.order_frames import OrderServer, ServerOrdered
 from kactl_agent.runtime.reload_frames import ConfirmOutcome as ConfirmOutcome
 from kactl_agent.runtime.reload_frames import ConfirmRequest as ConfirmRequest
 from kactl_agent.runtime.reload_frames import PendingConfirmation as PendingConfirmation
@@ -209,7 +210,9 @@ class ProcessState(Frame, frozen=True):
 
 
 AnyFrame = (
-    RunCheck
+    OrderServer
+    | ServerOrdered
+    | RunCheck
     | CheckRunReport
     | LogRecord
     | TransitionRecord

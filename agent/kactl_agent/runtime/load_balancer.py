@@ -26,6 +26,7 @@ from kactl_agent.ipvs.actions import (
     ResumeCheckers,
     ServerRemoved,
     SuspendCheckers,
+    WeightOrdered,
 )
 from kactl_agent.ipvs.marks import Marks
 from kactl_agent.ipvs.plan import services_of
@@ -96,6 +97,12 @@ class LoadBalancer:
 
     def get(self, identity: Identity) -> Balanced | None:
         return self._balanced.get(identity)
+
+    def order(self, balanced: Balanced, server: int, weight: int | None, reason: str) -> None:
+        """An operator's weight for a real server; None: as configuration and checkers say."""
+        event = WeightOrdered(server, weight, reason)
+        self._perform(balanced, balanced.engine.handle_event(event, self._clock()))
+        self._listener.changed(balanced.settings.identity)
 
     def snapshots(self, balanced: Balanced) -> list[list[CheckerSnapshot]]:
         return [[self.checks.snapshot(number) for number in numbers] for numbers in balanced.checkers]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import time
 from collections.abc import Callable
@@ -38,8 +39,10 @@ from kactl_agent.runtime.load_balancer import Balanced, Identity, LoadBalancer
 from kactl_agent.runtime.loop import Timer, on_terminate, worker_loop
 from kactl_agent.runtime.misc_runs import MiscRuns
 from kactl_agent.runtime.notifications import Teller
+from kactl_agent.runtime.order_frames import OrderServer
 from kactl_agent.runtime.probe import ProbeShell
 from kactl_agent.runtime.scripts import ScriptRunner
+from kactl_agent.runtime.server_orders import ServerOrders
 from kactl_agent.runtime.worker_shell import Applied, WorkerShell
 from kactl_agent.vrrp.actions import Action, Report
 
@@ -184,6 +187,7 @@ class CheckersWorker:
         programs = MiscRuns(loop, self._runner, time.monotonic_ns)
         asked = CheckRuns(self._balancer, self._prober, programs, self._tell_observer, time.monotonic_ns)
         self._shell.on_observer(RunCheck, asked.run)
+        self._shell.on_observer(OrderServer, ServerOrders(loop, self._balancer, self._tell_observer).order)
 
     def _make_checks(self, said: Callable[[int, Action], None], changed: Callable[[int], None]) -> Checks:
         programs = MiscRuns(self._loop, self._runner, time.monotonic_ns)
@@ -204,13 +208,21 @@ class CheckersWorker:
         self._balance(self._settings)
         self._reports.configured(self._settings.virtual_servers)
         self._open(flush=self._settings.flush)
-        self._applied = self._shell.started
+        self._applied = self._started
         self._work()
         self._beat()
 
+    def _started(self) -> None:
+        servers = self._settings.virtual_servers
+        count = sum(len(server.real_servers) for server in servers)
+        self._shell.log("info", f"balancing {len(servers)} virtual servers with {count} real servers")
+        self._shell.started()
+
     def _balance(self, settings: CheckersSettings) -> ConfigurationChanges:
         """Groups that share marks get them first, and do without where there are none to be had."""
+        gc.disable()  # thousands of new objects, and none to throw away
         changes = self._balancer.apply(settings)
+        gc.enable()
         marked = list(self._balancer.marks.marked(settings.virtual_servers))
         if not self._marks.follow(settings.marks, marked):
             self._balancer.apply(msgspec.structs.replace(settings, marks=None))

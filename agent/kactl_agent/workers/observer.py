@@ -25,6 +25,7 @@ from kactl_agent.observe.journal import Journal
 from kactl_agent.observe.journal_files import JournalFiles
 from kactl_agent.observe.logs import LogSettings, LogWriter, open_log
 from kactl_agent.observe.mailer import Mailer
+from kactl_agent.observe.order_desk import OrderDesk
 from kactl_agent.observe.reload_desk import ReloadDesk
 from kactl_agent.observe.state import AgentState
 from kactl_agent.observe.vrrp_view import watch_vrrp
@@ -109,6 +110,7 @@ class Observer:
         self._dumping = Dumping(loop, self._state, self._post)
         self._dumping.offer(self.handlers, self.methods)
         CheckDesk(partial(self._answer, "checkers")).offer(self.handlers, self.methods)
+        OrderDesk(partial(self._answer, "checkers")).offer(self.handlers, self.methods)
         self._mailer = Mailer(loop, lambda: self._state.configuration.mail, self._answer, log.write)
         self._mailer.offer(self.handlers)
         self._ending = False

@@ -18,7 +18,9 @@ def node_problems(status, instances):
         if it is None:
             problems.append("%s does not run" % name)
         elif it["state"] == "FAULT":
-            faults = ", ".join(str(each.get("detail", each)) if isinstance(each, dict) else str(each) for each in it["faults"])
+            faults = ", ".join(
+                str(each.get("detail", each)) if isinstance(each, dict) else str(each) for each in it["faults"]
+            )
             problems.append("%s is in FAULT: %s" % (name, faults))
         elif it["state"] == "INIT":
             problems.append("%s has not started yet" % name)

@@ -43,6 +43,7 @@ def find_servers(module, client, wanted):
             found.append(
                 dict(
                     virtual_server=name,
+                    asked_as=name.lower() if "/" in name else name.replace("group ", "", 1),
                     address=real_server["address"],
                     port=real_server.get("port"),
                     name="%s of %s" % (endpoint(real_server), name),
@@ -66,8 +67,6 @@ def order_servers(module, client, servers, params):
     """Order the same for several real servers; what the agent says."""
     said = []
     for server in servers:
-        each = dict(params, virtual_server=server["virtual_server"], address=server["address"])
-        if server["port"]:
-            each["port"] = server["port"]
+        each = dict(params, virtual_server=server["asked_as"], real_server=endpoint(server))
         said.append(call(module, client, "real_server", each)["message"])
     return "; ".join(said)

@@ -264,9 +264,7 @@ def change(module):
             module.fail_json(msg="%s; nothing was changed\n%s" % (against, plan_text(result["plan"])), **result)
     if module._diff:
         header = path if applies else "%s (no agent runs)" % path
-        result["diff"] = [
-            dict(before=report["before"], after=report["after"], before_header=path, after_header=header)
-        ]
+        result["diff"] = [dict(before=report["before"], after=report["after"], before_header=path, after_header=header)]
         if applies:
             result["diff"].append(dict(prepared=plan_text(result["plan"])))
     if module.check_mode:

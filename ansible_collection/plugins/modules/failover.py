@@ -181,7 +181,8 @@ def take(module, client, status, names):
     if not enough:
         late = ", ".join("%s is %s" % each for each in sorted(states.items()) if each[1] != "MASTER")
         module.fail_json(
-            msg="this node has not become master within %g s: %s; `kactl why` on it says why" % (module.params["wait"], late),
+            msg="this node has not become master within %g s: %s; `kactl why` on it says why"
+            % (module.params["wait"], late),
             states=states,
             drained=drained(status, names),
         )
@@ -215,9 +216,7 @@ def main():
         wait_for(module, client, lambda now: "MASTER" not in states_of(now, names).values(), module.params["wait"])
     status = call(module, client, "status")
     client.close()
-    module.exit_json(
-        changed=changed, states=states_of(status, names), drained=drained(status, names), message=message
-    )
+    module.exit_json(changed=changed, states=states_of(status, names), drained=drained(status, names), message=message)
 
 
 if __name__ == "__main__":

@@ -154,9 +154,7 @@ def instances(module, client):
                     msg="drained, but still master after %g s" % module.params["wait"], states=states_of(status, names)
                 )
         status = call(module, client, "status")
-    return dict(
-        changed=bool(todo), states=states_of(status, names), drained=drained(status, names), message=message
-    )
+    return dict(changed=bool(todo), states=states_of(status, names), drained=drained(status, names), message=message)
 
 
 def real_server(module, client):
@@ -166,7 +164,7 @@ def real_server(module, client):
     todo = [each for each in found if bool(each["drained"]) is not draining]
     message = "%s already" % module.params["state"]
     if todo and not module.check_mode:
-        params = {"drained": draining, "reason": module.params["reason"]}
+        params = {"drained" if draining else "reset": True, "reason": module.params["reason"]}
         if module.params["ttl"] and draining:
             params["ttl_s"] = module.params["ttl"]
         message = order_servers(module, client, todo, params)

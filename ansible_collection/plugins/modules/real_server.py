@@ -177,7 +177,9 @@ def kept(module, client):
     _code, report, _err = kactl_json(module, edit + ["--output", "json"], text, what="kactl config edit")
     if not report["valid"]:
         findings = [each for each in report["diagnostics"] if each["severity"] == "error"]
-        module.fail_json(msg="the configuration would be invalid, and nothing was changed:\n%s" % findings_text(findings))
+        module.fail_json(
+            msg="the configuration would be invalid, and nothing was changed:\n%s" % findings_text(findings)
+        )
     result = dict(changed=report["changed"], message="the configuration says so already")
     if not report["changed"]:
         return result
@@ -211,7 +213,7 @@ def ephemeral(module, client):
         draining = said["state"] == "drained"
         ordered = "drained" if draining else "ordered"
         todo = [each for each in found if bool(each[ordered]) is not draining]
-        params["drained"] = draining
+        params["drained" if draining else "reset"] = True
     if not todo:
         return dict(changed=False, message="so already")
     if module.check_mode:

@@ -22,6 +22,7 @@ from kactl_agent.ipvs.actions import (
     SorryServerChanged,
     SuspendCheckers,
     WeightChanged,
+    WeightOrdered,
 )
 from kactl_agent.ipvs.model import AF_INET, DIRECT_ROUTE, Forwarding
 from kactl_agent.ipvs.settings import Members, RealServerSettings, SorryServerSettings, VirtualServerSettings
@@ -286,3 +287,40 @@ def test_a_virtual_server_that_a_reload_takes_away_is_told_as_down() -> None:
 def test_other_inputs_are_refused() -> None:
     with pytest.raises(TypeError):
         World(real(1)).engine.handle_event(Input(), 0)
+
+
+def test_an_operators_weight_is_in_place_of_all_others() -> None:
+    world = World(real(1, weight=5), real(2, weight=5)).start()
+    world.tell(WeightOrdered(0, 0, "new disk"))
+    assert world.pool == {1: 0, 2: 5}
+    world.tell(CheckerWeighed(0, 0, weight=9))
+    assert world.pool == {1: 0, 2: 5}
+    assert world.engine.snapshot().servers[0].ordered == 0
+    assert world.engine.snapshot().servers[0].weight == 5
+    world.check(1, False)
+    world.check(1, True)
+    assert world.pool == {1: 0, 2: 5}
+    world.take(world.engine.reconfigure(world.settings, [[CheckerState(True)], [CheckerState(True)]]))
+    assert world.pool == {1: 0, 2: 5}  # a reload keeps it
+    world.tell(WeightOrdered(0, None))
+    assert world.pool == {1: 5, 2: 5}
+    assert world.engine.snapshot().servers[0].ordered is None
+
+
+def test_an_order_for_a_server_that_is_down_waits_for_it() -> None:
+    world = World(real(1, weight=5), real(2, weight=5)).start()
+    world.check(1, False)
+    world.tell(WeightOrdered(0, 2))
+    assert world.pool == {2: 5}
+    world.check(1, True)
+    assert world.pool == {1: 2, 2: 5}
+
+
+def test_draining_counts_for_the_quorum() -> None:
+    """As a weight of 0 in the configuration does: with nothing left the sorry server stands in."""
+    world = World(real(1), real(2), sorry_server=SORRY).start()
+    world.tell(WeightOrdered(0, 0))
+    world.tell(WeightOrdered(1, 0))
+    assert world.pool == {99: 1}
+    world.tell(WeightOrdered(1, None))
+    assert world.pool == {1: 0, 2: 1}
