@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 _LAG_WINDOW = 5_000_000_000  # ns; `worst` looks back over one to two of them
+_LONG = 6  # ticks, three intervals: others begin to conclude from our silence
+_QUIET = 10_000_000_000  # ns between two lines about shorter gaps
 _LONGEST_TICK = 500_000_000
 _SHORTEST_TICK = 20_000_000
 
@@ -21,12 +23,13 @@ class Later(Protocol):
 
 
 class StallWatch:
-    """`stalled` is called with the length of a gap, in ns, before anything else is done after it.
+    """`stalled` is called with the length of a gap, in ns, before anything else is done after it, and with whether it
+    is worth a line: short ones, which a busy machine has many of where intervals are short, are so now and then.
 
     `clock` is best one that goes on while the machine sleeps (CLOCK_BOOTTIME), which timers do not notice.
     """
 
-    def __init__(self, loop: Later, clock: Callable[[], int], stalled: Callable[[int], None]) -> None:
+    def __init__(self, loop: Later, clock: Callable[[], int], stalled: Callable[[int, bool], None]) -> None:
         self._loop = loop
         self._clock = clock
         self._stalled = stalled
@@ -35,6 +38,7 @@ class StallWatch:
         self._window_start = self._last
         self._worst_before = self._worst_now = 0
         self._noticing = False
+        self._said: int | None = None  # when one was worth a line
         self._stopped = False
 
     def follow(self, shortest_interval: int) -> None:
@@ -67,8 +71,11 @@ class StallWatch:
         self._worst_now = max(self._worst_now, lag)
         if lag > self._tick and not self._noticing:  # less is what a loaded machine does
             self._noticing = True
+            notable = gap > _LONG * self._tick or self._said is None or now - self._said > _QUIET
+            if notable:
+                self._said = now
             try:
-                self._stalled(gap)
+                self._stalled(gap, notable)
             finally:
                 self._noticing = False
 

@@ -367,10 +367,11 @@ class VrrpWorker:
         if record is not None:
             self._shell.event(record)
 
-    def _stalled(self, gap: int) -> None:
-        stall = vrrp_journal.of_stall(gap)
-        self._log("warning", stall.detail)
-        self._shell.event(stall)
+    def _stalled(self, gap: int, notable: bool) -> None:
+        if notable:
+            stall = vrrp_journal.of_stall(gap)
+            self._log("warning", stall.detail)
+            self._shell.event(stall)
         self._machine.stalled(gap)
 
     def _watch_stalls(self) -> None:

@@ -37,9 +37,15 @@ class Watched:
     def __init__(self, interval: int = SECOND) -> None:
         self.loop = Loop()
         self.gaps: list[int] = []
-        self.watch = StallWatch(self.loop, self.loop.clock, self.gaps.append)
+        self.lines: list[int] = []
+        self.watch = StallWatch(self.loop, self.loop.clock, self._stalled)
         self.watch.follow(interval)
         self.watch.start()
+
+    def _stalled(self, gap: int, notable: bool) -> None:
+        self.gaps.append(gap)
+        if notable:
+            self.lines.append(gap)
 
     def pause(self, length: int) -> None:
         self.loop.now += length
@@ -87,7 +93,7 @@ def test_what_is_done_about_a_pause_is_not_another_one() -> None:
     loop = Loop()
     gaps: list[int] = []
 
-    def stalled(gap: int) -> None:
+    def stalled(gap: int, _notable: bool) -> None:
         gaps.append(gap)
         loop.now += 2 * SECOND  # reading all that waits takes its time, and looks at the clock
         watch.look()
@@ -117,3 +123,15 @@ def test_it_can_be_stopped() -> None:
     watched.pause(5 * SECOND)
     watched.loop.run(20 * SECOND)
     assert watched.gaps == []
+
+
+def test_short_gaps_are_worth_a_line_now_and_then_and_long_ones_always() -> None:
+    watched = Watched(100 * MS)
+    for _ in range(100):
+        watched.pause(150 * MS)
+        watched.watch.look()
+    assert len(watched.gaps) == 100
+    assert watched.lines == [150 * MS] * 2  # in 15 s
+    watched.pause(400 * MS)
+    watched.watch.look()
+    assert watched.lines[-1] == 400 * MS
