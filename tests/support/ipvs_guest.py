@@ -203,7 +203,7 @@ def agent(scenario: Scenario, expected: dict[str, Seen]) -> dict[str, Any]:
         "-m",
         "kactl_agent",
         "--only",
-        "checkers",
+        "checkers,bfd",
         "--config",
         str(config),
         "--run-dir",
