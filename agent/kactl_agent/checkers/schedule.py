@@ -114,7 +114,7 @@ class CheckSchedule:
         """Startup, Shutdown, CheckEnded, CheckLost, CheckNow, Suspend and Resume. Raises TypeError for others."""
         match event:
             case Startup():
-                if self._next_run is None and self._started is None:
+                if self._next_run is None and self._started is None and not self._suspended:
                     self._next_run = now + BOOTSTRAP_DELAY + self._chance.below(self._timing.warmup)
                 return []
             case Shutdown():

@@ -203,6 +203,15 @@ def test_suspended_there_are_no_checks_and_what_is_known_stays() -> None:
     assert schedule.deadline() == 9 * SECOND
 
 
+def test_one_that_is_suspended_before_its_start_waits_to_be_resumed() -> None:
+    schedule = CheckSchedule(tcp(), 1)
+    schedule.handle_event(Suspend(), 0)
+    schedule.handle_event(Startup(), 0)
+    assert schedule.deadline() is None
+    schedule.handle_event(Resume(), 5 * SECOND)
+    assert schedule.deadline() == 5 * SECOND
+
+
 def test_shutdown_leaves_the_check_under_way() -> None:
     schedule = started(tcp())
     assert schedule.handle_event(Shutdown(), SECOND) == [AbortCheck()]

@@ -228,6 +228,15 @@ def test_tls_compliant_says_goodbye(shell: ProbeShell, pair: tuple[Path, Path]) 
     assert server.closed_properly == [True]
 
 
+def test_a_large_page_over_tls(shell: ProbeShell, pair: tuple[Path, Path]) -> None:
+    """Records that were read together with others are not forgotten: nobody tells of them again."""
+    body = bytes(range(256)) * 20_000
+    digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    with stream_server(Do.READ, page(body), tls=server_context(*pair)) as server:
+        found = outcomes(shell, [http(server, 20, tls=TlsSettings(), digest=digest) for _ in range(5)])
+    assert [isinstance(each, CheckEnded) and each.success for each in found] == [True] * 5
+
+
 def test_tls_verification(shell: ProbeShell, pair: tuple[Path, Path], tmp_path: Path) -> None:
     verifying = TlsSettings(ca=str(pair[0]), verify=True)
     with stream_server(Do.READ, page(), tls=server_context(*pair)) as server:
