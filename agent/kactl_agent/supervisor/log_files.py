@@ -19,6 +19,7 @@ import msgspec
 from kactl_agent.observe.log_targets import FileLine
 from kactl_agent.runtime import privileges
 from kactl_agent.supervisor.children import Child, exit_text
+from kactl_agent.supervisor.poller import close_all_but
 
 PROCESS = "logger"
 _OF_PROCESS = {"vrrp": "vrrp", "checkers": "check", "bfd": "bfd"}  # all others are in the file of the agent itself
@@ -44,17 +45,25 @@ class LogFiles:
         self._complain = complain
         self.socket, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        self._owner = os.getpid()
         self.process: Child | None = None
 
     def start(self) -> None:
         """Raises OSError when there is no room for another process."""
-        pid = os.fork()
+        # a SIGHUP that comes before it is listened for must wait, and must not be taken for one of the agent's
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        try:
+            pid = os.fork()
+        finally:
+            if os.getpid() == self._owner:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         if pid:
             self.process = Child(PROCESS, pid)
             return
         code = 1
         try:
-            self.socket.close()
+            signal.set_wakeup_fd(-1)
+            close_all_but([self._theirs.fileno()])  # what it kept open others would never find closed
             privileges.set_process_name("kactl-logger")
             _Writer(self._base, self._umask, self._complain, self._parts).run(self._theirs)
             code = 0
@@ -94,6 +103,7 @@ class _Writer:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE):
             signal.signal(number, signal.SIG_IGN)  # it ends last, when nobody can say anything any more
         signal.signal(signal.SIGHUP, self._asked)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         decoder = msgspec.msgpack.Decoder(FileLine)
         while data := sock.recv(_LARGEST):
             if self._reopen:

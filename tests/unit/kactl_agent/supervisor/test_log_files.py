@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,10 @@ def writer(files: LogFiles) -> LogWriter:
 
 def say(log: LogWriter, text: str, process: str = "vrrp", level: str = "info") -> None:
     log.write(LogRecord(0, level, process, text))
+
+
+def has_lines(path: Path, count: int) -> bool:
+    return len(lines(path)) >= count
 
 
 def lines(path: Path) -> list[str]:
@@ -142,3 +147,27 @@ def test_nothing_follows_a_link(files: LogFiles, tmp_path: Path) -> None:
     say(writer(files), "one")
     files.close()
     assert victim.read_text() == "precious"
+
+
+def test_it_keeps_nothing_open_that_others_wait_for_to_be_closed(files: LogFiles) -> None:
+    ours, theirs = os.pipe()
+    assert files.process is not None
+    files.process.kill(signal.SIGKILL)
+    files.ended()
+    files.start()
+    os.close(theirs)
+    assert os.read(ours, 1) == b"", "the end of a pipe that another process closed"
+    os.close(ours)
+
+
+def test_a_request_to_reopen_right_after_the_start_is_not_lost(files: LogFiles, tmp_path: Path) -> None:
+    path, log = tmp_path / "kactl_vrrp.log", writer(files)
+    for number in range(20):
+        assert files.process is not None
+        files.process.kill(signal.SIGKILL)
+        files.ended()
+        files.start()
+        files.reopen()
+        say(log, str(number))
+        wait_for(partial(has_lines, path, number + 1), 5, f"line {number}")
+    assert lines(path) == [str(number) for number in range(20)]
