@@ -14,10 +14,12 @@ import msgspec
 
 from kactl_agent.bfd.settings import BfdSettings
 from kactl_agent.config.diff_instances import instance_changes
+from kactl_agent.config.diff_notify import outlet_changes, vrrp_notify_changes
 from kactl_agent.config.diff_process import process_changes
 from kactl_agent.config.diff_servers import virtual_server_changes
 from kactl_agent.config.impact import Change, Impact
 from kactl_agent.ipvs.settings import CheckersSettings
+from kactl_agent.notify.settings import MailSettings, SupervisorNotify, VrrpNotify
 from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.tracking.settings import TrackerUse, TrackingSettings
 from kactl_agent.vrrp.firewall import FirewallSettings
@@ -39,6 +41,10 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     bfd: BfdSettings = BfdSettings()
     checkers: CheckersSettings = CheckersSettings()
     process: ProcessSettings = ProcessSettings()
+    vrrp_notify: VrrpNotify = VrrpNotify()
+    own_notify: SupervisorNotify = SupervisorNotify()
+    mail: MailSettings | None = None
+    others: dict[str, Any] = {}  # what else there is, by what it is called: changes take nothing from anybody
 
 
 def plan(old: Side, new: Side) -> list[Change]:
@@ -53,7 +59,16 @@ def plan(old: Side, new: Side) -> list[Change]:
         *_sessions(old.bfd, new.bfd),
         *virtual_server_changes(old.checkers, new.checkers),
         *process_changes(old.process, new.process),
+        *_notifications(old, new),
+        *_others(old.others, new.others),
     ]
+
+
+def _notifications(old: Side, new: Side) -> Iterator[Change]:
+    instances = {each.name for each in old.vrrp} & {each.name for each in new.vrrp}
+    groups = {each.name for each in old.sync_groups} & {each.name for each in new.sync_groups}
+    yield from vrrp_notify_changes(old.vrrp_notify, new.vrrp_notify, instances, groups)
+    yield from outlet_changes(old.own_notify, new.own_notify, old.mail, new.mail)
 
 
 def worst(changes: Iterable[Change]) -> Impact:
@@ -216,6 +231,17 @@ def _item_text(item: Any) -> str:
 def _as_a_whole(subject: str, old: msgspec.Struct, new: msgspec.Struct, text: str) -> Iterator[Change]:
     if old != new:
         yield Change(subject, Impact.HITLESS, f"{text} ({_names_of(old, new)})")
+
+
+def _others(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    for subject in dict.fromkeys((*old, *new)):
+        before, after = old.get(subject), new.get(subject)
+        if before == after:
+            continue
+        text = "other settings"
+        if isinstance(after, msgspec.Struct) and isinstance(before, type(after)):
+            text += f" ({_names_of(before, after)})"
+        yield Change(subject, Impact.HITLESS, text)
 
 
 # -- BFD ---------------------------------------------------------------------------------------------------------------

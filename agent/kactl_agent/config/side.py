@@ -17,5 +17,11 @@ def side_of(settings: Settings) -> Side:
         tracking=settings.tracking,
         bfd=settings.bfd,
         checkers=settings.balancing.settings,
+        others={
+            "router_id": settings.router_id,
+            "notifications": settings.notify,
+            "scripts": settings.script_policy,
+            "reloads": settings.reload,
+        },
         process=settings.process,
     )

@@ -36,6 +36,17 @@ def side_of(configuration: AgentConfiguration) -> Side:
         bfd=configuration.bfd,
         checkers=checkers,
         process=configuration.process,
+        vrrp_notify=configuration.vrrp_notify,
+        own_notify=configuration.own_notify,
+        mail=configuration.mail,
+        others={
+            "router_id": configuration.router_id,
+            "scripts": configuration.track_scripts,
+            "instances and groups that notify": configuration.vrrp_notify,
+            "notifications": configuration.own_notify,
+            "mails": configuration.mail,
+            "reloads": configuration.reload,
+        },
     )
 
 
