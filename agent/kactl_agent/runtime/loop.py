@@ -56,8 +56,8 @@ def worker_loop() -> Iterator[asyncio.AbstractEventLoop]:
 class Timer:
     """The one timer of a driver: `arm` moves it, `fire` is called when its time has come.
 
-    It fires on the microsecond, but not twice in a millisecond: where hundreds of instances have their timers close to
-    each other, waking up for each of them costs more than what there is to do.
+    It fires on the microsecond, but not twice within `between` ns: where hundreds of instances have their timers close
+    to each other, waking up for each of them costs more than what there is to do.
     """
 
     on_lateness: ClassVar[Callable[[int], None] | None] = None
@@ -66,6 +66,7 @@ class Timer:
     def __init__(self, loop: asyncio.AbstractEventLoop, fire: Callable[[], None]) -> None:
         self._loop = loop
         self._fire = fire
+        self.between = _BETWEEN_TWO
         self._not_before = 0
         self._armed = 0
         self._timer = MonotonicTimer()
@@ -84,7 +85,7 @@ class Timer:
     def _fired(self) -> None:
         if self._timer.clear():  # it may have been moved since the loop saw it
             now = time.monotonic_ns()
-            self._not_before = now + _BETWEEN_TWO
+            self._not_before = now + self.between
             if Timer.on_lateness is not None:
                 Timer.on_lateness(now - self._armed)
             self._fire()
