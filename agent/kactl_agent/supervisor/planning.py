@@ -42,9 +42,6 @@ def side_of(configuration: AgentConfiguration) -> Side:
         others={
             "router_id": configuration.router_id,
             "scripts": configuration.track_scripts,
-            "instances and groups that notify": configuration.vrrp_notify,
-            "notifications": configuration.own_notify,
-            "mails": configuration.mail,
             "reloads": configuration.reload,
         },
     )

@@ -21,8 +21,11 @@ NOT_COMPARED = {"revision", "file", "sources", "privileges", "startup"}
 
 def test_all_there_is_of_a_configuration_is_compared() -> None:
     """Who adds a field says here where it is compared."""
-    compared = {"vrrp", "sync_groups", "static", "firewall", "network", "tracking", "bfd", "checkers", "process"}
-    elsewhere = {"router_id", "track_scripts", "vrrp_notify", "own_notify", "mail", "reload"}
+    compared = {
+        "vrrp", "sync_groups", "static", "firewall", "network", "tracking", "bfd", "checkers", "process", "vrrp_notify",
+        "own_notify", "mail",
+    }  # fmt: skip
+    elsewhere = {"router_id", "track_scripts", "reload"}
     assert set(Side.__struct_fields__) == compared | {"others"}
     assert set(AgentConfiguration.__struct_fields__) == compared | elsewhere | NOT_COMPARED
     assert len(side_of(OLD).others) == len(elsewhere)
