@@ -17,6 +17,7 @@ from kactl_agent.supervisor.versions import ReloadOrder, Versions
 _LOADING_SECONDS = 30.0
 _PREPARING_SECONDS = 10.0
 _APPLYING_SECONDS = 10.0
+_MOST_NAMES = 20  # of what has changed, in a message
 _MOST_PROBLEMS = 20  # in an answer
 
 
@@ -262,11 +263,10 @@ class Reload:
         changes = self._changes.pop("vrrp", None) or compare(self._host.configuration.vrrp, new.vrrp)
         self._host.adopt(new)
         notes = self._versions.concluded(self._order, new, self._text)
-        parts = [
-            f"{kind} {', '.join(names)}"
-            for kind, names in (("removed", changes.removed), ("changed", changes.changed), ("added", changes.added))
-            if names
-        ]
+        parts = _in_words(changes)
+        for worker, what in (("checkers", "virtual server"), ("bfd", "bfd_instance")):
+            others = self._changes.get(worker)
+            parts += [] if others is None else _in_words(others, f"{what} ")
         if self._problems:
             more = len(self._problems) - _MOST_PROBLEMS
             shown = [*self._problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
@@ -318,3 +318,13 @@ class Reload:
         count = max(plain, 1)
         orders, self._waiting = self._waiting[:count], self._waiting[count:]
         self._begin(orders)
+
+
+def _in_words(changes: ConfigurationChanges, what: str = "") -> list[str]:
+    """`removed VI_1, VI_2`, `added virtual server [192.0.2.1]:tcp:80`: of thousands the first few."""
+    kinds = (("removed", changes.removed), ("changed", changes.changed), ("added", changes.added))
+    return [f"{kind} {what}{', '.join(names[:_MOST_NAMES])}{_more(names)}" for kind, names in kinds if names]
+
+
+def _more(names: tuple[str, ...]) -> str:
+    return f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
