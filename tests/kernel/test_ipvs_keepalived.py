@@ -20,8 +20,8 @@ from support import ipvs_guest, ipvs_scenarios, keepalived_peer, uml
 FULL = bool(os.environ.get("KACTL_FULL"))
 NATIVE = os.geteuid() == 0 and keepalived_peer.kernel_has_ipvs()
 MISSING = None if NATIVE else uml.why_not()
-CHOSEN = ipvs_scenarios.SCENARIOS if FULL else ipvs_scenarios.SCENARIOS[::4]
-CONFIGURATIONS = ipvs_scenarios.configurations() if FULL else ipvs_scenarios.configurations()[::4]
+CHOSEN = ipvs_scenarios.SCENARIOS if FULL else ipvs_scenarios.SCENARIOS[::6]
+CONFIGURATIONS = ipvs_scenarios.configurations() if FULL else ipvs_scenarios.configurations()[::6]
 
 pytestmark = [
     pytest.mark.keepalived,
