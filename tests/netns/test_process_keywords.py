@@ -166,7 +166,8 @@ def test_dump_files_carry_the_instance_and_stand_where_they_are_wanted(net: Netw
 def test_configuration_and_state_are_saved_around_every_reload(net: Network, tmp_path: Path) -> None:
     """S06: per process, as keepalived names the files."""
     saved = tmp_path / "saved"
-    on_disk = {"config_save_dir": str(saved), "tmp_config_directory": str(tmp_path)}  # settings are handed over there
+    on_disk: dict[str, Any] = {"config_save_dir": str(saved)}
+    on_disk["tmp_config_directory"] = str(tmp_path)  # settings are handed over there
     one = Agent(net.nodes[0], tmp_path / "one", configured(**on_disk))
     with agents(one):
         one.wait_state("MASTER", SLACK + START)
@@ -369,6 +370,25 @@ def test_a_network_namespace_that_does_not_exist(net: Network, tmp_path: Path) -
     with agents(one):
         assert one.process.wait(START) == 1
         assert "network namespace nosuch: No such file or directory" in one.log
+
+
+def test_each_worker_has_keywords_of_its_own(net: Network, tmp_path: Path) -> None:
+    said: dict[str, Any] = {
+        "bfd_rt_priority": 9,
+        "bfd_no_swap": True,
+        "bfd_process_name": "lb-bfd",
+        "vrrp_priority": -2,
+    }
+    session = {"b": {"neighbor_ip": "198.51.100.2", "source_ip": "198.51.100.1"}}
+    one = Agent(net.nodes[0], tmp_path / "one", configured(outside={"bfd_instance": session}, **said))
+    with agents(one):
+        one.wait_state("MASTER", SLACK + START)
+        bfd, vrrp = one.pid_of("bfd"), one.pid_of("vrrp")
+        wait_for(lambda: priority_of(bfd) == 9, SLACK, "real-time scheduling")
+        assert (name_of(bfd), name_of(vrrp)) == ("lb-bfd", "kactl-vrrp")
+        assert locked(bfd) > 1000
+        assert (priority_of(vrrp), locked(vrrp), os.getpriority(os.PRIO_PROCESS, vrrp)) == (0, 0, -2)
+        assert one.stop() == 0
 
 
 def test_a_worker_that_does_not_stop_is_killed_after_child_wait_time(net: Network, tmp_path: Path) -> None:
