@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 import tomllib
 from collections.abc import Iterator
@@ -16,7 +21,8 @@ import yaml
 
 from kactl_agent.control import protocol
 from support.control_agent import FakeService, serve
-from support.fleet import ROOT, Controller
+from support.fleet import BIN, ROOT, Controller, require_ansible
+from support.netns import wait_for
 
 MODULE_UTILS = ROOT / "ansible_collection" / "plugins" / "module_utils"
 
@@ -209,3 +215,73 @@ def test_every_module_is_in_the_action_group_that_names_an_agent() -> None:
     runtime = yaml.safe_load((ROOT / "ansible_collection" / "meta" / "runtime.yml").read_text())
     speaking = {file.stem for file in MODULES if re.search("run_dir|agent_options", file.read_text())}
     assert set(runtime["action_groups"]["agent"]) == speaking
+
+
+def test_the_live_inventory_groups_hosts_by_role(tmp_path: Path) -> None:
+    require_ansible()
+    for host, state in (("lb1", "MASTER"), ("lb2", "BACKUP")):
+        (tmp_path / f"{host}.json").write_text(json.dumps(status(VI_1={"state": state})))
+    (tmp_path / "kactl.yml").write_text(
+        json.dumps(
+            {
+                "plugin": "kactl.agent.live",
+                "hosts": {"lb1": {"rack": 1}, "lb2": None, "lb3": None},
+                "command": ["cat", f"{tmp_path}/{{host}}.json"],
+            }
+        )
+    )
+    folder = tmp_path / "controller"
+    folder.mkdir()
+    Controller(folder, {})
+    environment = os.environ | {"ANSIBLE_COLLECTIONS_PATH": str(folder / "collections")}
+    command = [str(BIN / "ansible-inventory"), "-i", str(tmp_path / "kactl.yml"), "--list"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    groups = {name: said["hosts"] for name, said in found.items() if name.startswith("kactl_")}
+    assert groups == {
+        "kactl_master_VI_1": ["lb1"],
+        "kactl_backup_VI_1": ["lb2"],
+        "kactl_masters": ["lb1"],
+        "kactl_others": ["lb2"],
+        "kactl_unknown": ["lb3"],
+    }
+    assert found["_meta"]["hostvars"]["lb1"]["rack"] == 1
+
+
+def test_the_event_source_goes_on_where_it_was(tmp_path: Path, run_dir: Path) -> None:
+    service = FakeService(status())
+    source = ROOT / "ansible_collection/extensions/eda/plugins/event_source/events.py"
+    arguments = {
+        "run_dir": str(run_dir),
+        "cursor_file": str(tmp_path / "cursor"),
+        "types": ["transition"],
+        "retry": 0.1,
+    }
+    environment = os.environ | {"KACTL_EVENTS_ARGS": json.dumps(arguments)}
+
+    @contextlib.contextmanager
+    def streaming() -> Iterator[subprocess.Popen[str]]:
+        process = subprocess.Popen([sys.executable, str(source)], env=environment, stdout=subprocess.PIPE, text=True)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    with serve(run_dir, service) as loop:
+
+        def happens(number: int, kind: str = "transition") -> None:
+            loop.call_soon_threadsafe(lambda: service.journal.append(kind, number, instance=f"VI_{number}"))
+
+        with streaming() as process:
+            assert process.stdout is not None
+            wait_for((tmp_path / "cursor").exists, 20, "the stream has begun")
+            happens(1)
+            happens(2, "reload")
+            happens(3)
+            assert [json.loads(process.stdout.readline())["instance"] for _ in range(2)] == ["VI_1", "VI_3"]
+            wait_for(lambda: (tmp_path / "cursor").read_text() == service.journal.cursor, 20, "the cursor is kept")
+        happens(4)
+        with streaming() as process:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["instance"] == "VI_4"

@@ -170,12 +170,50 @@ def fuzz(full: bool) -> Outcome:
     return Outcome("fuzz", word, ", ".join(failed), time.monotonic() - started, len(targets) - len(failed), len(failed))
 
 
-def later(lane: str, what: str) -> Callable[[bool], Outcome]:
-    return lambda full: (
-        pytest_lane(lane, full, [f"tests/{lane}"])
-        if (ROOT / "tests" / lane).is_dir()
-        else Outcome(lane, "not run", what)
-    )
+FLEET = Path(os.environ.get("KACTL_FLEET_BIN", ROOT / ".venv-fleet" / "bin"))
+SCENARIOS = ("default", "ha_pair", "load_balancer", "migrate", "rolling_upgrade", "bad_change")
+
+
+def fleet_tools() -> str:
+    """Ansible and Molecule in their own environment; why they are not there, or an empty string."""
+    if (FLEET / "ansible-playbook").exists() and FLEET.parent != ROOT / ".venv-fleet":
+        return ""
+    status, _ = command("fleet", ["tests/lanes/setup-fleet", sys.executable, str(FLEET.parent)])
+    return "Ansible cannot be installed here" if status else ""
+
+
+def ansible(full: bool) -> Outcome:
+    """The collection: its tests, the production profile of ansible-lint, and in full ansible-test and the importer."""
+    started = time.monotonic()
+    if reason := fleet_tools():
+        return Outcome("ansible", "not run", reason)
+    outcome = pytest_lane("ansible", full, ["tests/ansible"], "-n0")
+    failed = [] if outcome.status == "passed" else ["pytest"]
+    passed = outcome.passed
+    for name in ("lint", "sanity", "build") if full else ("lint",):
+        status, _ = command("ansible", ["tests/lanes/check-collection", name, str(FLEET)])
+        failed += [name] if status else []
+        passed += not status
+    word = "failed" if failed else "passed"
+    detail = ", ".join(failed) or outcome.detail
+    seconds = time.monotonic() - started
+    return Outcome("ansible", word, detail, seconds, passed, outcome.failed + len(failed), outcome.skipped)
+
+
+def molecule(full: bool) -> Outcome:
+    """Scenarios in containers; the role on one node alone in the quick run."""
+    started = time.monotonic()
+    if reason := fleet_tools():
+        return Outcome("molecule", "not run", reason)
+    status, output = command("molecule", ["tests/lanes/setup-containers"])
+    if status:
+        reason = next((line for line in output.splitlines() if "no containers" in line), "no containers")
+        return Outcome("molecule", "not run", reason.removeprefix("setup: "))
+    scenarios = SCENARIOS if full else SCENARIOS[:1]
+    failed = [each for each in scenarios if command("molecule", ["tests/lanes/molecule", each])[0]]
+    word = "failed" if failed else "passed"
+    passed, seconds = len(scenarios) - len(failed), time.monotonic() - started
+    return Outcome("molecule", word, ", ".join(failed), seconds, passed, len(failed))
 
 
 LANES: dict[str, Callable[[bool], Outcome]] = {
@@ -188,8 +226,8 @@ LANES: dict[str, Callable[[bool], Outcome]] = {
     "netns": lambda full: privileged("netns", full),
     "interop": lambda full: privileged("interop", full),
     "kernel": kernel,
-    "ansible": later("ansible", "the collection has no plugins in this version"),
-    "molecule": later("molecule", "no scenario exists in this version"),
+    "ansible": ansible,
+    "molecule": molecule,
     "docs": docs,
     "bench": bench,
     "fuzz": fuzz,
