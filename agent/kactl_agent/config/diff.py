@@ -239,7 +239,7 @@ def _others(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
         if before == after:
             continue
         text = "other settings"
-        if isinstance(after, msgspec.Struct) and isinstance(before, type(after)):
+        if isinstance(after, msgspec.Struct) and isinstance(before, msgspec.Struct) and type(before) is type(after):
             text += f" ({_names_of(before, after)})"
         yield Change(subject, Impact.HITLESS, text)
 

@@ -9,6 +9,7 @@ import pytest
 
 from kactl_agent.config.diff import Side
 from kactl_agent.ipvs.settings import CheckersSettings
+from kactl_agent.notify.settings import FifoSettings, SupervisorNotify
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.loading import LoadOutcome, load
 from kactl_agent.supervisor.options import Options
@@ -35,6 +36,7 @@ def test_all_there_is_of_a_configuration_is_compared() -> None:
     "more",
     [
         {"router_id": "lb1"},
+        {"own_notify": SupervisorNotify(fifos={"notify_fifo": FifoSettings("/run/x", 0, 0)})},
         {"process": msgspec.structs.replace(OLD.process, child_wait_time=1)},
         {"reload": msgspec.structs.replace(OLD.reload, marker="x")},
         {"checkers": msgspec.msgpack.encode(CheckersSettings(flush=True))},
