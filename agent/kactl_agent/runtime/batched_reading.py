@@ -1,7 +1,7 @@
 """Sockets that are read together: where packets come by the thousand a second, not every one wakes the loop.
 
 A turn of the loop costs more than reading a packet. So sockets stand in a set of their own (epoll(7)); where two
-packets have come within a millisecond, the set is looked at once a millisecond, until that finds nothing.
+packets have come within a millisecond (`between`), the set is looked at once a millisecond, until that finds nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class BatchedReading:
         self._set = select.epoll()
         self._callbacks: dict[int, Callable[[], None]] = {}
         self._timer = MonotonicTimer()
+        self.between = _BETWEEN_TWO
         self._woken_at = 0
         loop.add_reader(self._timer.fileno(), self._look_again)
         loop.add_reader(self._set.fileno(), self._woken)
@@ -45,11 +46,11 @@ class BatchedReading:
 
     def _woken(self) -> None:
         now = time.monotonic_ns()
-        busy = now - self._woken_at < _BETWEEN_TWO
+        busy = now - self._woken_at < self.between
         self._woken_at = now
         if busy:
             self._loop.remove_reader(self._set.fileno())
-            self._timer.set(now + _BETWEEN_TWO)
+            self._timer.set(now + self.between)
         self._read()
 
     def _look_again(self) -> None:
@@ -57,7 +58,7 @@ class BatchedReading:
             return
         now = time.monotonic_ns()
         if self._read():
-            self._timer.set(now + _BETWEEN_TWO)
+            self._timer.set(now + self.between)
         else:
             self._loop.add_reader(self._set.fileno(), self._woken)
 

@@ -14,7 +14,9 @@ from kactl_agent.runtime.configuration import ConfigurationChanges
 from kactl_agent.runtime.loop import HasFileno
 
 _AT_ONCE = 64  # datagrams read before timers have their turn
-_OVERDUE = 2_000_000  # ns; after that what has arrived is heard before anybody is declared silent
+_FINEST, _COARSEST = 250_000, 2_000_000  # ns
+_PARTS = 25  # of an interval
+_OVERDUE = 5_000_000  # ns; after that what has arrived is heard before anybody is declared silent
 
 
 class Watcher(Protocol):
@@ -94,6 +96,13 @@ class BfdMachine:
             added=tuple(name for name in after if name not in before),
             unchanged=tuple(name for name in after if before.get(name) == after[name]),
         )
+
+    @property
+    def granularity(self) -> int:
+        """How many ns apart the process has to look at its sessions, so that it may do what is due together: a small
+        part of the shortest interval."""
+        shortest = min((self.sessions[name].settings.desired_min_tx_interval for name in self.names), default=0)
+        return max(_FINEST, min(shortest * MICROSECOND // _PARTS, _COARSEST))
 
     @property
     def names(self) -> list[str]:

@@ -73,7 +73,7 @@ class BfdWorker:
         self._configuration = start.configuration
         self._capabilities = start.capabilities
         self._reading = BatchedReading(loop)
-        timer = Timer(loop, lambda: self._machine.run_due())
+        self._timer = timer = Timer(loop, lambda: self._machine.run_due())
         chance = random_bytes(start.configuration.process)
         self._machine = BfdMachine(ports, self._reading, self, time.monotonic_ns, timer.arm, chance)
         self._dirty: dict[str, None] = {}
@@ -84,10 +84,14 @@ class BfdWorker:
 
     def begin(self) -> None:
         self._machine.apply(self._configuration.bfd.sessions)
+        self._keep_pace()
         self._report_all()
         self._shell.started()
         self._beat()
         self._report_now_and_then()
+
+    def _keep_pace(self) -> None:
+        self._timer.between = self._reading.between = self._machine.granularity
 
     def close(self) -> None:
         """After the loop has ended."""
@@ -106,6 +110,7 @@ class BfdWorker:
         self._configuration = new
         before = set(self._machine.names)
         changes = self._machine.apply(new.bfd.sessions)
+        self._keep_pace()
         for name in before.difference(self._machine.names):
             self._dirty.pop(name, None)
             self._shell.state(name, BfdSessionGone(name))

@@ -176,3 +176,13 @@ def test_the_end_is_said_to_all_neighbours_and_to_no_client() -> None:
     assert fake.armed is None
     fake.machine.close()
     assert not any(s.open for s in (*fake.ports.senders, *fake.ports.receivers))
+
+
+def test_the_shortest_interval_says_how_often_there_is_to_be_looked() -> None:
+    ms = MS * NS
+    assert started().machine.granularity == 2 * ms
+    assert started(
+        settings(), settings(name="b2", neighbor=OTHER, desired_min_tx_interval=10 * MS)
+    ).machine.granularity == (ms * 2 // 5)
+    assert started(settings(desired_min_tx_interval=MS)).machine.granularity == ms // 4
+    assert started(settings(desired_min_tx_interval=3 * SECOND)).machine.granularity == 2 * ms
