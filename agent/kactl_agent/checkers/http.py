@@ -11,7 +11,7 @@ from kactl_agent.checkers.settings import HttpVersion
 MAX_HEADER = 64 * 1024
 """Bytes of status line and header fields at most."""
 
-_BEGIN = b"HTTP/"
+_BEGIN, _END = b"HTTP/", b"\r\n\r\n"
 _STATUS = re.compile(rb"HTTP/\d\.\d (\d{3})(?:[ \r]|$)")
 _LENGTH = re.compile(rb"^content-length:[ \t]*(\d+)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 
@@ -54,7 +54,7 @@ class HttpExchange:
     """
 
     def __init__(self) -> None:
-        self.header = b""  # status line and fields, up to and with the empty line
+        self._header = bytearray()
         self.status = 0
         self.content_length: int | None = None
         self.body_length = 0
@@ -65,6 +65,11 @@ class HttpExchange:
     def complete(self) -> bool:
         """Whether nothing more has to be read."""
         return self._complete
+
+    @property
+    def header(self) -> bytes:
+        """Status line and fields as far as they have come, up to and with the empty line."""
+        return bytes(self._header)
 
     @property
     def digest(self) -> str:
@@ -89,26 +94,29 @@ class HttpExchange:
     def end(self) -> None:
         """The peer has closed the connection. Raises HttpResponseFault when there is no response by then."""
         if not self.status:
-            what = "the connection was closed within the header" if self.header else "no response came"
+            what = "the connection was closed within the header" if self._header else "no response came"
             raise HttpResponseFault(what)
         self._complete = True
 
     def _receive_header(self, data: bytes) -> bytes:
         """Collect the header; returns what stands behind it once it is whole."""
-        whole = self.header + data
-        head, separator, rest = whole.partition(b"\r\n\r\n")
-        if len(head) > MAX_HEADER:
+        header = self._header
+        searched = max(0, len(header) - len(_END) + 1)
+        header += data
+        end = header.find(_END, searched)
+        if (len(header) if end < 0 else end) > MAX_HEADER:
             raise HttpResponseFault(f"the header is longer than {MAX_HEADER} bytes")
-        if not separator:
-            self.header = whole
-            if whole[: len(_BEGIN)] != _BEGIN[: len(whole)]:
+        if end < 0:
+            if header[: len(_BEGIN)] != _BEGIN[: len(header)]:
                 raise HttpResponseFault("what came is no HTTP response")
             return b""
-        self.header = head + separator
-        status = _STATUS.match(head)
+        end += len(_END)
+        rest = bytes(header[end:])
+        del header[end:]
+        status = _STATUS.match(header)
         if status is None:
             raise HttpResponseFault("what came is no HTTP response")
         self.status = int(status[1])
-        length = _LENGTH.search(head.replace(b"\r\n", b"\n"))
+        length = _LENGTH.search(header.replace(b"\r\n", b"\n"))
         self.content_length = int(length[1]) if length and len(length[1]) < 20 else None
         return rest
