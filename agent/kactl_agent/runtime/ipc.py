@@ -10,8 +10,10 @@ import array
 import contextlib
 import os
 import socket
+import struct
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -21,6 +23,10 @@ from kactl_agent.runtime.frames import AnyFrame, Frame, decode, encode
 _LARGEST_FRAME = 1 << 19
 _DESCRIPTORS = 4
 _BUFFER = 1 << 20
+_BUNDLE = b"\xc1"  # no MessagePack begins so: several frames behind it, each behind its length
+_LENGTH = struct.Struct("=I")
+_LARGEST_BUNDLE = 1 << 16
+_MOST_IN_A_BUNDLE = 64
 
 
 class EdgeClosed(Exception):
@@ -127,26 +133,43 @@ class Edge:
     def flush(self) -> bool:
         """Send what can be sent without blocking. Returns whether all is out. Raises EdgeClosed."""
         while self._queue:
-            entry = self._queue[0]
-            data = encode(entry.frame)
-            if len(data) > _LARGEST_FRAME:
-                raise ValueError(f"a {type(entry.frame).__name__} frame of {len(data)} bytes does not fit")
-            ancillary = (
-                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", entry.descriptors))]
-                if entry.descriptors
-                else []
-            )
+            entries, data = self._next_message()
+            descriptors = entries[0].descriptors
+            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
             try:
                 self._socket.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
             except BlockingIOError:
                 return False
             except OSError as error:
                 raise EdgeClosed(str(error)) from error
-            self._queue.popleft()
-            self._events -= entry.is_event
-            self._states.pop(entry.key, None)
-            _close_all(entry.descriptors)
+            for entry in entries:
+                self._queue.popleft()
+                self._events -= entry.is_event
+                self._states.pop(entry.key, None)
+                _close_all(entry.descriptors)
         return True
+
+    def _next_message(self) -> tuple[list[_Entry], bytes]:
+        """The first frame of the queue, and small ones behind it in one message: each message wakes the other end."""
+        entries: list[_Entry] = []
+        encoded: list[bytes] = []
+        size = 0
+        for entry in islice(self._queue, _MOST_IN_A_BUNDLE):
+            data = encode(entry.frame)
+            if len(data) > _LARGEST_FRAME:
+                if entries:
+                    break  # what stands before it is sent first
+                raise ValueError(f"a {type(entry.frame).__name__} frame of {len(data)} bytes does not fit")
+            size += len(data)
+            if entries and (size > _LARGEST_BUNDLE or entry.descriptors):
+                break
+            entries.append(entry)
+            encoded.append(data)
+            if entry.descriptors:
+                break
+        if len(entries) == 1:
+            return entries, encoded[0]
+        return entries, _BUNDLE + b"".join(part for data in encoded for part in (_LENGTH.pack(len(data)), data))
 
     def try_flush(self) -> None:
         """`flush` for who learns of the other end's end by reading."""
@@ -177,13 +200,31 @@ class Edge:
                     break
                 raise EdgeClosed("end of file")
             try:
-                received.append((decode(self._incoming[:size]), descriptors))
+                frames = [decode(part) for part in _parts(self._incoming[:size])]
+                received += [(frame, descriptors if not n else []) for n, frame in enumerate(frames)]
             except msgspec.MsgspecError as error:
                 # what does not speak our language is not one of our processes any more, nor was it just before
                 for each in (descriptors, *(others for _frame, others in received)):
                     _close_all(each)
                 raise EdgeClosed(f"not a frame: {error}") from error
         return received
+
+
+def _parts(message: memoryview) -> Iterator[memoryview]:
+    """The frames of a message. Raises msgspec.DecodeError for lengths that do not fit."""
+    if message[:1] != _BUNDLE:
+        yield message
+        return
+    at = len(_BUNDLE)
+    while at < len(message):
+        behind = at + _LENGTH.size
+        if behind > len(message):
+            raise msgspec.DecodeError("a bundle is cut short")
+        (length,) = _LENGTH.unpack_from(message, at)
+        at = behind + length
+        if at > len(message):
+            raise msgspec.DecodeError("a bundle is cut short")
+        yield message[behind:at]
 
 
 def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import pytest
 
@@ -124,6 +125,70 @@ def test_who_does_not_speak_our_language_is_gone(edges: tuple[Edge, Edge]) -> No
     ours, theirs = socket_pair()
     edge = Edge(ours)
     theirs.send(b"\x81\xa5frame\xa8Nonsense")
+    with pytest.raises(EdgeClosed, match="not a frame"):
+        edge.receive()
+    edge.close()
+    theirs.close()
+
+
+def messages(sock: socket.socket) -> list[bytes]:
+    """What is waiting, unread by an edge."""
+    found = []
+    while True:
+        try:
+            found.append(sock.recv(1 << 20))
+        except BlockingIOError:
+            return found
+
+
+def test_many_small_frames_are_few_messages_in_their_order() -> None:
+    """Each message wakes the other end."""
+    ours, theirs = socket_pair()
+    edge, other = Edge(ours), Edge(theirs)
+    for number in range(200):
+        edge.post(record(str(number)))
+    assert edge.flush()
+    waiting = messages(theirs)
+    assert len(waiting) == 4
+    for message in waiting:
+        ours.send(message)
+    assert sent(other) == [record(str(number)) for number in range(200)]
+    edge.close()
+    other.close()
+
+
+def test_large_frames_and_descriptors_travel_alone(edges: tuple[Edge, Edge]) -> None:
+    one, two = edges
+    first, second = os.pipe()
+    posted: list[tuple[frames.Frame, list[int]]] = [
+        (record("a"), []), (record("b"), []), (frames.SpawnerEdge(), [first]), (record("x" * 100_000), []),
+        (record("c"), []), (frames.SpawnerEdge(), [second]), (record("d"), []),
+    ]  # fmt: skip
+    for frame, descriptors in posted:
+        one.post(frame, descriptors)
+    assert one.flush()
+    received = two.receive()
+    assert [frame for frame, _descriptors in received] == [frame for frame, _descriptors in posted]
+    assert [len(descriptors) for _frame, descriptors in received] == [0, 0, 1, 0, 0, 1, 0]
+    for _frame, descriptors in received:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def test_what_is_before_a_frame_too_large_is_sent(edges: tuple[Edge, Edge]) -> None:
+    one, two = edges
+    one.post(record("a"))
+    one.post(record("x" * 600_000))
+    with pytest.raises(ValueError, match="does not fit"):
+        one.flush()
+    assert sent(two) == [record("a")]
+
+
+@pytest.mark.parametrize("message", [b"\xc1\1", b"\xc1\xff\xff\xff\xff", b"\xc1\5\0\0\0\x80", b"\xc1\1\0\0\0\xc1"])
+def test_a_bundle_that_is_none(message: bytes) -> None:
+    ours, theirs = socket_pair()
+    edge = Edge(ours)
+    theirs.send(message)
     with pytest.raises(EdgeClosed, match="not a frame"):
         edge.receive()
     edge.close()
