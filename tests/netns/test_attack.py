@@ -86,6 +86,8 @@ def test_reloads_leave_nothing_behind(net: Network, tmp_path: Path) -> None:
 
         for number in range(5):
             turn(number)
+        # what a reload needs is imported some seconds after the start
+        wait_for(lambda: (status := one.status()) and status["agent"]["uptime_s"] > 5, START, "the agent is warm")
         before = measured()
         for number in range(30):
             turn(number)

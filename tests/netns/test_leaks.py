@@ -52,6 +52,8 @@ class Scales:
     """The processes of an agent, weighed before and after."""
 
     def __init__(self, agent: Agent) -> None:
+        # what a reload needs is imported some seconds after the start
+        wait_for(lambda: (status := agent.status()) and status["agent"]["uptime_s"] > 5, START, "the agent is warm")
         self.pids = {name: agent.pid_of(name) for name in ("vrrp", "observer", "spawner")}
         self.pids["supervisor"] = agent.agent_pid
         self.memory = {name: anonymous(pid) for name, pid in self.pids.items()}
@@ -93,6 +95,12 @@ def test_reloads(net: Network, tmp_path: Path) -> None:
                 one.configure(configuration(number // 2))
                 ask(one, "reload")
 
+        if FULL:  # the journal, as large as it gets, and heaps with the holes they will have
+            for _ in range(2100):
+                ask(one, "drain", all=True)
+                ask(one, "undrain", all=True)
+            reloads(500)
+            one.wait_state("MASTER", SLACK + 2)
         reloads(20)
         scales = Scales(one)
         count = 1000 if FULL else 40
