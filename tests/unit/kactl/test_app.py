@@ -89,7 +89,7 @@ def test_every_command_is_a_click_command() -> None:
     [
         (["chekc"], "Did you mean check?"),
         (["zzz"], "No such command"),
-        (["check"], "Missing argument"),
+        (["check"], "Say which FILE"),
         (["check", "--nonsense", "x"], "No such option"),
         (["check", "--output", "xml", "x"], "xml"),
     ],
