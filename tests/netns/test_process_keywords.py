@@ -28,7 +28,12 @@ def net() -> Iterator[Network]:
 
 
 def configured(*, outside: dict[str, Any] | None = None, **global_defs: Any) -> dict[str, Any]:
-    return instance(virtual_ipaddress=["198.51.100.100/24"]) | {"global_defs": global_defs} | (outside or {})
+    """An address owner, which is MASTER at once."""
+    return owner() | {"global_defs": global_defs} | (outside or {})
+
+
+def owner(address: str = "198.51.100.100/24", **keywords: Any) -> dict[str, Any]:
+    return instance(priority=255, state="MASTER", virtual_ipaddress=[address], **keywords)
 
 
 def name_of(pid: int) -> str:
@@ -172,7 +177,7 @@ def test_configuration_and_state_are_saved_around_every_reload(net: Network, tmp
     with agents(one):
         one.wait_state("MASTER", SLACK + START)
         vrrp = one.pid_of("vrrp")
-        one.configure(instance(virtual_ipaddress=["198.51.100.101/24"]) | {"global_defs": on_disk})
+        one.configure(owner("198.51.100.101/24") | {"global_defs": on_disk})
         one.process.send_signal(signal.SIGHUP)
         before, after = saved / f"keepalived_vrrp.{vrrp}.1.pre", saved / f"keepalived_vrrp.{vrrp}.1.post"
         wait_for(lambda: after.exists(), SLACK, "what follows the reload")
@@ -193,9 +198,9 @@ def test_log_files_of_each_process_are_opened_again_and_may_hold_details(net: Ne
     with agents(one):
         own, vrrp = logs / "kactl_a.log", logs / "kactl_vrrp_a.log"
         wait_for(lambda: own.exists() and "running: " in own.read_text(), START, "the log of the agent")
-        wait_for(lambda: vrrp.exists() and "BACKUP -> MASTER" in vrrp.read_text(), SLACK + START, "that of VRRP")
+        wait_for(lambda: vrrp.exists() and "-> MASTER" in vrrp.read_text(), SLACK + START, "that of VRRP")
         assert one.log == "", "nothing on standard error"
-        assert "BACKUP -> MASTER" not in own.read_text()
+        assert "-> MASTER" not in own.read_text()
         assert "starting, configuration" in own.read_text(), "what was said before there were files"
         assert own.stat().st_mode & 0o777 == 0o640
 
@@ -341,7 +346,7 @@ def test_a_network_namespace_of_the_configuration_and_what_scripts_inherit(net: 
     script.write_text(f"#!/bin/sh\n(readlink /proc/self/ns/net; umask) > {seen}.new && mv {seen}.new {seen}\n")
     script.chmod(0o755)
     node = net.nodes[0]
-    said = instance(virtual_ipaddress=["198.51.100.100/24"], track_script=["chk"]) | {
+    said = owner(track_script=["chk"]) | {
         "net_namespace": node.namespace,
         "global_defs": {"script_user": "root", "data_use_instance": True},
         "vrrp_script": {"chk": {"script": str(script), "interval": 1}},
