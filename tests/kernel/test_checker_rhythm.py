@@ -30,16 +30,36 @@ pytestmark = [
 ]
 
 
+def difference(name: str, times: list[float]) -> str:
+    """What is wrong about the times of keepalived's checks, empty when ours would have come then, too."""
+    rhythm = RHYTHMS[name]
+    seen = times[: rhythm.until]
+    ours, _changes = simulate(rhythm, settings_of_all()[name], SECONDS)
+    expected = gaps(ours)[: len(seen) - 1]
+    if len(seen) < min(4, rhythm.until):
+        return f"keepalived has hardly checked: {seen}"
+    if len(expected) < len(seen) - 2:
+        return f"keepalived checks more often: {seen}, not {ours}"
+    if gaps(seen)[: len(expected)] != pytest.approx(expected, abs=SLACK):
+        return f"keepalived checks at {seen}, kactl at {ours}"
+    return ""
+
+
 @pytest.fixture(scope="module")
-def theirs() -> dict[str, list[float]]:
-    return observe_keepalived() if NATIVE else keepalived_in_uml()
+def differences() -> dict[str, str]:
+    """Of what does not agree a second look is taken: a guest on a busy machine is late."""
+
+    def observed() -> dict[str, str]:
+        times = observe_keepalived() if NATIVE else keepalived_in_uml()
+        return {name: difference(name, times[name]) for name in RHYTHMS}
+
+    first = observed()
+    if not any(first.values()):
+        return first
+    second = observed()
+    return {name: first[name] and second[name] for name in RHYTHMS}
 
 
 @pytest.mark.parametrize("name", RHYTHMS)
-def test_same_rhythm(name: str, theirs: dict[str, list[float]]) -> None:
-    rhythm, seen = RHYTHMS[name], theirs[name][: RHYTHMS[name].until]
-    ours, _changes = simulate(rhythm, settings_of_all()[name], SECONDS)
-    assert len(seen) >= min(4, rhythm.until), "keepalived has hardly checked"
-    expected = gaps(ours)[: len(seen) - 1]
-    assert len(expected) >= len(seen) - 1 - 1, f"keepalived checks more often: {seen}, not {ours}"
-    assert [round(gap, 1) for gap in expected] == pytest.approx(gaps(seen)[: len(expected)], abs=SLACK)
+def test_same_rhythm(name: str, differences: dict[str, str]) -> None:
+    assert differences[name] == ""
