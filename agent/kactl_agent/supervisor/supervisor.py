@@ -62,7 +62,7 @@ _DUMPS = {
     signal.SIGRTMAX - 1: STATISTICS_CLEAR,
 }
 _SETTLED_SECONDS = 0.5  # after a reload, until the workers have told the observer what they are now
-_WARM_SECONDS = 3.0  # after the start, when nobody waits any more, what a reload needs is imported
+_WARM_SECONDS = 1.0  # after the start, when nobody waits any more, what a reload needs is imported
 _PERMANENT = frozenset({EXIT_CONFIGURATION, EXIT_PRIVILEGE})  # a restart would end the same way
 
 
@@ -270,7 +270,14 @@ class Supervisor:
             count = len(self.configuration.vrrp)
             self._log("info", f"running: {count} VRRP instance{'' if count == 1 else 's'}")
             self._notifier.ready(f"{count} VRRP instances")
-            self._poller.call_later(_WARM_SECONDS, lambda: None if self._stopping else warm())
+            self._poller.call_later(_WARM_SECONDS, self._warm_up)
+
+    def _warm_up(self) -> None:
+        """Not in the middle of a reload, which would wait for it."""
+        if self._reload.under_way:
+            self._poller.call_later(_WARM_SECONDS, self._warm_up)
+        elif not self._stopping:
+            warm()
 
     # -- the spawner ---------------------------------------------------------------------------------------------------
 
