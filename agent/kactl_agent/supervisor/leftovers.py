@@ -7,7 +7,7 @@ from collections.abc import Callable
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.children import Child, exit_text, fork_child
 from kactl_agent.supervisor.poller import Poller
-from kactl_agent.supervisor.worker_kinds import WORKERS, reclaimer
+from kactl_agent.supervisor.worker_kinds import WORKERS, reclaimer, replacer
 
 
 class Leftovers:
@@ -27,9 +27,13 @@ class Leftovers:
         if kind.reclaims_at_end:
             self._at_end[worker] = configurations
 
-    def taken_over(self, worker: str) -> None:
-        """Another one runs, and knows what to do with them."""
-        self._at_end.pop(worker, None)
+    def taken_over(self, worker: str, current: AgentConfiguration | None = None) -> None:
+        """Another one runs, with this configuration, and knows what to do with what is in it."""
+        configurations = self._at_end.pop(worker, [])
+        if current is not None and WORKERS[worker].reclaims_replaced:
+            target = replacer(worker, configurations, current)
+            if target is not None:
+                self._clean_up(worker, target)
 
     def reclaim(self) -> None:
         """Addresses of a worker that was killed must not stay while another router has taken them over."""

@@ -37,6 +37,7 @@ class WorkerKind(NamedTuple):
     runs_scripts: bool
     reclaims: bool  # `reclaim` of its module takes back at once what a worker that died left on the machine
     reclaims_at_end: bool  # `reclaim_at_end` takes back what the next worker would take over, when none follows
+    reclaims_replaced: bool = False  # `reclaim_replaced`: what the next worker, with other settings, does not know of
 
 
 _GRANT = "run as root, or grant it (AmbientCapabilities= in a unit)"
@@ -45,7 +46,7 @@ _VRRP = (Capability.CAP_NET_ADMIN, Capability.CAP_NET_RAW)
 WORKERS = {
     kind.name: kind
     for kind in (
-        WorkerKind("checkers", "kactl_agent.workers.checkers", (Capability.CAP_NET_ADMIN,), True, False, True),
+        WorkerKind("checkers", "kactl_agent.workers.checkers", (Capability.CAP_NET_ADMIN,), True, False, True, True),
         WorkerKind("bfd", "kactl_agent.workers.bfd", (), False, False, False),
         WorkerKind("vrrp", "kactl_agent.workers.vrrp", _VRRP, True, True, True),
     )
@@ -133,6 +134,16 @@ def _from_command_line(name: str, options: Options) -> dict[str, bool]:
         recording, monitoring = options.record is not None, options.address_monitoring
         return {"keep_addresses": options.keep_vips, "recording": recording, "monitor_addresses": monitoring}
     return {"keep_ipvs": options.keep_ipvs} if name == "checkers" else {}
+
+
+def replacer(
+    name: str, configurations: Iterable[AgentConfiguration], current: AgentConfiguration
+) -> Callable[[], int] | None:
+    """What a short-lived process takes back of earlier configurations that the current one has no more; None where
+    they are the same."""
+    mine = settings_for(name, current)
+    others = [each for each in (settings_for(name, old) for old in configurations) if each != mine]
+    return partial(import_module(name).reclaim_replaced, others, mine) if others else None
 
 
 def reclaimer(name: str, configurations: Iterable[AgentConfiguration], *, at_end: bool) -> Callable[[], int]:

@@ -7,13 +7,14 @@ import contextlib
 import gc
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from kactl_agent.checkers.actions import CheckFailed
 from kactl_agent.ipvs.genl import MalformedMessage, encode_delete_service
 from kactl_agent.ipvs.marks import Marks
+from kactl_agent.ipvs.model import ServiceKey
 from kactl_agent.ipvs.plan import Owner, services_of
 from kactl_agent.ipvs.settings import CheckersSettings, VirtualServerSettings
 from kactl_agent.ipvs.telling import notification_of
@@ -82,24 +83,44 @@ def run(start: CheckersWorkerStart, supervisor: Edge, observer: Edge) -> int:
     return 0
 
 
-def reclaim_at_end(configurations: list[AgentConfiguration]) -> int:
+def reclaim_at_end(configurations: list[AgentConfiguration], open_ipvs: OpenIpvs = NetlinkIpvs) -> int:
     """Take IPVS entries off the machine when no worker is left that will. Returns an exit code."""
+    return _reclaim(configurations, frozenset(), open_ipvs)
+
+
+def reclaim_replaced(
+    configurations: list[AgentConfiguration], current: AgentConfiguration, open_ipvs: OpenIpvs = NetlinkIpvs
+) -> int:
+    """A worker died, and a reload came before the next one: take away what only the configurations of before have."""
+    return _reclaim(configurations, frozenset(_services(_settings(current))), open_ipvs)
+
+
+def _reclaim(configurations: list[AgentConfiguration], kept: frozenset[ServiceKey], open_ipvs: OpenIpvs) -> int:
     failures = 0
-    for configuration in configurations:
-        if not configuration.checkers:
+    for settings in map(_settings, configurations):
+        wanted = set(_services(settings)) - kept
+        if not wanted:
             continue
-        settings = _decoder.decode(configuration.checkers)
         try:
-            port = NetlinkIpvs(settings.network_namespace)
+            port = open_ipvs(settings.network_namespace)
         except OSError:
             continue  # without IPVS there is nothing
-        marks = Marks()
-        marks.assign(settings.virtual_servers, settings.marks)
-        wanted = {each.key for server in settings.virtual_servers for each in marks.services(server, services_of)}
         there = [seen.service.key for seen in port.services() if seen.service.key in wanted]
         failures += len(port.apply([encode_delete_service(key) for key in there]))
         port.close()
     return 1 if failures else 0
+
+
+def _settings(configuration: AgentConfiguration) -> CheckersSettings:
+    return _decoder.decode(configuration.checkers) if configuration.checkers else CheckersSettings()
+
+
+def _services(settings: CheckersSettings) -> Iterator[ServiceKey]:
+    marks = Marks()
+    marks.assign(settings.virtual_servers, settings.marks)
+    for server in settings.virtual_servers:
+        for service in marks.services(server, services_of):
+            yield service.key
 
 
 class _Listener:

@@ -47,7 +47,7 @@ from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
 from kactl_agent.runtime.journal_frames import Happening
 from kactl_agent.tracking.settings import FileSettings
 from kactl_agent.vrrp.settings import SECOND
-from kactl_agent.workers.checkers import CheckersWorker, CheckersWorkerStart
+from kactl_agent.workers.checkers import CheckersWorker, CheckersWorkerStart, reclaim_at_end, reclaim_replaced
 
 FAST = CheckTiming(delay_loop=SECOND // 20, retry=0, delay_while_down=SECOND // 20)
 
@@ -482,3 +482,18 @@ def test_marks_go_with_the_agent(bench: Bench) -> None:
     bench.stop()
     assert bench.marks.marked == []
     assert bench.ipvs.table == {}
+
+
+def configured(*servers: VirtualServerSettings) -> AgentConfiguration:
+    return AgentConfiguration(revision=str(len(servers)), file="f", checkers=msgspec.msgpack.encode(only(*servers)))
+
+
+def test_what_a_dead_worker_left_goes_when_nobody_knows_of_it_any_more(bench: Bench) -> None:
+    foreign = ServiceKey(AF_INET, 6, packed("10.9.9.9"), 80)
+    bench.ipvs.table[foreign] = (Service(foreign, "rr"), {})
+    bench.start(only(virtual(1, real(1)), virtual(2, real(1))))
+    before = configured(virtual(1, real(1)), virtual(2, real(1)))
+    assert reclaim_replaced([before], configured(virtual(2, real(1))), lambda _namespace: bench.ipvs) == 0
+    assert bench.table() == {2: {1: 1}, 9: {}}
+    assert reclaim_at_end([before], lambda _namespace: bench.ipvs) == 0
+    assert bench.table() == {9: {}}
