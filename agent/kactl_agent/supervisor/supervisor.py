@@ -203,7 +203,7 @@ class Supervisor:
             self._drains.observer_started()
             self._desk.observer_started()
             return
-        self._leftovers.taken_over(worker)
+        self._leftovers.taken_over(worker, self.configuration)
         self._write_pid(worker, self.pids()[worker])
         self._hand_fifos_over(worker)
         observer = self._fleet.edge(OBSERVER)
