@@ -31,7 +31,7 @@ def net() -> Iterator[Network]:
 @pytest.fixture
 def place() -> Iterator[Path]:
     """Where other users may enter."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as folder:
         path = Path(folder)
         path.chmod(0o755)
         yield path
