@@ -113,7 +113,12 @@ class BfdWorker:
         self._keep_pace()
         for name in before.difference(self._machine.names):
             self._dirty.pop(name, None)
-            self._shell.state(name, BfdSessionGone(name))
+            gone = BfdSessionGone(name)
+            self._shell.state(name, gone)
+            for client in _CLIENTS:
+                edge = self._shell.peer(client)
+                if edge is not None:
+                    edge.post_state(name, gone)
         self._report_all()
         for client in _CLIENTS:  # whom the new configuration names, whoever was told before
             self.peer_joined(client)
