@@ -174,6 +174,10 @@ class Checks:
             if self._checks[number].started:
                 self.driver.tell(str(number), state)
 
+    def session_gone(self, name: str) -> None:
+        """There is no such session any more: what it said is not what another one of its name will say."""
+        self._sessions.pop(name, None)
+
     def retry(self) -> None:
         """To be called every second: files that no directory tells about."""
         self._files.retry()

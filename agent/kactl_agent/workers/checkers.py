@@ -24,7 +24,7 @@ from kactl_agent.kernel.links import NetlinkLinks
 from kactl_agent.kernel.nft_marks import MarksPort, NftMarks
 from kactl_agent.kernel.ports import Links
 from kactl_agent.runtime import frames, privileges
-from kactl_agent.runtime.bfd_frames import SessionVerdict
+from kactl_agent.runtime.bfd_frames import BfdSessionGone, SessionVerdict
 from kactl_agent.runtime.chance import random_bytes
 from kactl_agent.runtime.check_run_frames import RunCheck
 from kactl_agent.runtime.check_runs import CheckRuns
@@ -481,6 +481,8 @@ class CheckersWorker:
         match frame:
             case SessionVerdict():
                 self._balancer.checks.session(frame.session, frame.up)
+            case BfdSessionGone():
+                self._balancer.checks.session_gone(frame.session)
             case InstanceVerdict():
                 try:
                     self._daemons.instance_changed(frame.instance, frame.state)

@@ -307,6 +307,18 @@ def test_sessions_start_down_and_keep_their_state_over_a_reload(bench: Bench) ->
     assert bench.heard() == []
 
 
+def test_what_a_session_said_before_it_was_tracked_counts_until_it_is_gone(bench: Bench) -> None:
+    """The bfd worker may be through with a reload before this one is."""
+    use = TrackerUse(TrackerKind.BFD, "b1", 20)
+    bench.trackers.session_changed("b1", SessionState(True))
+    bench.trackers.apply(TrackingSettings(uses={"VI": (use,)}), {})
+    assert bench.trackers.start("VI", (use,))[0] == PriorityContribution("track_bfd b1", 20, "BFD session b1 is up")
+    bench.trackers.apply(TrackingSettings(), {})
+    bench.trackers.session_gone("b1")
+    bench.trackers.apply(TrackingSettings(uses={"VI": (use,)}), {})
+    assert bench.trackers.start("VI", (use,))[0] == PriorityContribution("track_bfd b1", 0, "BFD session b1 is not up")
+
+
 def test_stop_ends_every_run(bench: Bench) -> None:
     bench.apply(script())
     bench.trackers.stop()
