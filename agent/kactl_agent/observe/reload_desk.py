@@ -84,7 +84,8 @@ class ReloadDesk:
 
     def take_pending(self, frame: frames.PendingConfirmation) -> None:
         if frame.revision:
-            self._journal.append("confirmation_pending", time.time_ns(), **msgspec.to_builtins(frame))
+            self._pending = frame
+            self._journal.append("confirmation_pending", time.time_ns(), **(self.status() or {}))
         self._pending = frame
 
     def reload_outcome(self, frame: frames.ReloadOutcome) -> None:

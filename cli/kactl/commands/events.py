@@ -96,6 +96,11 @@ def render(event: dict[str, Any]) -> str:
         return f"{event['time']}  sync group {event['group']}: {event['old']} -> {event['new']}: {event['detail']}"
     if event["type"] == "priority":
         return f"{event['time']}  {event['instance']} ({event['state']}): {event['detail']}"
+    if event["type"] == "reload" and "ok" in event:
+        impact = f" ({event['class']})" if event.get("class") else ""
+        first = (event["message"].splitlines() or [""])[0]
+        outcome = f"configuration {event['revision']}{impact}" if event["ok"] else "failed"
+        return f"{event['time']}  reload: {outcome}: {first}"
     if "subject" in event:
         states = f"{event['old']} -> {event['new']}: " if event.get("old") and event.get("new") else ""
         detail = event.get("detail") or ", ".join(f"{key} {value}" for key, value in event.get("facts", {}).items())

@@ -230,3 +230,11 @@ def test_a_configuration_on_trial_is_seen_in_the_status() -> None:
     )
     said["agent"]["pending_confirmation"] = None
     assert "ON TRIAL" not in "\n".join(render(said, NOW))
+
+
+def test_a_reload_is_one_line_of_the_events() -> None:
+    event = {"cursor": "c", "time": "t", "type": "reload", "ok": True, "revision": "abc", "changes": {"changed": ["A"]},
+             "message": "changed A; the file before is f", "class": "brief"}  # fmt: skip
+    assert render_event(event) == "t  reload: configuration abc (brief): changed A; the file before is f"
+    failed = event | {"ok": False, "message": "the configuration is invalid, the old one stays in force:\nf:1:1: error"}
+    assert render_event(failed) == "t  reload: failed: the configuration is invalid, the old one stays in force:"

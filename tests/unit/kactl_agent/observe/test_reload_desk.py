@@ -110,6 +110,8 @@ def test_what_waits_to_be_confirmed_is_in_the_status_and_in_the_journal() -> Non
     assert bench.desk.status() == {
         "revision": "new", "previous_revision": "old", "until": "1970-01-01T00:00:01.000Z",
     }  # fmt: skip
+    (event,) = bench.journal.since("", 9)[0]
+    assert (event["revision"], event["until"]) == ("new", "1970-01-01T00:00:01.000Z")
     bench.call("confirm")
     bench.desk.confirm_outcome(frames.ConfirmOutcome(1, "", "new"))
     bench.desk.take_pending(frames.PendingConfirmation())
