@@ -67,7 +67,7 @@ class ConfigurationFile:
         """A pipe is no place to put a version."""
         try:
             return stat.S_ISREG(self._path.stat().st_mode)
-        except FileNotFoundError:
+        except OSError:  # not there, a link to itself: whoever reads it says so
             return True
 
     def stage(self, text: bytes) -> None:
