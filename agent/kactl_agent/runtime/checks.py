@@ -109,10 +109,13 @@ class Checks:
 
     def start(self, numbers: Iterable[int]) -> None:
         """Their real servers are being balanced: they may check."""
+        now = self._clock()  # once: thousands start together
         for number in numbers:
-            self._checks[number].started = True
-            self.driver.add(str(number), self._checks[number].engine)
-            self.tell(number, Startup())
+            check = self._checks[number]
+            check.started = True
+            check.engine.handle_event(Startup(), now)  # it wants nothing done before its time has come
+            self.driver.add(str(number), check.engine)
+            self._changed(number)
         if self._followers:
             self._files.track(self._followers)
 

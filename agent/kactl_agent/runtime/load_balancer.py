@@ -39,6 +39,7 @@ from kactl_agent.runtime.ipvs_table import IpvsTable
 from kactl_agent.vrrp.actions import Action, Input, Report, Shutdown, Startup
 
 Identity = tuple[str, int, int]
+_SEEDS_AT_ONCE = 512
 
 
 class Balanced:
@@ -89,6 +90,7 @@ class LoadBalancer:
         self._clock = clock
         self._has_address = has_address
         self._random = random
+        self._seeds: list[int] = []
         self._balanced: dict[Identity, Balanced] = {}
         self._where: dict[int, tuple[Balanced, int, int]] = {}
 
@@ -119,11 +121,13 @@ class LoadBalancer:
         changed: list[str] = []
         added: list[str] = []
         unchanged: list[str] = []
+        fresh: list[Balanced] = []
+        now = self._clock()
         for identity, settings in wanted.items():
             balanced = self._balanced.get(identity)
             if balanced is None:
                 added.append(settings.name)
-                self._add(settings)
+                fresh.append(self._add(settings, now))
             elif balanced.settings == settings:
                 unchanged.append(settings.name)
                 if identity in remarked:
@@ -131,6 +135,9 @@ class LoadBalancer:
             else:
                 changed.append(settings.name)
                 self._change(balanced, settings)
+        self.checks.start(number for each in fresh for numbers in each.checkers for number in numbers)
+        for balanced in fresh:
+            self._check_address(balanced)
         if gone:
             self._listener.work()
         removed = tuple(name for name, _protocol, _family in gone)
@@ -144,16 +151,14 @@ class LoadBalancer:
             self._perform(balanced, balanced.engine.handle_event(Shutdown(), self._clock()))
         self._balanced.clear()
 
-    def _add(self, settings: VirtualServerSettings) -> None:
+    def _add(self, settings: VirtualServerSettings, now: int) -> Balanced:
+        """A new virtual server; its checkers are started with those of all others."""
         checkers = [[self._new_checker(each) for each in real.checkers] for real in settings.real_servers]
         balanced = Balanced(settings, VirtualServer(settings, self._states(checkers)), checkers)
         self._balanced[settings.identity] = balanced
         self._find(balanced)
-        self._perform(balanced, balanced.engine.handle_event(Startup(), self._clock()))
-        for numbers in checkers:
-            self.checks.start(numbers)
-        self._check_address(balanced)
-        self._listener.changed(settings.identity)
+        self._perform(balanced, balanced.engine.handle_event(Startup(), now))
+        return balanced
 
     def _change(self, balanced: Balanced, settings: VirtualServerSettings) -> None:
         """Real servers are the same when address and port are, checkers when all of their settings are."""
@@ -202,7 +207,10 @@ class LoadBalancer:
         self._listener.changed(identity)
 
     def _new_checker(self, settings: AnyCheckerSettings) -> int:
-        return self.checks.add(settings, int.from_bytes(self._random(8), "big") >> 1)
+        if not self._seeds:  # a system call for hundreds of checkers, not for each
+            drawn = self._random(8 * _SEEDS_AT_ONCE)
+            self._seeds = [int.from_bytes(drawn[at : at + 8], "big") >> 1 for at in range(0, len(drawn), 8)]
+        return self.checks.add(settings, self._seeds.pop())
 
     def _states(self, checkers: list[list[int]]) -> list[list[CheckerState]]:
         return [[self.checks.state(number) for number in numbers] for numbers in checkers]
