@@ -225,8 +225,7 @@ def test_authentication_it_cannot_do_is_refused() -> None:
 
 def test_every_keyword_that_is_not_acted_on_is_said() -> None:
     found = resolution(
-        "global_defs:\n  enable_dbus: true\n  enable_snmp_vrrp: true\n"
-        f"vrrp_instance:\n  VI_1: {{{HEAD}, {V4}}}\n"
+        f"global_defs:\n  enable_dbus: true\n  enable_snmp_vrrp: true\nvrrp_instance:\n  VI_1: {{{HEAD}, {V4}}}\n"
     )
     assert {(d.code, d.place.line) for d in found.diagnostics} == {("not-served", 2), ("not-served", 3)}
     assert all(d.severity.value == "warning" for d in found.diagnostics)

@@ -36,7 +36,9 @@ def place() -> Iterator[Path]:
         yield path
 
 
-def prepared(global_defs: str, instance: str = "", *, vrrp: bool = True, checkers: bool = True) -> tuple[PreparedNotify, list[str]]:
+def prepared(
+    global_defs: str, instance: str = "", *, vrrp: bool = True, checkers: bool = True
+) -> tuple[PreparedNotify, list[str]]:
     """And what is said about it, as `line severity code`."""
     text = f"global_defs: {{script_user: '{ME[0]}', {global_defs}}}\nvrrp_instance:\n  VI: {{{HEAD}, {instance}}}\n"
     document = bind(text, "agent.yaml")
