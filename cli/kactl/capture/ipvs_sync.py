@@ -70,8 +70,8 @@ def _connections_1(data: bytes, count: int) -> list[Connection]:
         _kind, protocol, _size, flags, state, cport, vport, dport, fwmark, timeout = fields
         start = offset + _CONNECTION_1.size
         addresses = [data[start + at * width : start + (at + 1) * width] for at in range(3)]
-        ends = [_end(address, port) for address, port in zip(addresses, (cport, vport, dport), strict=True)]
-        found.append(Connection(protocol, *ends, flags, state, timeout, fwmark))
+        client, virtual, real = (_end(at, port) for at, port in zip(addresses, (cport, vport, dport), strict=True))
+        found.append(Connection(protocol, client, virtual, real, flags, state, timeout, fwmark))
         offset += (length + 3) // 4 * 4
     return found
 
