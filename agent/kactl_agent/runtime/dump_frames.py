@@ -6,7 +6,7 @@ from kactl_agent.runtime.frame import Frame
 
 
 class WriteDump(Frame, frozen=True):
-    """Attached are descriptors to write to, one for each of `kinds`, in their order (see `kactl_agent.observe.dumps`)."""
+    """Attached are descriptors to write to, one for each of `kinds`, in their order (`kactl_agent.observe.dumps`)."""
 
     serial: int
     kinds: tuple[str, ...]
