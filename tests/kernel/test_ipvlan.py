@@ -25,7 +25,8 @@ def test_inside_user_mode_linux() -> None:
     paths = [
         "tests/netns/test_ipvlan.py::test_master_on_an_ipvlan",
         "tests/netns/test_vmac.py::test_the_parents_vrf_is_the_vmacs",
+        "tests/netns/test_bfd.py::test_sessions_in_a_vrf",
     ]
     done = uml.run([sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *paths], timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 passed" in done.stdout, done.stdout
+    assert "3 passed" in done.stdout, done.stdout

@@ -177,6 +177,26 @@ def test_a_link_that_goes_down_and_an_interface_that_is_made_anew(tmp_path: Path
             assert sessions(one)["b1"]["problem"] is None
 
 
+def test_sessions_in_a_vrf(tmp_path: Path) -> None:
+    """`tests/kernel/test_ipvlan.py` runs this where the running kernel has no VRFs."""
+    with network(2) as net:
+        space = net.nodes[0].namespace
+        add = ["ip", "-n", space, "link", "add", "red", "type", "vrf", "table", "100"]
+        if subprocess.run(add, capture_output=True, check=False).returncode:
+            pytest.skip("this kernel has no VRFs")
+        ip("link", "set", "red", "up", namespace=space)
+        ip("link", "set", "eth0", "master", "red", namespace=space)
+        one = Agent(
+            net.nodes[0], tmp_path / "one", {"bfd_instance": {"b1": session(net.nodes[1].ipv4, interface="red")}}
+        )
+        other = Agent(net.nodes[1], tmp_path / "other", {"bfd_instance": {"b1": session(net.nodes[0].ipv4)}})
+        with agents(one, other):
+            for agent in (one, other):
+                wait_state(agent, "Up", HANDSHAKE + 4 * SLACK)
+            ip("link", "set", "eth0", "nomaster", namespace=space)
+            wait_state(other, "Down", DETECTION + 2 * SLACK)
+
+
 # -- reloads and restarts ----------------------------------------------------------------------------------------------
 
 
