@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from kactl_agent.runtime.agent_signals import REAL_TIME
 from support.agents import SLACK, START, Agent, agents, instance
 from support.netns import Network, Node, ip, network, wait_for
 
@@ -209,8 +210,14 @@ def test_log_files_of_each_process_are_opened_again_and_may_hold_details(net: Ne
         wait_for(lambda: "the process that writes log files ended" in own.read_text(), SLACK, "another logger")
         own.rename(logs / "old")
         one.process.send_signal(signal.SIGRTMIN + 3)
+
+        def begun_again() -> bool:
+            one.process.send_signal(signal.SIGUSR2)  # which is worth a line; the first may come before the signal above
+            return own.exists()
+
+        wait_for(begun_again, SLACK, "a new file")
         one.process.send_signal(signal.SIGRTMIN + 4)
-        wait_for(lambda: own.exists() and "detail is not logged from now on" in own.read_text(), SLACK, "a new file")
+        wait_for(lambda: "detail is not logged from now on" in own.read_text(), SLACK, "no details")
         one.process.send_signal(signal.SIGRTMIN + 4)
         wait_for(lambda: "detail is logged from now on" in own.read_text(), SLACK, "details again")
         assert one.stop() == 0
@@ -322,6 +329,22 @@ def test_addresses_that_come_and_go_are_logged(net: Network, tmp_path: Path) -> 
         wait_for(partial(says, one, "address 203.0.113.7/28 went from eth0"), SLACK, "an address that went")
         assert says(one, "address 198.51.100.100/24 came to eth0"), "our own too"
         assert not says(one, "198.51.100.1/24"), "but not those found at the start"
+        assert one.stop() == 0
+
+
+def test_signals_to_all_processes_of_the_agent_are_for_one_alone(net: Network, tmp_path: Path) -> None:
+    """As `systemctl kill` sends them: no other process of the agent may end of one."""
+    one = Agent(net.nodes[0], tmp_path / "one", configured(), "--log-file", str(tmp_path / "kactl.log"))
+    with agents(one):
+        one.wait_state("MASTER", SLACK + START)
+        before = sorted(children_of(one.agent_pid))
+        assert {name_of(pid) for pid in before} >= {"kactl-vrrp", "kactl-observer", "kactl-spawner", "kactl-logger"}
+        for number in (signal.SIGUSR1, signal.SIGUSR2, *REAL_TIME):
+            for pid in (*before, one.agent_pid):
+                os.kill(pid, number)
+        wait_for((one.run_dir / "keepalived.json").exists, SLACK, "the JSON dump")
+        wait_for(lambda: one.log.count("internal state: ") == 3, SLACK, "all of them alive")
+        assert sorted(children_of(one.agent_pid)) == before
         assert one.stop() == 0
 
 
