@@ -17,7 +17,7 @@ import sys
 import time
 from collections import deque
 
-from kactl_agent.runtime import privileges
+from kactl_agent.runtime import agent_signals, privileges
 from kactl_agent.runtime.spawn_frames import LARGEST, Ended, Run, Signal, SpawnFrame, Started, decode, encode
 
 TYPE_CHECKING = False
@@ -287,6 +287,7 @@ def serve(control: socket.socket, supervisor: int) -> int:
     privileges.set_process_name("kactl-spawner")
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
+    agent_signals.ignore()
     control.setblocking(False)
     spawner = Spawner(control)
     spawner.stop_without(supervisor)

@@ -21,6 +21,7 @@ import msgspec
 from kactl_agent.bfd.settings import BfdSettings
 from kactl_agent.ipvs.settings import CheckersSettings
 from kactl_agent.process_settings import ProcessSettings
+from kactl_agent.runtime import agent_signals
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.children import exit_text, fork_child
 from kactl_agent.supervisor.options import EXIT_CONFIGURATION, EXIT_FINE, Options
@@ -273,6 +274,7 @@ def _be_nobodys_agent() -> None:
         signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):  # meant for the agent, sent to all of it
         signal.signal(number, signal.SIG_IGN)
+    agent_signals.ignore()
 
 
 class LoadingProcess:

@@ -17,7 +17,7 @@ from types import FrameType
 import msgspec
 
 from kactl_agent.observe.log_targets import FileLine
-from kactl_agent.runtime import privileges
+from kactl_agent.runtime import agent_signals, privileges
 from kactl_agent.supervisor.children import Child, exit_text
 from kactl_agent.supervisor.poller import close_all_but
 
@@ -102,6 +102,7 @@ class _Writer:
     def run(self, sock: socket.socket) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE):
             signal.signal(number, signal.SIG_IGN)  # it ends last, when nobody can say anything any more
+        agent_signals.ignore()
         signal.signal(signal.SIGHUP, self._asked)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         decoder = msgspec.msgpack.Decoder(FileLine)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from kactl_agent.runtime import privileges
+from kactl_agent.runtime import agent_signals, privileges
 from kactl_agent.runtime.privileges import Capability
 from kactl_agent.runtime.sdnotify import Notifier
 from kactl_agent.supervisor.core_dumps import CoreDumps
@@ -30,14 +30,12 @@ if TYPE_CHECKING:
     from kactl_agent.supervisor.log import Log
 
 
-EARLY_SIGNALS = (signal.SIGRTMIN + 2, signal.SIGRTMIN + 3, signal.SIGRTMIN + 4, signal.SIGRTMAX - 1, signal.SIGRTMAX)
-
-
 def run(options: Options, spawner: SpawnerProcess) -> int:
     """The life of the agent. Returns the exit code."""
     # until there are workers to tell: nothing to reload or dump, and nothing to stop orderly
-    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, *EARLY_SIGNALS):
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
+    agent_signals.ignore()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     notifier = Notifier.from_environment()
     if options.namespace and (code := _enter_namespace(options.namespace, options)):

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from kactl_agent.runtime import agent_signals
 from kactl_agent.runtime.ipc import Edge
 
 Callback = Callable[[], None]
@@ -144,6 +145,7 @@ class Poller:
         signal.set_wakeup_fd(-1)
         for number in self._signals:
             signal.signal(number, signal.SIG_DFL)
+        agent_signals.ignore()
         if self._wakeup is not None:
             for sock in self._wakeup:
                 sock.close()

@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from kactl_agent.process_settings import ProcessSettings, WorkerScheduling
 from kactl_agent.runtime import privileges
 from kactl_agent.runtime.privileges import Capability
-from kactl_agent.process_settings import ProcessSettings, WorkerScheduling
 from kactl_agent.runtime.scheduling import Scheduling
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
