@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from support.netns import Network, network, wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
+FULL = pytest.mark.skipif(not os.environ.get("KACTL_FULL"), reason="in the full matrix")
 VIP = "198.51.100.100"
 PLAYBOOKS = ROOT / "ansible_collection" / "playbooks"
 
@@ -123,6 +125,7 @@ def test_an_invalid_change_touches_nothing(pair: Pair) -> None:
     assert sorted(each.name for each in agent.config.parent.iterdir() if each.name.startswith(".kactl")) == []
 
 
+@FULL
 def test_reload_with_a_net(pair: Pair) -> None:
     agent = pair.agents["lb2"]
     agent.configure(configuration(90))
@@ -165,6 +168,7 @@ def test_failover_and_who_owns_what(pair: Pair) -> None:
     assert seen.of("wrong")[0]["msg"] == []
 
 
+@FULL
 def test_maintenance_needs_somebody_to_take_over(pair: Pair) -> None:
     assert pair.task("maintenance", "lb1", state="drained", reason="new disk", ttl=600)["states"] == {"VI_1": "BACKUP"}
     pair.settle("lb2")
@@ -178,6 +182,7 @@ def test_maintenance_needs_somebody_to_take_over(pair: Pair) -> None:
     assert not pair.task("maintenance", "lb1", "--check", state="active")["changed"]
 
 
+@FULL
 def test_rollout_goes_backups_first_and_stops_where_a_node_does_not_fare_well(pair: Pair) -> None:
     more = {"virtual_ipaddress": [f"{VIP}/24", "198.51.100.102/24"]}
     wanted = {host: configuration(priority) for host, priority in pair.priorities.items()}
@@ -218,6 +223,7 @@ def test_an_invalid_rollout_touches_no_node(pair: Pair) -> None:
     assert {host: agent.config.read_text() for host, agent in pair.agents.items()} == before
 
 
+@FULL
 def test_audit_finds_what_is_wrong(pair: Pair, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     fine = pair.run("fleet_audit", kactl_audit_report=str(report), kactl_audit_strict=True)
@@ -231,6 +237,7 @@ def test_audit_finds_what_is_wrong(pair: Pair, tmp_path: Path) -> None:
     assert any("have the same priority, 150" in each for each in findings)
 
 
+@FULL
 def test_a_drill_measures_what_a_client_loses(pair: Pair, tmp_path: Path) -> None:
     report = tmp_path / "drill.md"
     outcome = pair.run(

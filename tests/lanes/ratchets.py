@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMITS = {"type: ignore": 0, "noqa": 9, "functions over 60 lines": 0, "modules over 500 lines": 0}
+LIMITS = {"type: ignore": 0, "noqa": 8, "functions over 60 lines": 0, "modules over 500 lines": 0}
 
 
 def figures() -> dict[str, list[str]]:
