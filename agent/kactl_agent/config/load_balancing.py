@@ -56,7 +56,7 @@ SERVED_GLOBAL = frozenset(
     {
         "lvs_flush", "lvs_flush_on_stop", "lvs_timeouts", "lvs_sync_daemon", "lvs_netlink_cmd_rcv_bufs",
         "lvs_netlink_cmd_rcv_bufs_force", "lvs_netlink_monitor_rcv_bufs", "lvs_netlink_monitor_rcv_bufs_force",
-        "rs_init_notifies", "no_checker_emails", "nftables_ipvs", "nftables_ipvs_priority",
+        "rs_init_notifies", "no_checker_emails", "smtp_alert_checker", "nftables_ipvs", "nftables_ipvs_priority",
         "nftables_ipvs_start_fwmark",
     }
 )  # fmt: skip
