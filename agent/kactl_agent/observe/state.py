@@ -126,7 +126,7 @@ class AgentState:
     # -- what a client reads -------------------------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
-        """The document of CONTRACT's schema_version 1, plain JSON values only. `as_of` is when the VRRP worker was last
+        """The status document, schema_version 1, plain JSON values only. `as_of` is when the VRRP worker was last
         heard of, so that a worker that hangs cannot look alive; by the steady clock, whatever was done to the other."""
         heard = [frame.now for frame in self._snapshots.values()]
         if self._heartbeat is not None:
