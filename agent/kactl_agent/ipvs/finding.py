@@ -17,6 +17,10 @@ class NotFound(Exception):
     """None, or more than one; the message says what there is."""
 
 
+class Ambiguous(NotFound):
+    """More than one."""
+
+
 def find_virtual_server(servers: Sequence[VirtualServerSettings], text: str) -> VirtualServerSettings:
     """By its name (`[192.0.2.1]:tcp:80`), `192.0.2.1:80`, `[2001:db8::1]:80/udp`, its address alone, its firewall mark
     (`FWM 7`, `fwmark 7`), its group or its snmp_name. Raises NotFound."""
@@ -61,5 +65,7 @@ def _only(found: Sequence[T], text: str, what: str, known: Sequence[str]) -> T:
     if len(found) == 1:
         return found[0]
     shown = ", ".join(known[:_MOST_SHOWN]) + (", ..." if len(known) > _MOST_SHOWN else "")
-    problem = f"more than one {what} is" if found else f"there is no {what}"
-    raise NotFound(f"{problem} `{text}`; there are: {shown or 'none'}")
+    known_as = f"`{text}`; there are: {shown or 'none'}"
+    if found:
+        raise Ambiguous(f"more than one {what} is {known_as}")
+    raise NotFound(f"there is no {what} {known_as}")

@@ -86,18 +86,26 @@ class CheckerReports:
             self._dirty.clear()
             return
         for identity in list(islice(self._dirty, most)):
-            del self._dirty[identity]
-            balanced = self.balancer.get(identity)
-            key = key_of(identity)
-            if balanced is None:
-                self._shell.state(("gone", key), VirtualServerGone(key))
-                continue
-            order = self._facts.pop(identity, None)
-            if order is not None:
-                self._send_facts(balanced.settings, key, order)
-            self._send_status(balanced, key)
+            self._send(identity)
         if self._dirty:
             self._soon(0 if most is None or len(self._dirty) >= most else _SECONDS)
+
+    def send_now(self, identity: Identity) -> None:
+        """Before an answer about it, after which nobody is to see how it was."""
+        if self._shell.observer is not None and identity in self._dirty:
+            self._send(identity)
+
+    def _send(self, identity: Identity) -> None:
+        del self._dirty[identity]
+        balanced = self.balancer.get(identity)
+        key = key_of(identity)
+        if balanced is None:
+            self._shell.state(("gone", key), VirtualServerGone(key))
+            return
+        order = self._facts.pop(identity, None)
+        if order is not None:
+            self._send_facts(balanced.settings, key, order)
+        self._send_status(balanced, key)
 
     def _send_facts(self, settings: VirtualServerSettings, key: str, order: int) -> None:
         sorry = settings.sorry_server

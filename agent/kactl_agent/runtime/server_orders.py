@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from kactl_agent.ipvs.finding import NotFound, find_real_server, find_virtual_server, real_server_name
+from kactl_agent.ipvs.finding import Ambiguous, NotFound, find_real_server, find_virtual_server, real_server_name
 from kactl_agent.runtime.load_balancer import Balanced, Identity, LoadBalancer
 from kactl_agent.runtime.order_frames import OrderServer, ServerOrdered
 
@@ -17,13 +17,18 @@ _SECOND = 1_000_000_000
 
 
 class ServerOrders:
-    """`answer` sends the outcome."""
+    """`answer` sends the outcome, `show` the state of a virtual server before it."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, balancer: LoadBalancer, answer: Callable[[ServerOrdered], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        balancer: LoadBalancer,
+        show: Callable[[Identity], None],
+        answer: Callable[[ServerOrdered], None],
     ) -> None:
         self._loop = loop
         self._balancer = balancer
+        self._show = show
         self._answer = answer
         self._ends: dict[Key, asyncio.TimerHandle] = {}
 
@@ -43,10 +48,12 @@ class ServerOrders:
                 known.cancel()
             if request.ttl and request.weight is not None:
                 self._ends[key] = self._loop.call_later(request.ttl / _SECOND, self._end, key)
+        for balanced, _server in found:
+            self._show(balanced.settings.identity)
         self._answer(ServerOrdered(request.serial, tuple(names)))
 
     def _find(self, request: OrderServer) -> list[tuple[Balanced, int]]:
-        """Raises NotFound."""
+        """Raises NotFound; of several virtual servers, none is ordered for when one has two that may be meant."""
         known = {balanced.settings.identity: balanced for balanced in self._balancer}
         if request.virtual_server:
             one = find_virtual_server([each.settings for each in known.values()], request.virtual_server)
@@ -56,6 +63,8 @@ class ServerOrders:
         for balanced in known.values():
             try:
                 found.append((balanced, find_real_server(balanced.settings, request.real_server)))
+            except Ambiguous:
+                raise
             except NotFound as fault:
                 problem = fault
         if not found:

@@ -208,7 +208,8 @@ class CheckersWorker:
         programs = MiscRuns(loop, self._runner, time.monotonic_ns)
         asked = CheckRuns(self._balancer, self._prober, programs, self._tell_observer, time.monotonic_ns)
         self._shell.on_observer(RunCheck, asked.run)
-        self._shell.on_observer(OrderServer, ServerOrders(loop, self._balancer, self._tell_observer).order)
+        orders = ServerOrders(loop, self._balancer, self._reports.send_now, self._tell_observer)
+        self._shell.on_observer(OrderServer, orders.order)
 
     def _make_checks(self, said: Callable[[int, Action], None], changed: Callable[[int], None]) -> Checks:
         programs = MiscRuns(self._loop, self._runner, time.monotonic_ns)

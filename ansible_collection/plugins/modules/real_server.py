@@ -42,7 +42,7 @@ options:
     default: present
   weight:
     description:
-      - The weight, with O(state) V(present).
+      - The weight, with O(state) V(present). O(state) V(active) with O(keep) needs it.
     type: int
   options:
     description:
@@ -56,7 +56,7 @@ options:
     default: false
   reason:
     description:
-      - Why; shown by the status and kept in the agent's journal.
+      - Why; kept in the agent's journal.
     type: str
     default: changed by Ansible
   ttl:
@@ -127,6 +127,7 @@ message:
 
 import json
 import re
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -139,10 +140,19 @@ from ansible_collections.kactl.agent.plugins.module_utils.agent import (
     kactl_json,
 )
 from ansible_collections.kactl.agent.plugins.module_utils.plan import plan_of, plan_text
-from ansible_collections.kactl.agent.plugins.module_utils.servers import find_servers, order_servers
+from ansible_collections.kactl.agent.plugins.module_utils.servers import (
+    canonical,
+    find_servers,
+    name_of,
+    order_servers,
+    same_server,
+    split_name,
+    virtual_servers_of,
+)
 from ansible_collections.kactl.agent.plugins.module_utils.staging import stage
 
 _LONGEST = 90.0
+_STATUS_SECONDS = 5.0
 
 
 def identity_of(module, name):
@@ -151,27 +161,40 @@ def identity_of(module, name):
         found = re.match(pattern, name, re.IGNORECASE)
         if found:
             return {key: found.group(1)}
-    found = re.match(r"\[?([0-9A-Fa-f:.]+?)\]?:(\d+)/(TCP|UDP|SCTP)$", name, re.IGNORECASE)
+    found = split_name(name)
     if not found:
         module.fail_json(msg="virtual_server is ADDRESS:PORT/PROTOCOL, `fwmark N` or `group NAME`, not %r" % name)
-    return {"address": found.group(1), "port": int(found.group(2)), "protocol": found.group(3).upper()}
+    address, port, protocol = found
+    return {"address": address, "port": port, "protocol": protocol}
+
+
+def check_virtual_server(module, client):
+    """A name with a slip of the pen must not become a new virtual server."""
+    there = virtual_servers_of(module, client)
+    if not any(same_server(each, module.params["virtual_server"]) for each in there):
+        module.fail_json(
+            msg="there is no virtual server %s; there are: %s"
+            % (module.params["virtual_server"], ", ".join(name_of(each) for each in there) or "none")
+        )
 
 
 def kept(module, client):
     """Change the configuration and reload it."""
     said = module.params
     path = call(module, client, "status")["agent"]["config_file"]
-    server = {"address": said["address"]}
+    change = identity_of(module, said["virtual_server"])
+    server = {"address": canonical(said["address"])}
     if said["port"]:
         server["port"] = said["port"]
     state = "deleted" if said["state"] == "absent" else "merged"
     if state == "merged":
+        check_virtual_server(module, client)
         server.update(said["options"])
         if said["state"] == "drained":
             server["weight"] = 0
         elif said["weight"] is not None:
             server["weight"] = said["weight"]
-    change = dict(identity_of(module, said["virtual_server"]), real_server=[server])
+    change["real_server"] = [server]
     edit = ["config", "edit", path, "--state", state, "--changes", "-"]
     text = json.dumps({"virtual_server": [change]})
     _code, report, _err = kactl_json(module, edit + ["--output", "json"], text, what="kactl config edit")
@@ -221,6 +244,21 @@ def ephemeral(module, client):
     return dict(changed=True, message=order_servers(module, client, todo, params))
 
 
+def shown(module, client):
+    """The real server as it is now. What a reload has brought the status shows a moment later."""
+    deadline = time.time() + _STATUS_SECONDS
+    said = module.params
+    wanted = None
+    if said["keep"]:
+        wanted = 0 if said["state"] == "drained" else said["weight"]
+    while True:
+        late = time.time() >= deadline
+        found = find_servers(module, client, said, needed=late)
+        if found and (late or wanted is None or found[0]["weight"] == wanted):
+            return found[0]
+        time.sleep(0.1)
+
+
 def main():
     module = AnsibleModule(
         argument_spec=agent_options(
@@ -242,11 +280,14 @@ def main():
         module.fail_json(msg="state absent and options change the configuration: say keep: true")
     if said["keep"] and said["ttl"]:
         module.fail_json(msg="ttl is for the running agent; what is kept is kept")
+    if said["keep"] and said["state"] == "active" and said["weight"] is None:
+        module.fail_json(msg="state active with keep needs weight: the configuration does not say what it was before")
+    if said["weight"] is not None and (said["state"] == "drained" or (said["state"] == "active" and not said["keep"])):
+        module.fail_json(msg="weight is for state present; state %s has one by itself" % said["state"])
     client = connect(module)
     result = kept(module, client) if said["keep"] else ephemeral(module, client)
     if said["state"] != "absent" and not (module.check_mode and result["changed"]):
-        now = find_servers(module, client, said)[0]
-        result["real_server"] = now
+        result["real_server"] = shown(module, client)
     client.close()
     module.exit_json(**result)
 
