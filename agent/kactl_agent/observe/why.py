@@ -59,7 +59,9 @@ def explain(
         if latest is not None:
             return {"explanations": [_explanation(story, latest)]}
         if name not in subjects and not any(_names(name, subject) for subject in subjects):
-            raise UnknownSubject(f"{name} is neither configured nor in the journal")
+            raise UnknownSubject(
+                f"the journal knows of no change of {name}, and no instance or sync group is called so"
+            )
         return {"explanations": [], "message": f"the journal knows of no change of {name}"}
     latest_of = (story.latest(subject) for subject in subjects)
     wanted = sorted({index for index in latest_of if index is not None}, reverse=True)

@@ -115,9 +115,9 @@ def test_why_without_an_answer(agent: Agent, tmp_path: Path) -> None:
     assert call(tmp_path, "why", "C")[1] == "the journal knows of no change of C\n"
     agent.answer = {"explanations": []}
     assert call(tmp_path, "why")[1] == "the journal knows of no change yet\n"
-    agent.answer = ControlError(UNKNOWN_SUBJECT, "X is neither configured nor in the journal")
+    agent.answer = ControlError(UNKNOWN_SUBJECT, "the journal knows of no change of X")
     code, _, err = call(tmp_path, "why", "X")
-    assert (code, err) == (ExitCode.FAILED, "kactl: X is neither configured nor in the journal\n")
+    assert (code, err) == (ExitCode.FAILED, "kactl: the journal knows of no change of X\n")
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_without_a_name_everything_that_is_configured(story: Story) -> None:
 def test_who_is_configured_and_has_done_nothing_is_not_unknown(story: Story) -> None:
     answer = explain([], GROUPS, SUBJECTS, "C")
     assert answer == {"explanations": [], "message": "the journal knows of no change of C"}
-    with pytest.raises(UnknownSubject, match="neither configured nor in the journal"):
+    with pytest.raises(UnknownSubject, match="no change of X, and no instance or sync group is called so"):
         story.why("X")
 
 
