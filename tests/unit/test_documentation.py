@@ -117,3 +117,13 @@ def test_every_page_is_in_the_navigation_and_on_the_first_page() -> None:
     for page in PAGES[1:]:
         assert f": {page.name}\n" in navigation
         assert page.name == "index.md" or f"]({page.name})" in first, page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_targets_of_make_exist(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    lanes = re.search(r"^LANES := (.*)$", makefile, re.M)
+    assert lanes is not None
+    targets = {*re.findall(r"^([a-z-]+):", makefile, re.M), *lanes[1].split()}
+    named = re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.M)
+    assert set(named) <= targets
