@@ -106,6 +106,25 @@ def test_unknown_instances_are_named_with_those_there_are(
     assert said["msg"] == "the agent has no instance VI_9; it has VI_1"
 
 
+def test_problems_across_hosts_and_those_of_some_routers(controller: Controller) -> None:
+    """A node of one pair does not go back because of what another pair has."""
+    seen = {
+        "lb1": status(VI_1={"state": "MASTER"}, VI_2={"state": "BACKUP"}),
+        "lb2": status(VI_1={"state": "BACKUP"}, VI_2={"state": "BACKUP"}),
+        "lb3": status(VI_3={"state": "MASTER"}),
+        "lb4": status(VI_3={"state": "MASTER"}),
+    }
+    filters = ("kactl.agent.cluster_problems", "kactl.agent.cluster_problems(['VI_1', 'VI_3'])")
+    tasks = [
+        {"name": f"said {number}", "ansible.builtin.debug": {"msg": f"{{{{ seen | {each} }}}}"}, "vars": {"seen": seen}}
+        for number, each in enumerate(filters)
+    ]
+    outcome = controller.play(*tasks)
+    both = "VI_3: lb3 and lb4 are master"
+    assert outcome.of("said 0")[0]["msg"] == ["VI_2: no host is master", both], outcome.output
+    assert outcome.of("said 1")[0]["msg"] == [both]
+
+
 def test_wait_says_what_is_wrong(controller: Controller, service: FakeService, run_dir: Path) -> None:
     service.document = status(
         A={"state": "FAULT", "faults": ["interface eth0 is down"]}, B={"state": "BACKUP", "faults": [], "master": None}

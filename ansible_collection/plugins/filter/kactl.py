@@ -45,8 +45,11 @@ def fleet_findings(configs, executable=None):
     return command.fleet_findings(configs, executable)
 
 
-def cluster_problems(states):
-    """What is wrong across hosts: unknown state, virtual routers without a master, or with several."""
+def cluster_problems(states, instances=None):
+    """What is wrong across hosts: unknown state, virtual routers without a master, or with several.
+
+    With a list of instances no others are looked at.
+    """
     problems = []
     for host, info in sorted(states.items()):
         if not isinstance(info, dict) or "vrrp" not in info:
@@ -54,7 +57,7 @@ def cluster_problems(states):
         elif not info.get("fresh", True):
             problems.append("%s: its state is %s s old" % (host, info.get("age")))
     known = dict((host, info) for host, info in states.items() if isinstance(info, dict))
-    return problems + cluster.cluster_problems(known)
+    return problems + cluster.cluster_problems(known, instances)
 
 
 def vrrp_owner(states, instance):

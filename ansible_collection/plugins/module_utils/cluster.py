@@ -29,11 +29,16 @@ def node_problems(status, instances):
     return problems
 
 
-def cluster_problems(statuses):
-    """What is wrong across nodes (host -> status): virtual routers without a master, or with several."""
+def cluster_problems(statuses, instances=None):
+    """What is wrong across nodes (host -> status): virtual routers without a master, or with several.
+
+    With a list of instances no others are looked at.
+    """
     problems, masters, known = [], {}, []
     for host in sorted(statuses):
         for name, it in sorted(statuses[host].get("vrrp", {}).get("instances", {}).items()):
+            if instances is not None and name not in instances:
+                continue
             if name not in known:
                 known.append(name)
             if it["state"] == "MASTER":
