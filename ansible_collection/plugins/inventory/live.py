@@ -23,7 +23,9 @@ options:
     type: dict
     required: true
   command:
-    description: The command, run on the controller, that prints C(kactl status --output json) of a host. C({host}) and the names of the host's variables in braces are filled in.
+    description:
+      - The command, run on the controller, that prints C(kactl status --output json) of a host.
+      - C({host}) and the names of the host's variables in braces are filled in.
     type: list
     elements: str
     default: [ssh, -o, BatchMode=yes, "{ansible_host}", sudo, kactl, status, --output, json]
