@@ -82,6 +82,10 @@ def pytest_lane(lane: str, full: bool, paths: list[str], *extra: str, prefix: li
     )
 
 
+SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile")
+"""Tests that wait more than they compute. Those of one file may share something, and stay in order."""
+
+
 def lint(full: bool) -> Outcome:
     started = time.monotonic()
     failed = []
@@ -111,7 +115,7 @@ def privileged(lane: str, full: bool) -> Outcome:
     prefix = namespace_prefix()
     if prefix is None:
         return Outcome(lane, "not run", "needs root, or a kernel that allows user namespaces")
-    return pytest_lane(lane, full, [f"tests/{lane}"], "-n0", prefix=prefix)
+    return pytest_lane(lane, full, [f"tests/{lane}"], *SIDE_BY_SIDE, prefix=prefix)
 
 
 def bench(full: bool) -> Outcome:
