@@ -134,7 +134,7 @@ def namespace_prefix() -> list[str] | None:
 
 
 def kernel(full: bool) -> Outcome:
-    return pytest_lane("kernel", full, ["tests/kernel"], "-n0")
+    return pytest_lane("kernel", full, ["tests/kernel"], "-n", "2", "--dist", "loadfile")
 
 
 def docs(full: bool) -> Outcome:
