@@ -25,6 +25,7 @@ from support.mail_sink import MailSink
 FOLDER = Path("/run/kactl-server-events")
 MAIL_PORT = 2525
 SERVERS = (8081, 8082)
+_QUIET = 1.5
 _PATIENCE = 40.0  # the kernel may be emulated
 
 
@@ -122,6 +123,24 @@ class Watch:
             time.sleep(0.05)
 
 
+def _calls() -> list[str]:
+    return (FOLDER / "calls").read_text().splitlines()
+
+
+def _be_quiet(watch: Watch) -> None:
+    """Until no script that the daemon started has anything more to say."""
+    last, since = -1, time.monotonic()
+
+    def quiet() -> bool:
+        nonlocal last, since
+        count = len(_calls())
+        if count != last:
+            last, since = count, time.monotonic()
+        return time.monotonic() - since > _QUIET
+
+    watch.wait(quiet)
+
+
 def play(command: list[str], sink: MailSink) -> dict[str, Any]:
     """Both servers are up, the first and then the second goes down, both come back, the daemon stops."""
     listeners = [Listener(port) for port in SERVERS]
@@ -142,13 +161,14 @@ def play(command: list[str], sink: MailSink) -> dict[str, Any]:
             act()
             watch.wait_lines(count)
         watch.wait(lambda: len(sink.mails) >= 7)
+        watch.wait(lambda: len(_calls()) >= 7)  # scripts that were started are not ended ones
         daemon.send_signal(signal.SIGTERM)
         daemon.wait()
+    _be_quiet(watch)
     for listener in listeners:
         listener.stop()
     mails = sorted([mail.commands, mail.message.decode().split("\r\n", 1)[1]] for mail in sink.mails)
-    calls = sorted((FOLDER / "calls").read_text().splitlines())
-    return {"lines": watch.lines, "calls": calls, "mails": mails, "log": log.read_text()[-4000:]}
+    return {"lines": watch.lines, "calls": sorted(_calls()), "mails": mails, "log": log.read_text()[-4000:]}
 
 
 def main(converted: str, results: str) -> None:
