@@ -20,26 +20,27 @@ LARGEST_BACKLOG = 4 * 1024 * 1024  # bytes of answers a client may leave unread
 MOST_CLIENTS = 64
 MOST_EVENTS = 1000  # in one answer
 
-METHODS = (
+METHODS: dict[str, tuple[str, ...]] = {
     # of the connection itself
-    "ping",
-    "version",
-    "events",
-    "subscribe",
+    "ping": (),
+    "version": (),
+    "events": ("cursor", "limit"),
+    "subscribe": ("cursor",),
     # of the agent
-    "status",
-    "why",
-    "drain",
-    "undrain",
-    "reload",
-    "dump",
-    "plan",
-    "confirm",
-    "rollback",
-    "check_run",
-    "real_server",
-)
-"""Every method there is."""
+    "status": (),
+    "why": ("subject", "event"),
+    "drain": ("target", "all", "reason", "ttl_s", "require_peer"),
+    "undrain": ("target", "all"),
+    "reload": ("file", "confirm_s"),
+    "dump": ("what", "files"),
+    "plan": ("file",),
+    "check_run": ("virtual_server", "real_server", "checker"),
+    "real_server": ("virtual_server", "real_server", "weight", "drained", "reset", "reason", "ttl_s"),
+    "confirm": (),
+    "rollback": (),
+}
+"""Every method there is, with the parameters it knows. Others are refused: a wish that is not understood must not be
+taken for a smaller one (a reload that was to be confirmed)."""
 
 BAD_REQUEST = "bad-request"
 TOO_LARGE = "request-too-large"

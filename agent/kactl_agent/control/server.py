@@ -139,6 +139,7 @@ class _Client(asyncio.Protocol):
         try:
             request = protocol.decode_request(line)
             identity = request.id
+            _refuse_unknown(request)
             mine = _METHODS.get(request.method)
             method = self._server.service.methods.get(request.method)
             if mine is not None:
@@ -209,6 +210,15 @@ class _Client(asyncio.Protocol):
             method(Parameters(request.params), answer)
         except ControlError as error:
             answer(error)
+
+
+def _refuse_unknown(request: Request) -> None:
+    known = protocol.METHODS.get(request.method)
+    unknown = sorted(set(request.params) - set(known)) if known is not None else []
+    if unknown:
+        names = ", ".join(known or ()) or "none"
+        text = f"{request.method} has no parameter {unknown[0][:64]!r}; it has {names}"
+        raise ControlError(protocol.BAD_PARAMS, text, {"parameters": list(known or ())})
 
 
 _METHODS: dict[str, Callable[[_Client, Request], None]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import re
 import signal
 import stat
 import sys
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from kactl_agent.config.checks.problem import Sheet
     from kactl_agent.config.resolve import Resolution
 
+_KIND = re.compile(r": (error|warning|note)\[[a-z0-9-]+\]: ")
 _MOST_FINDINGS = 30  # in a log
 
 
@@ -190,10 +192,16 @@ def _as_the_command_line_says(options: Options, process: ProcessSettings) -> Pro
 def report_lines(outcome: LoadOutcome, file: Path | str) -> list[tuple[str, str]]:
     """(level, line) for a log: the first findings in full, how many more there are, and where to see them."""
     level = "warning" if outcome.configuration is not None else "error"
-    lines = [(level, line) for text in outcome.report[:_MOST_FINDINGS] for line in text.splitlines()]
+    lines = [(_level(text), line) for text in outcome.report[:_MOST_FINDINGS] for line in text.splitlines()]
     more = len(outcome.report) - _MOST_FINDINGS
     lines += [(level, f"and {more} more: `kactl check {file}` shows all")] if more > 0 else []
     return lines + [("info", line) for line in outcome.shown]
+
+
+def _level(text: str) -> str:
+    """Of a finding that has been rendered: `FILE:1:2: note[code]: ...` is no more than an information."""
+    kind = _KIND.search(text)
+    return {"error": "error", "note": "info"}.get(kind[1], "warning") if kind else "warning"
 
 
 def check(options: Options) -> int:

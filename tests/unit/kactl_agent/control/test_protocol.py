@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -58,3 +60,11 @@ def test_shapes() -> None:
         "error": {"code": "c", "message": "m", "data": {"k": 1}},
     }
     assert json.loads(protocol.encode_event({"cursor": "x"})) == {"event": {"cursor": "x"}}
+
+
+def test_every_parameter_that_is_read_is_one_that_its_method_knows() -> None:
+    package = Path(protocol.__file__).parents[1]
+    read: set[str] = set()
+    for file in (*package.glob("control/*.py"), *package.glob("observe/*.py")):
+        read |= set(re.findall(r"arameters(?:\(request\.params\))?\.(?:text|number|flag)\(\"(\w+)\"", file.read_text()))
+    assert read == {name for names in protocol.METHODS.values() for name in names}

@@ -263,3 +263,13 @@ def test_parameters_are_read_and_refused_with_their_name(running: Running) -> No
                 client.call("picky", wrong)
             assert refused.value.code == "bad-params"
         assert client.call("ping") == "pong"
+
+
+def test_a_parameter_that_is_not_known_is_refused(running: Running) -> None:
+    """A misspelled wish must not be taken for no wish."""
+    with ControlClient(running.run_dir) as client:
+        with pytest.raises(ControlError, match="events has no parameter 'curser'; it has cursor, limit") as refused:
+            client.call("events", {"curser": "a-1"})
+        assert refused.value.code == protocol.BAD_PARAMS
+        with pytest.raises(ControlError, match="status has no parameter 'x'; it has none"):
+            client.call("status", {"x": 1})

@@ -163,3 +163,18 @@ def test_only_these_workers_are_wanted(tmp_path: Path, only: tuple[str, ...]) ->
     configuration = load(options(tmp_path, text, only=frozenset(only))).configuration
     assert configuration is not None
     assert {worker for worker in ("vrrp", "bfd", "checkers") if configuration.needs(worker)} == set(only)
+
+
+def test_each_finding_is_logged_at_its_own_level(tmp_path: Path) -> None:
+    file = tmp_path / "agent.yaml"
+    file.write_text(
+        "virtual_server:\n  - {address: 192.0.2.1, port: 80, real_server: [{address: 10.0.0.1, port: 80}]}\n"
+        "vrrp_instance: {A: {interface: eth0, virtual_router_id: 300}}\n"
+    )
+    levels = {
+        kind: level
+        for level, line in report_lines(load(Options(config=file)), file)
+        for kind in ("error[", "warning[", "note[")
+        if f": {kind}" in line
+    }
+    assert levels == {"error[": "error", "warning[": "warning", "note[": "info"}
