@@ -166,9 +166,7 @@ def test_who_follows_events_outlives_the_observer(net: Network, tmp_path: Path) 
     one = Agent(net.nodes[0], tmp_path / "one", virtual_router(200))
     with agents(one), (tmp_path / "lines").open("w+") as lines:
         one.wait_state("MASTER", DOWN + SLACK)
-        # whoever runs the tests in the background may have SIGINT ignored, which is inherited
-        code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        code += "from kactl.__main__ import main; sys.exit(main())"
+        code = "from kactl.__main__ import main; import sys; sys.exit(main())"
         command = [sys.executable, "-c", code, "events", "--run-dir", str(one.run_dir), "--follow"]
 
         def said(text: str) -> bool:
