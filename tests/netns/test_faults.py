@@ -41,6 +41,12 @@ def virtual_router(priority: int, interval: float = FAST, **keywords: Any) -> di
 
 def pair(net: Network, tmp_path: Path, interval: float = FAST, **keywords: Any) -> tuple[Agent, Agent]:
     one = Agent(net.nodes[0], tmp_path / "one", virtual_router(200, interval, **keywords))
+    if "nopreempt" in keywords:  # who is first stays
+        try:
+            one.wait_state("MASTER", master_down(3, 200, interval) + SLACK)
+        except BaseException:
+            one.close()
+            raise
     two = Agent(net.nodes[1], tmp_path / "two", virtual_router(100, interval, **keywords))
     return one, two
 

@@ -154,7 +154,7 @@ def test_files_that_tell_of_a_reload_and_that_order_one(agent: Agent) -> None:
         stop.set()
         watching.join()
     assert any(seen)
-    assert not marker.exists()
+    wait_for(lambda: not marker.exists(), SLACK, "the reload is over")
     assert not at.exists()
     assert log.read_text().endswith("agent.yaml: valid\n")
     agent.config.write_text("nonsense: [")
