@@ -316,8 +316,12 @@ def test_the_journal_has_what_the_session_knew(tmp_path: Path) -> None:
         with agents(one, other):
             for agent in (one, other):
                 wait_state(agent, "Up")
-            os.kill(other.pid_of("bfd"), signal.SIGSTOP)
-            wait_state(one, "Down", DETECTION + SLACK)
+            stopped = other.pid_of("bfd")
+            os.kill(stopped, signal.SIGSTOP)
+            try:
+                wait_state(one, "Down", DETECTION + SLACK)
+            finally:
+                os.kill(stopped, signal.SIGKILL)  # one that stands still would outlive its agent
             command = [sys.executable, "-m", "kactl", "events", "--output", "json", "--run-dir", str(one.run_dir)]
             found = [
                 json.loads(line)
