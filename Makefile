@@ -52,4 +52,4 @@ build: setup ## the wheel, in dist/
 	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean: ## everything that make made
-	rm -rf $(VENV) $(STAMPS) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-fleet $(STAMPS) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

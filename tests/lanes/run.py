@@ -192,7 +192,7 @@ def ansible(full: bool) -> Outcome:
     if reason := fleet_tools():
         return Outcome("ansible", "not run", reason)
     outcome = pytest_lane("ansible", full, ["tests/ansible"], "-n0")
-    failed = [] if outcome.status == "passed" else ["pytest"]
+    failed = ["pytest"] if outcome.status == "failed" else []
     passed = outcome.passed
     for name in ("lint", "sanity", "build") if full else ("lint",):
         status, _ = command("ansible", ["tests/lanes/check-collection", name, str(FLEET)])
@@ -214,7 +214,8 @@ def molecule(full: bool) -> Outcome:
         reason = next((line for line in output.splitlines() if "no containers" in line), "no containers")
         return Outcome("molecule", "not run", reason.removeprefix("setup: "))
     scenarios = SCENARIOS if full else SCENARIOS[:1]
-    failed = [each for each in scenarios if command("molecule", ["tests/lanes/molecule", each])[0]]
+    bins = {"KACTL_BIN": str(BIN), "KACTL_FLEET_BIN": str(FLEET)}
+    failed = [each for each in scenarios if command("molecule", ["tests/lanes/molecule", each], env=bins)[0]]
     word = "failed" if failed else "passed"
     passed, seconds = len(scenarios) - len(failed), time.monotonic() - started
     return Outcome("molecule", word, ", ".join(failed), seconds, passed, len(failed))
