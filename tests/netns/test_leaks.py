@@ -48,12 +48,19 @@ def descriptors(pid: int) -> Counter[str]:
     return Counter(found)
 
 
+def _uptime(agent: Agent) -> float:
+    """Seconds."""
+    status = agent.status()
+    return float(status["agent"]["uptime_s"]) if status else 0.0
+
+
 class Scales:
     """The processes of an agent, weighed before and after."""
 
     def __init__(self, agent: Agent) -> None:
-        # what a reload needs is imported some seconds after the start
-        wait_for(lambda: (status := agent.status()) and status["agent"]["uptime_s"] > 5, START, "the agent is warm")
+        # what a reload needs is imported a second after the start, or after that in which no reload was under way
+        idle_from = _uptime(agent)
+        wait_for(lambda: _uptime(agent) > max(5.0, idle_from + 3), START, "the agent is warm")
         self.pids = {name: agent.pid_of(name) for name in ("vrrp", "observer", "spawner")}
         self.pids["supervisor"] = agent.agent_pid
         self.memory = {name: anonymous(pid) for name, pid in self.pids.items()}
