@@ -148,8 +148,11 @@ SPOKEN = {
 QUICK = ("v2-password", "v3-ipv6")
 
 
-def spoken(node: Node, kind: type[Contender], directory: Path, text: str, listener: Node) -> set[bytes]:
-    """All different frames that a daemon sends, from its start to its end: adverts, and what announces addresses."""
+def spoken(
+    node: Node, kind: type[Contender], directory: Path, text: str, listener: Node, numbers: bool = False
+) -> set[bytes]:
+    """All different frames that a daemon sends, from its start to its end: adverts, and what announces addresses. With
+    the `numbers` in their headers when the daemon sets them."""
     with inside(listener.namespace):
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         sock.bind(("eth0", 3))
@@ -159,14 +162,14 @@ def spoken(node: Node, kind: type[Contender], directory: Path, text: str, listen
         deadline = time.monotonic() + START
         adverts = 0
         while adverts < 4 and time.monotonic() < deadline:
-            adverts += take(sock, found)
+            adverts += take(sock, found, numbers)
         daemon.stop()
         for _ in range(5):
-            take(sock, found)
+            take(sock, found, numbers)
     return found
 
 
-def take(sock: socket.socket, found: set[bytes]) -> int:
+def take(sock: socket.socket, found: set[bytes], numbers: bool = False) -> int:
     """Whether the next frame is an advert. What the kernel numbers by itself is left out."""
     try:
         frame = sock.recv(2048)
@@ -176,7 +179,7 @@ def take(sock: socket.socket, found: set[bytes]) -> int:
     if kind == b"\x08\x06" and frame[28:32] == frame[38:42]:
         found.add(frame)
     elif kind == b"\x08\x00" and frame[23] in (51, 112):
-        found.add(frame[:18] + b"\0\0" + frame[20:24] + b"\0\0" + frame[26:])
+        found.add(frame if numbers else frame[:18] + b"\0\0" + frame[20:24] + b"\0\0" + frame[26:])
         return 1
     elif kind == b"\x86\xdd" and (frame[20] == 112 or (frame[20], frame[54]) == (58, 136)):
         found.add(frame[:14] + frame[14:15] + b"\0\0\0" + frame[18:])  # the flow label is the kernel's
@@ -194,6 +197,28 @@ def test_the_same_bytes(net: Network, tmp_path: Path, kind: str) -> None:
     ours = spoken(node, Kactl, tmp_path / "ours", text, listener)
     assert ours == theirs, f"only ours: {shown(ours - theirs)}; only theirs: {shown(theirs - ours)}"
     assert len(ours) >= 2
+
+
+def test_the_same_bytes_behind_an_authentication_header(net: Network, tmp_path: Path) -> None:
+    """Identification and header checksum of IP too, sequence numbers and check values. How many adverts there are until
+    the daemon is stopped is chance: those of the same number and priority are the same."""
+    secret = "authentication {\n auth_type AH\n auth_pass s3cret77\n }"
+    text = configuration([Router("VI", 51, ["198.51.100.100/24"], priority=200, lines=[secret])])
+
+    def numbered(kind: type[Contender]) -> dict[tuple[int, int], bytes]:
+        frames = spoken(net.nodes[0], kind, tmp_path / kind.label, text, net.nodes[2], numbers=True)
+        return {
+            (int.from_bytes(frame[42:46], "big"), frame[60]): frame
+            for frame in frames
+            if frame[12:14] == b"\x08\x00" and frame[23] == 51
+        }
+
+    theirs, ours = numbered(Keepalived), numbered(Kactl)
+    both = theirs.keys() & ours.keys()
+    assert {(number, 200) for number in range(1, 5)} <= both, (sorted(theirs), sorted(ours))
+    different = {key: shown({ours[key], theirs[key]}) for key in both if ours[key] != theirs[key]}
+    assert not different
+    assert {priority for _number, priority in ours} == {priority for _number, priority in theirs} == {200, 0}
 
 
 def shown(frames: set[bytes]) -> list[str]:
