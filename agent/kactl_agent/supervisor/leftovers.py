@@ -41,9 +41,12 @@ class Leftovers:
             self._clean_up(worker, reclaimer(worker, configurations, at_end=False))
         self._at_once = {}
 
-    def leave(self) -> None:
-        """As the command line wants it (--keep-vips)."""
-        self._at_once = {}
+    def leave(self, *, addresses: bool, services: bool) -> None:
+        """As the command line wants it (--keep-vips, --keep-ipvs)."""
+        if addresses:
+            self._at_once = {}
+        if services:
+            self._at_end.pop("checkers", None)
 
     def reclaim_at_end(self) -> None:
         """A worker that follows takes some things over as they are; they go when there is none."""

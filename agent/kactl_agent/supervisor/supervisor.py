@@ -452,8 +452,7 @@ class Supervisor:
     def _stop_next(self) -> None:
         if self._fleet.stop_next_worker(self._stop_order, self._stop_seconds):
             return
-        if self._options.keep_vips:
-            self._leftovers.leave()
+        self._leftovers.leave(addresses=self._options.keep_vips, services=self._options.keep_ipvs)
         self._leftovers.reclaim()
         self._leftovers.reclaim_at_end()
         if not self._events.ended:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from kactl_agent.ipvs.model import Timeouts
 from kactl_agent.ipvs.settings import CheckersSettings
 from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.supervisor.leftovers import Leftovers
+from kactl_agent.supervisor.poller import Poller
 from kactl_agent.supervisor.worker_kinds import WORKERS, replacer
 
 
@@ -28,3 +31,14 @@ def test_other_settings_are_looked_through() -> None:
 
 def test_only_the_checkers_worker_leaves_what_the_next_one_may_not_know_of() -> None:
     assert [name for name, kind in WORKERS.items() if kind.reclaims_replaced] == ["checkers"]
+
+
+@pytest.mark.parametrize(("keep", "told"), [(False, 1), (True, 0)])
+def test_keep_ipvs_holds_for_what_a_dead_worker_left_too(*, keep: bool, told: int) -> None:
+    """Who takes it away cannot read this configuration, and complains if it is asked to."""
+    log: list[tuple[str, str]] = []
+    leftovers = Leftovers(Poller(), lambda *line: log.append(line))
+    leftovers.note("checkers", [AgentConfiguration(revision="1", file="f", checkers=b"\xc1")])
+    leftovers.leave(addresses=False, services=keep)
+    leftovers.reclaim_at_end()
+    assert len(log) == told
