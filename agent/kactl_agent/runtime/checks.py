@@ -163,12 +163,10 @@ class Checks:
     # -- what they are told --------------------------------------------------------------------------------------------
 
     def tell(self, number: int, event: Input) -> None:
-        """Nothing for FILE_CHECK and BFD_CHECK but what they follow, the start and the end."""
-        if not isinstance(event, Startup | Shutdown) and isinstance(
-            self._checks[number].settings, FileCheckSettings | BfdCheckSettings
-        ):
-            return
-        self.driver.tell(str(number), event)
+        """Nothing for FILE_CHECK and BFD_CHECK, which hear of what they follow alone, nor for those not started."""
+        check = self._checks[number]
+        if check.started and not isinstance(check.settings, FileCheckSettings | BfdCheckSettings):
+            self.driver.tell(str(number), event)
 
     def session(self, name: str, up: bool) -> None:
         """What a BFD session says, again where it has said so before."""

@@ -434,6 +434,21 @@ def test_ha_suspend_checks_only_where_the_address_is(bench: Bench) -> None:
     bench.until(lambda: bench.state.status()["virtual_servers"][0]["suspended"])
 
 
+def test_a_reload_that_ends_ha_suspend_has_checks_again(bench: Bench) -> None:
+    """Of checkers that it brings, too."""
+    slow = msgspec.structs.replace(FAST, warmup=3600 * SECOND)
+    kept, fresh = (
+        TcpCheckSettings(timing=timing, target=ConnectTarget(address="127.0.0.1", port=1, timeout=SECOND))
+        for timing in (FAST, slow)
+    )
+    bench.start(only(virtual(1, real(1, kept), ha_suspend=True)))
+    bench.until(lambda: bool(bench.state.status()["virtual_servers"]))
+    assert bench.state.status()["virtual_servers"][0]["suspended"]
+    applied = bench.reload(only(virtual(1, real(1, kept, fresh), real(2))))
+    assert applied.changes.changed == ("[10.0.0.1]:tcp:80",)
+    bench.until(lambda: bench.table() == {1: {2: 1}})
+
+
 def test_drift_is_put_back_and_told(bench: Bench) -> None:
     bench.start(only(virtual(1, real(1))))
     assert bench.worker is not None
