@@ -214,10 +214,6 @@ def _addresses(
         yield Change(subject, Impact.HITLESS, text, _text(kept), peers)
 
 
-def _advertised(settings: VrrpSettings) -> set[bytes]:
-    return {address.address for address in settings.addresses if address.advertised}
-
-
 def _on_machine(address: VirtualAddress) -> tuple[Any, ...]:
     return address.label, address.scope, address.broadcast, address.flags, address.preferred_lifetime
 
