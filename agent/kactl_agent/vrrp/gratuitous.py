@@ -75,7 +75,7 @@ class GratuitousSchedule:
         self._refresh: int | None = None
         self._extra: int | None = None
         self._second_after_lower: int | None = None
-        self._second_of_added: tuple[int, tuple[VirtualAddress, ...]] | None = None
+        self._seconds_of_added: list[tuple[int, tuple[VirtualAddress, ...]]] = []  # in the order of their times
 
     def _configure(self, settings: GratuitousSettings, addresses: Iterable[VirtualAddress]) -> None:
         self._settings = settings
@@ -95,7 +95,8 @@ class GratuitousSchedule:
     def added(self, addresses: tuple[VirtualAddress, ...], now: int) -> list[Announce]:
         """A MASTER has got these addresses on top: a burst for them, and a second one after the delay."""
         if self._settings.delay:
-            self._second_of_added = (now + self._settings.delay, addresses)
+            self._seconds_of_added.append((now + self._settings.delay, addresses))
+            self._seconds_of_added.sort(key=lambda second: second[0])  # a reload may have made the delay shorter
         return self._burst(self._settings.repeat, addresses)
 
     def start(self, now: int) -> list[Announce]:
@@ -119,13 +120,14 @@ class GratuitousSchedule:
     def stop(self) -> None:
         """The instance is no longer MASTER."""
         self._started = False
-        self._second = self._refresh = self._second_after_lower = self._second_of_added = self._extra = None
+        self._second = self._refresh = self._second_after_lower = self._extra = None
+        self._seconds_of_added.clear()
 
     def deadline(self) -> int | None:
         """When `due` has something to say next, None when nothing is scheduled."""
         times = [t for t in (self._second, self._refresh, self._second_after_lower, self._extra) if t is not None]
-        if self._second_of_added is not None:
-            times.append(self._second_of_added[0])
+        if self._seconds_of_added:
+            times.append(self._seconds_of_added[0][0])
         return min(times, default=None)
 
     def due(self, now: int) -> list[Announce]:
@@ -138,9 +140,8 @@ class GratuitousSchedule:
         if self._second_after_lower is not None and self._second_after_lower <= now:
             self._second_after_lower = None
             actions += self._burst(settings.lower_priority_repeat)
-        if self._second_of_added is not None and self._second_of_added[0] <= now:
-            addresses, self._second_of_added = self._second_of_added[1], None
-            actions += self._burst(settings.repeat, addresses)
+        while self._seconds_of_added and self._seconds_of_added[0][0] <= now:
+            actions += self._burst(settings.repeat, self._seconds_of_added.pop(0)[1])
         if self._refresh is not None and self._refresh <= now:
             self._refresh = max(self._refresh, now - settings.refresh + 1) + settings.refresh
             actions += self._burst(settings.refresh_repeat)

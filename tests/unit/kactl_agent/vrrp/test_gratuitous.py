@@ -156,3 +156,38 @@ def test_extra_announcements_change_with_a_reload() -> None:
     assert schedule.deadline() is None
     schedule.reconfigure(EXTRA, (VIP, ON_ETH1), 5 * SECOND)
     assert schedule.deadline() == 6 * SECOND
+
+
+def test_addresses_put_back_one_by_one_are_each_announced_a_second_time() -> None:
+    """on_foreign_removal restore: somebody takes them off the machine one after the other."""
+    schedule = GratuitousSchedule(GratuitousSettings(repeat=1), (VIP, VIP_B))
+    schedule.start(0)
+    schedule.due(5 * SECOND)
+    assert schedule.added((VIP,), 10 * SECOND) == [Announce((VIP,), 1)]
+    assert schedule.added((VIP_B,), 12 * SECOND) == [Announce((VIP_B,), 1)]
+    assert schedule.deadline() == 15 * SECOND
+    assert schedule.due(15 * SECOND) == [Announce((VIP,), 1)]
+    assert schedule.deadline() == 17 * SECOND
+    assert schedule.due(17 * SECOND) == [Announce((VIP_B,), 1)]
+    assert schedule.deadline() is None
+
+
+def test_second_announcements_come_in_the_order_of_their_times() -> None:
+    schedule = GratuitousSchedule(GratuitousSettings(repeat=1, delay=5 * SECOND), (VIP, VIP_B))
+    schedule.start(0)
+    schedule.due(5 * SECOND)
+    schedule.added((VIP,), 10 * SECOND)
+    schedule.reconfigure(GratuitousSettings(repeat=1, delay=SECOND), (VIP, VIP_B), 10 * SECOND)
+    schedule.added((VIP_B,), 10 * SECOND)
+    assert schedule.deadline() == 11 * SECOND
+    assert schedule.due(11 * SECOND) == [Announce((VIP_B,), 1)]
+    assert schedule.due(15 * SECOND) == [Announce((VIP,), 1)]
+
+
+def test_an_address_that_a_reload_has_taken_away_is_not_announced_again() -> None:
+    schedule = GratuitousSchedule(GratuitousSettings(repeat=1), (VIP, VIP_B))
+    schedule.start(0)
+    schedule.due(5 * SECOND)
+    schedule.added((VIP_B,), 10 * SECOND)
+    schedule.reconfigure(GratuitousSettings(repeat=1), (VIP,), 11 * SECOND)
+    assert schedule.due(15 * SECOND) == []
