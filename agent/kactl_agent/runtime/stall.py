@@ -16,10 +16,16 @@ _LONGEST_TICK = 500_000_000
 _SHORTEST_TICK = 20_000_000
 
 
+class Cancellable(Protocol):
+    """What a call that is to come can be taken back by."""
+
+    def cancel(self) -> None: ...
+
+
 class Later(Protocol):
     """The part of an event loop that a watch needs."""
 
-    def call_later(self, delay: float, callback: Callable[[], object], /) -> object: ...
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> Cancellable: ...
 
 
 class StallWatch:
@@ -39,20 +45,27 @@ class StallWatch:
         self._worst_before = self._worst_now = 0
         self._noticing = False
         self._said: int | None = None  # when one was worth a line
-        self._stopped = False
+        self._next: Cancellable | None = None  # the next tick
 
     def follow(self, shortest_interval: int) -> None:
         """Look twice in the shortest interval (ns) that anybody counts silence in; 0 is none."""
-        self._tick = (
-            min(_LONGEST_TICK, max(_SHORTEST_TICK, shortest_interval // 2)) if shortest_interval else (_LONGEST_TICK)
-        )
+        tick = min(_LONGEST_TICK, max(_SHORTEST_TICK, shortest_interval // 2)) if shortest_interval else _LONGEST_TICK
+        if self._next is None or tick >= self._tick:
+            self._tick = tick
+            return
+        self.look()  # the time up to now was to be no shorter than the old tick
+        self._tick = tick
+        self._next.cancel()
+        self._again()
 
     def start(self) -> None:
         self._last = self._clock()
         self._again()
 
     def stop(self) -> None:
-        self._stopped = True
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
 
     @property
     def worst(self) -> int:
@@ -80,12 +93,11 @@ class StallWatch:
                 self._noticing = False
 
     def _again(self) -> None:
-        if not self._stopped:
-            self._loop.call_later(self._tick / 1e9, self._ticked)
+        self._next = self._loop.call_later(self._tick / 1e9, self._ticked)
 
     def _ticked(self) -> None:
-        if not self._stopped:
-            self.look()
+        self.look()
+        if self._next is not None:
             self._again()
 
     def _turn(self, now: int) -> None:

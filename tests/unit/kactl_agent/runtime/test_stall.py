@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 
 from kactl_agent.runtime.stall import StallWatch
@@ -11,25 +10,37 @@ MS = 1_000_000
 SECOND = 1000 * MS
 
 
+class Call:
+    def __init__(self, at: int, callback: Callable[[], object]) -> None:
+        self.at = at
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
 class Loop:
     """An event loop whose time is ours; `pause` is time in which it does not run."""
 
     def __init__(self) -> None:
         self.now = 0
-        self._calls: list[tuple[int, int, Callable[[], object]]] = []
+        self._calls: list[Call] = []
 
     def clock(self) -> int:
         return self.now
 
-    def call_later(self, delay: float, callback: Callable[[], object], /) -> object:
-        heapq.heappush(self._calls, (self.now + round(delay * SECOND), len(self._calls), callback))
-        return None
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> Call:
+        self._calls.append(Call(self.now + round(delay * SECOND), callback))
+        return self._calls[-1]
 
     def run(self, until: int) -> None:
-        while self._calls and self._calls[0][0] <= until:
-            at, _, callback = heapq.heappop(self._calls)
-            self.now = max(self.now, at)
-            callback()
+        while due := [call for call in self._calls if call.at <= until]:
+            call = min(due, key=lambda call: call.at)
+            self._calls.remove(call)
+            if not call.cancelled:
+                self.now = max(self.now, call.at)
+                call.callback()
         self.now = max(self.now, until)
 
 
@@ -135,3 +146,53 @@ def test_short_gaps_are_worth_a_line_now_and_then_and_long_ones_always() -> None
     watched.pause(400 * MS)
     watched.watch.look()
     assert watched.lines[-1] == 400 * MS
+
+
+def test_a_shorter_interval_after_a_reload_is_watched_at_once_and_the_change_is_no_pause() -> None:
+    watched = Watched()
+    watched.loop.run(510 * MS)  # the next tick is to come at 1 s
+    watched.watch.follow(100 * MS)
+    watched.loop.run(900 * MS)
+    watched.watch.look()
+    assert watched.gaps == []
+    assert watched.watch.worst == 0
+    watched.pause(150 * MS)
+    watched.watch.look()
+    assert watched.gaps == [150 * MS]
+
+
+def test_a_pause_that_ends_with_the_change_of_the_interval_is_measured_with_the_old_one() -> None:
+    watched = Watched()
+    watched.loop.run(10 * SECOND)
+    watched.pause(400 * MS)
+    watched.watch.follow(100 * MS)
+    watched.loop.run(11 * SECOND)
+    assert watched.gaps == []
+    watched.pause(5 * SECOND)
+    watched.watch.follow(50 * MS)
+    assert watched.gaps == [5 * SECOND]
+
+
+def test_a_longer_interval_after_a_reload_makes_no_pause_either() -> None:
+    watched = Watched(100 * MS)
+    watched.loop.run(SECOND)
+    watched.watch.follow(SECOND)
+    watched.loop.run(10 * SECOND)
+    assert watched.gaps == []
+
+
+def test_one_that_is_stopped_by_what_it_says_ticks_no_more() -> None:
+    loop = Loop()
+    gaps: list[int] = []
+
+    def stalled(gap: int, _notable: bool) -> None:
+        gaps.append(gap)
+        watch.stop()
+
+    watch = StallWatch(loop, loop.clock, stalled)
+    watch.start()
+    loop.now += 5 * SECOND
+    loop.run(20 * SECOND)
+    loop.now += 5 * SECOND
+    loop.run(40 * SECOND)
+    assert gaps == [5 * SECOND]
