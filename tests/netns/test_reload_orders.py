@@ -110,6 +110,25 @@ def test_one_that_is_confirmed_and_rolled_back_later(agent: Agent) -> None:
     assert agent.config.with_name("agent.yaml.previous").read_text() == text
     assert kactl(agent, "rollback").returncode == 0
     assert (revision(agent), agent.config.read_text()) == (before, text)
+    assert kactl(agent, "rollback").returncode == 1, "not forth again"
+
+
+def test_who_says_which_revision_is_meant_confirms_and_rolls_back_no_other(agent: Agent) -> None:
+    before = revision(agent)
+    new = candidate(agent, configuration(FIRST, SECOND))
+    done = kactl(agent, "reload", str(new), "--confirm", "2s", "--output", "json")
+    tried = json.loads(done.stdout)["revision"]
+    wait_for(lambda: revision(agent) == before, 2 + SLACK, "the trial is over")
+    assert kactl(agent, "confirm", "--revision", tried).returncode == 1
+    done = kactl(agent, "rollback", "--revision", tried)
+    assert (done.returncode, revision(agent)) == (0, before)
+    assert f"configuration {tried} is not in force" in done.stdout
+    assert kactl(agent, "reload", str(new), "--confirm", "60s").returncode == 0
+    assert kactl(agent, "confirm", "--revision", before).returncode == 1
+    assert kactl(agent, "confirm", "--revision", tried).returncode == 0
+    assert kactl(agent, "confirm", "--revision", tried).returncode == 0
+    assert kactl(agent, "rollback", "--revision", tried).returncode == 0
+    assert revision(agent) == before
 
 
 def test_a_trial_does_not_survive_the_agent_unconfirmed(agent: Agent) -> None:

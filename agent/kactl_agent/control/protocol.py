@@ -36,8 +36,8 @@ METHODS: dict[str, tuple[str, ...]] = {
     "plan": ("file",),
     "check_run": ("virtual_server", "real_server", "checker"),
     "real_server": ("virtual_server", "real_server", "weight", "drained", "reset", "reason", "ttl_s"),
-    "confirm": (),
-    "rollback": (),
+    "confirm": ("revision",),
+    "rollback": ("revision",),
 }
 """Every method there is, with the parameters it knows. Others are refused: a wish that is not understood must not be
 taken for a smaller one (a reload that was to be confirmed)."""

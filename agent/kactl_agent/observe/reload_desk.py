@@ -29,6 +29,7 @@ _MOST_WAITING = 64
 _SECOND = 1_000_000_000
 _LONGEST_CONFIRM = 24 * 3600  # seconds
 _LONGEST_PATH = 4096
+_LONGEST_REVISION = 64
 
 
 class ReloadDesk:
@@ -62,11 +63,13 @@ class ReloadDesk:
         confirm = parameters.number("confirm_s", 0, 1, _LONGEST_CONFIRM) * _SECOND
         self._ask(answer, RELOAD_FAILED, lambda serial: frames.ReloadRequest(serial, file, confirm))
 
-    def _rollback(self, _parameters: Parameters, answer: Answer) -> None:
-        self._ask(answer, RELOAD_FAILED, frames.RollbackRequest)
+    def _rollback(self, parameters: Parameters, answer: Answer) -> None:
+        revision = _revision(parameters)
+        self._ask(answer, RELOAD_FAILED, lambda serial: frames.RollbackRequest(serial, revision))
 
-    def _confirm(self, _parameters: Parameters, answer: Answer) -> None:
-        self._ask(answer, CONFIRM_FAILED, frames.ConfirmRequest)
+    def _confirm(self, parameters: Parameters, answer: Answer) -> None:
+        revision = _revision(parameters)
+        self._ask(answer, CONFIRM_FAILED, lambda serial: frames.ConfirmRequest(serial, revision))
 
     def _plan(self, parameters: Parameters, answer: Answer) -> None:
         file = _path(parameters)
@@ -91,6 +94,8 @@ class ReloadDesk:
     def reload_outcome(self, frame: frames.ReloadOutcome) -> None:
         changes = msgspec.to_builtins(frame.changes) if frame.changes is not None else None
         outcome = {"revision": frame.revision, "changes": changes, "message": frame.message, "class": frame.impact}
+        if frame.rolled_back is not None:
+            outcome["rolled_back"] = frame.rolled_back
         if frame.notes:
             outcome["notes"] = list(frame.notes)
         if frame.others:
@@ -104,10 +109,15 @@ class ReloadDesk:
 
     def confirm_outcome(self, frame: frames.ConfirmOutcome) -> None:
         answer = self._waiting.pop(frame.serial, None)
-        if not frame.error:
+        if not frame.error and not frame.already:
             self._journal.append("confirmed", time.time_ns(), revision=frame.revision)
-        if answer is not None:
-            answer(ControlError(CONFIRM_FAILED, frame.error) if frame.error else {"revision": frame.revision})
+        if answer is None:
+            return
+        if frame.error:
+            answer(ControlError(CONFIRM_FAILED, frame.error))
+            return
+        message = f"configuration {frame.revision} {'is in force already, and stays' if frame.already else 'stays'}"
+        answer({"revision": frame.revision, "confirmed": not frame.already, "message": message})
 
     def plan_outcome(self, frame: frames.PlanOutcome, descriptor: int | None) -> None:
         """The descriptor is closed."""
@@ -118,6 +128,13 @@ class ReloadDesk:
         answer = self._waiting.pop(frame.serial, None)
         if answer is not None:
             answer(json.loads(data) if data else ControlError(PLAN_FAILED, frame.error or "there is no plan"))
+
+
+def _revision(parameters: Parameters) -> str:
+    revision = parameters.text("revision")
+    if len(revision) > _LONGEST_REVISION:
+        raise ControlError(BAD_PARAMS, f"revision has at most {_LONGEST_REVISION} characters")
+    return revision
 
 
 def _path(parameters: Parameters) -> str:

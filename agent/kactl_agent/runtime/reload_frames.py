@@ -20,6 +20,7 @@ class RollbackRequest(Frame, frozen=True):
     """A client wants the configuration before the one in force; answered by ReloadOutcome."""
 
     serial: int
+    revision: str = ""  # nothing is done unless this one is in force; empty: whichever is
 
 
 class ReloadOutcome(Frame, frozen=True):
@@ -36,6 +37,7 @@ class ReloadOutcome(Frame, frozen=True):
     invalid: bool = False  # the file is what was wrong
     impact: str = ""  # the worst class of the plan; empty where there is none
     notes: tuple[str, ...] = ()  # of the message: about files, the confirmation, what is not as it should be
+    rolled_back: bool | None = None  # of an order to go back: False when nothing had to be done
 
 
 class PlanRequest(Frame, frozen=True):
@@ -56,12 +58,14 @@ class ConfirmRequest(Frame, frozen=True):
     """A client says that the configuration in force is to stay."""
 
     serial: int
+    revision: str = ""  # no other one is confirmed; empty: whichever is in force
 
 
 class ConfirmOutcome(Frame, frozen=True):
     serial: int
     error: str = ""
-    revision: str = ""
+    revision: str = ""  # that stays
+    already: bool = False  # it was not on trial
 
 
 class PendingConfirmation(Frame, frozen=True):

@@ -75,10 +75,9 @@ class ConfigurationDesk:
             case frames.ReloadRequest():
                 self.request_reload(ReloadOrder(frame.serial, frame.file, frame.confirm))
             case frames.RollbackRequest():
-                self._roll_back(frame.serial)
+                self.request_reload(ReloadOrder(frame.serial, back=True, revision=frame.revision))
             case frames.ConfirmRequest():
-                revision = self._versions.pending.revision
-                self._host.tell_observer(frames.ConfirmOutcome(frame.serial, self._versions.confirm(), revision))
+                self._host.tell_observer(self._versions.confirm(frame.serial, frame.revision))
             case frames.PlanRequest():
                 self._plan(frame)
             case _:
@@ -96,15 +95,6 @@ class ConfigurationDesk:
         self._versions.stop()
         for process in list(self._plans):
             process.kill()
-
-    def _roll_back(self, serial: int) -> None:
-        order = self._versions.rollback(serial)
-        if order is not None:
-            self.request_reload(order)
-            return
-        text = "there is no configuration to go back to: none was replaced since the agent started"
-        revision = self._host.configuration.revision
-        self._host.tell_observer(frames.ReloadOutcome(serial, False, text, revision, journal=False))
 
     # -- plans ---------------------------------------------------------------------------------------------------------
 

@@ -165,15 +165,16 @@ class Reload:
         order = self._order = orders[0]
         self._answering = [each.serial for each in orders]
         self._text, self._impact, self._timed_out = None, "", False
-        objection = self._versions.objection(order)
-        if objection:
-            self._end(False, objection)
+        needless = self._versions.needless(order)
+        objection = "" if needless else self._versions.objection(order)
+        if needless or objection:
+            self._end(not objection, objection or needless)
             return
         self._host.reloading(True)
-        if order.version is not None:
-            revision = order.version.configuration.revision
-            self._host.log("info", f"reload: going back to configuration {revision}")
-            self._hand_over(order.version.configuration)
+        if order.back:
+            before = self._versions.before
+            self._host.log("info", f"reload: going back to configuration {before.revision}")
+            self._hand_over(before)
             return
         self._host.log("info", f"reload: reading {order.file or 'the configuration'}")
         try:
@@ -291,7 +292,9 @@ class Reload:
         self._host.log("info" if ok else "error", f"reload {'done' if ok else 'failed'}: {message.splitlines()[0]}")
         self._host.reloading(False)
         revision = self._host.configuration.revision
-        others = self._changes if ok else {}
+        others = self._changes if changes is not None else {}
+        nothing_done = ok and changes is None
+        rolled_back = not nothing_done if ok and self._order.back else None
         answering, self._answering = self._answering, []
         for number, serial in enumerate(answering):
             outcome = frames.ReloadOutcome(
@@ -300,11 +303,12 @@ class Reload:
                 message[:16_000],
                 revision,
                 changes,
-                number == 0,
+                number == 0 and not nothing_done,
                 others,
                 invalid,
                 self._impact,
                 tuple(notes),
+                rolled_back,
             )
             self._host.answer(outcome)
         self._next()

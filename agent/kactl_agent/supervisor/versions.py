@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from kactl_agent.runtime.configuration import AgentConfiguration
-from kactl_agent.runtime.reload_frames import PendingConfirmation
+from kactl_agent.runtime.reload_frames import ConfirmOutcome, PendingConfirmation
 from kactl_agent.supervisor.poller import Poller, TimerHandle
 
 _AGAIN_SECONDS = 10.0  # until a rollback that failed is tried again
@@ -29,17 +29,18 @@ class Version(NamedTuple):
 
 
 class ReloadOrder(NamedTuple):
-    """What is to be in force: the file as it is, another file, or an earlier version."""
+    """What is to be in force: the file as it is, another file, or the version before."""
 
     serial: int = 0  # of the request to answer, 0: nobody's
     file: str = ""
     confirm: int = 0  # ns until it is rolled back unless it is confirmed; 0: it stays
-    version: Version | None = None
+    back: bool = False  # to the version before, whichever that is when it is this order's turn
+    revision: str = ""  # going back: from this one alone
 
     @property
     def is_plain(self) -> bool:
         """Any number of these are as good as one."""
-        return not self.file and not self.confirm and self.version is None
+        return not self.file and not self.confirm and not self.back
 
 
 class ConfigurationFile:
@@ -135,6 +136,8 @@ class Versions:
         self._file = file
         self._current = current
         self._previous: Version | None = None
+        self._rejected = ""  # revision that the one in force was gone back from
+        self._going_back = False  # right now
         self._timer: TimerHandle | None = None
         self.pending = PendingConfirmation()
 
@@ -142,19 +145,49 @@ class Versions:
 
     def objection(self, order: ReloadOrder) -> str:
         """Why this cannot be done now; empty when it can."""
-        if self.pending.revision and order.version is None:
+        if order.back:
+            return "" if self._previous is not None else f"there is nothing to go back to: {self._nothing_before()}"
+        if self.pending.revision:
             text = f"configuration {self.pending.revision} waits to be confirmed"
             return f"{text}: `kactl confirm` keeps it, `kactl rollback` goes back to {self.pending.previous}"
-        if order.file or self._file.is_regular or order.version is not None:
+        if order.file or self._file.is_regular:
             return ""
         return "the configuration is a pipe, which has been read: `kactl reload FILE` takes another one"
+
+    def _nothing_before(self) -> str:
+        if not self._rejected:
+            return "no configuration was replaced since the agent started"
+        text = f"configuration {self._rejected} was rolled back already"
+        return f"{text}; its file is {self._file.rejected}" if self._file.rejected.exists() else text
+
+    def needless(self, order: ReloadOrder) -> str:
+        """Why nothing has to be done for this, which is as good as done; empty when something has to."""
+        if not order.back or not order.revision:
+            return ""
+        if order.revision != self.revision:
+            return f"configuration {order.revision} is not in force: {self.revision} is, and stays"
+        if self._previous is None and order.revision == self._rejected:  # another text of the same meaning
+            return f"configuration {order.revision} was rolled back already"
+        return ""
+
+    @property
+    def revision(self) -> str:
+        """The one in force."""
+        return self._current.configuration.revision
+
+    @property
+    def before(self) -> AgentConfiguration:
+        """What an order to go back goes to, when there is no objection to it."""
+        assert self._previous is not None
+        return self._previous.configuration
 
     def accept(self, order: ReloadOrder, text: bytes | None) -> str:
         """The configuration is valid. What is to become the file is written now, while nothing has happened yet; why
         that fails, or an empty string."""
-        if order.version is not None:
-            text = order.version.text
-        wanted = bool(order.file) or order.version is not None
+        self._going_back = order.back
+        if order.back and self._previous is not None:
+            text = self._previous.text
+        wanted = bool(order.file) or order.back
         if not wanted or text is None or not self._file.is_regular or self._file.says(text):
             return ""
         try:
@@ -166,20 +199,26 @@ class Versions:
     def concluded(self, order: ReloadOrder, new: AgentConfiguration, text: bytes | None) -> list[str]:
         """It is in force. What there is to say about files and confirmation."""
         said = []
-        rolled_back = order.version is not None
-        text = order.version.text if order.version is not None else text
+        self._going_back = False
+        if order.back and self._previous is not None:
+            text = self._previous.text
         self._end_waiting()
         try:
-            said += self._install(rolled_back, text)
+            said += self._install(order.back, text)
         except OSError as error:
             self._file.discard()
             said.append(f"the configuration file stays as it is: {error.strerror or error}")
         before, self._current = self._current, Version(new, text)
-        if before.configuration != new or before.text != text:
-            self._previous = before
-        if order.confirm and self._previous is not None:
-            self._wait(order.confirm)
+        replaced = before.configuration != new or before.text != text
+        if order.back:  # not one that was gone back from is what to go back to
+            self._previous, self._rejected = None, before.configuration.revision
+        elif replaced:
+            self._previous, self._rejected = before, ""
+        if order.confirm and replaced:
+            self._wait(order.confirm, before.configuration.revision)
             said.append(f"unless it is confirmed within {order.confirm / _SECOND:g} s it is rolled back")
+        elif order.confirm:
+            said.append("it is what was in force already: nothing has to be confirmed")
         return said
 
     def _install(self, rolled_back: bool, text: bytes | None) -> list[str]:
@@ -195,22 +234,28 @@ class Versions:
     def abandoned(self, order: ReloadOrder) -> None:
         """Nothing has come of it."""
         self._file.discard()
-        if order.version is not None and not order.serial and self.pending.revision:
+        self._going_back = False
+        if order.back and not order.serial and self.pending.revision:
             self._timer = self._poller.call_later(_AGAIN_SECONDS, self._expired)
 
     # -- confirmation --------------------------------------------------------------------------------------------------
 
-    def confirm(self) -> str:
-        """What is in force stays. Why there is nothing to confirm, or an empty string."""
-        if not self.pending.revision:
-            return "nothing waits to be confirmed"
-        self._host.log("info", f"configuration {self.pending.revision} is confirmed")
-        self._end_waiting()
-        return ""
-
-    def rollback(self, serial: int) -> ReloadOrder | None:
-        """The order that goes back to the version before; None when there is none."""
-        return None if self._previous is None else ReloadOrder(serial, version=self._previous)
+    def confirm(self, serial: int, revision: str = "") -> ConfirmOutcome:
+        """What is in force stays, when it is that revision (empty: whichever it is)."""
+        if self._going_back:
+            return ConfirmOutcome(serial, f"configuration {self.revision} is being rolled back")
+        if revision and revision == self._rejected:
+            return ConfirmOutcome(serial, f"configuration {revision} was rolled back")
+        if revision not in ("", self.revision):
+            state = "waits to be confirmed" if self.pending.revision else "is in force"
+            return ConfirmOutcome(serial, f"configuration {revision} is not in force: {self.revision} {state}")
+        if self.pending.revision:
+            self._host.log("info", f"configuration {self.revision} is confirmed")
+            self._end_waiting()
+            return ConfirmOutcome(serial, "", self.revision)
+        if revision:
+            return ConfirmOutcome(serial, "", revision, already=True)
+        return ConfirmOutcome(serial, "nothing waits to be confirmed")
 
     def stop(self) -> None:
         """The agent ends. What was not confirmed is not what it starts with the next time."""
@@ -225,19 +270,14 @@ class Versions:
         except OSError as error:
             self._host.log("error", f"the configuration file stays as it is, unconfirmed: {error.strerror or error}")
 
-    def _wait(self, nanoseconds: int) -> None:
-        assert self._previous is not None
-        until = time.time_ns() + nanoseconds
-        current, previous = self._current.configuration.revision, self._previous.configuration.revision
-        self.pending = PendingConfirmation(current, previous, until)
+    def _wait(self, nanoseconds: int, previous: str) -> None:
+        self.pending = PendingConfirmation(self.revision, previous, time.time_ns() + nanoseconds)
         self._timer = self._poller.call_later(nanoseconds / _SECOND, self._expired)
         self._host.tell_pending(self.pending)
 
     def _expired(self) -> None:
         self._host.log("warning", f"configuration {self.pending.revision} was not confirmed in time: it is rolled back")
-        order = self.rollback(0)
-        assert order is not None
-        self._host.request_reload(order)
+        self._host.request_reload(ReloadOrder(back=True, revision=self.pending.revision))
 
     def _end_waiting(self) -> None:
         if self._timer is not None:

@@ -16,6 +16,8 @@ from kactl_agent.control.protocol import CONFIGURATION_INVALID, ControlError
 
 _PATIENCE = 60.0
 
+_revision_option = click.option("--revision", metavar="REVISION", default="", help="Only if that one is in force.")
+
 
 @click.command(name="reload", epilog="\b\nExample: kactl reload /root/new.yaml --confirm 60s")
 @click.argument("file", metavar="[NEW.yaml]", required=False)
@@ -50,33 +52,49 @@ def reload_command(environment: Environment, file: str | None, confirm: int | No
     return _show(environment, "reloaded", outcome, output)
 
 
-@click.command(epilog="\b\nExample: kactl confirm --run-dir /run/kactl")
+@click.command(epilog="\b\nExample: kactl confirm --revision 3b1f0c5a9d2e")
+@_revision_option
 @run_dir_option
 @output_option
 @click.pass_obj
 @reaches_agent
-def confirm(environment: Environment, run_dir: str, output: str) -> int:
-    """Keep the configuration that was loaded with --confirm. Exits with 1 when nothing waits for that."""
-    outcome = ask(run_dir, "confirm")
+def confirm(environment: Environment, revision: str, run_dir: str, output: str) -> int:
+    """Keep the configuration that was loaded with --confirm. Exits with 1 when nothing waits for that.
+
+    With --revision nothing else is confirmed: exits with 1 unless that revision is in force, on trial or not any more.
+    """
+    outcome = ask(run_dir, "confirm", params=_only(revision))
     if output == "json":
         environment.write(as_json(outcome))
-    else:
+    elif outcome["confirmed"]:
         environment.write(f"confirmed: revision {outcome['revision'][:12]}")
+    else:
+        environment.write(outcome["message"])
     return ExitCode.FINE
 
 
-@click.command(epilog="\b\nExample: kactl rollback --run-dir /run/kactl")
+@click.command(epilog="\b\nExample: kactl rollback --revision 3b1f0c5a9d2e")
+@_revision_option
 @run_dir_option
 @output_option
 @click.pass_obj
 @reaches_agent
-def rollback(environment: Environment, run_dir: str, output: str) -> int:
+def rollback(environment: Environment, revision: str, run_dir: str, output: str) -> int:
     """Go back to the configuration before the one in force, and put its file back.
 
     The file that is replaced is kept with `.rejected` behind its name. Files that it includes are not restored, but
-    what runs is: it needs no file.
+    what runs is: it needs no file. With --revision nothing else is rolled back: where that revision is not in force,
+    it says so and exits with 0.
     """
-    return _show(environment, "rolled back", ask(run_dir, "rollback", timeout=_PATIENCE), output)
+    outcome = ask(run_dir, "rollback", timeout=_PATIENCE, params=_only(revision))
+    if outcome["rolled_back"] or output == "json":
+        return _show(environment, "rolled back", outcome, output)
+    environment.write(outcome["message"])
+    return ExitCode.FINE
+
+
+def _only(revision: str) -> dict[str, Any]:
+    return {"revision": revision} if revision else {}
 
 
 def _show(environment: Environment, what: str, outcome: dict[str, Any], output: str) -> int:

@@ -116,7 +116,8 @@ def test_a_file_to_take_its_place_is_named_absolutely(tmp_path: Path) -> None:
         "revision": "f" * 12, "changes": None, "message": "", "class": "brief",
         "notes": ["the file before is /etc/kactl/agent.yaml.previous"], "workers": {"bfd": {"changed": ["b1"]}},
     }  # fmt: skip
-    service = Service(reload=outcome, rollback=outcome, confirm={"revision": "f" * 12})
+    confirmed = {"revision": "f" * 12, "confirmed": True, "message": "it stays"}
+    service = Service(reload=outcome, rollback=outcome | {"rolled_back": True}, confirm=confirmed)
     with serve(tmp_path, service):
         code, out, _err = call("reload", "new.yaml", "--confirm", "2min", "--run-dir", str(tmp_path))
         assert code == ExitCode.FINE
@@ -128,6 +129,22 @@ def test_a_file_to_take_its_place_is_named_absolutely(tmp_path: Path) -> None:
         assert call("confirm", "--run-dir", str(tmp_path))[1] == "confirmed: revision ffffffffffff\n"
         assert call("rollback", "--run-dir", str(tmp_path))[1].startswith("rolled back: revision ffffffffffff")
     assert service.asked[0] == ("reload", {"confirm_s": 120, "file": str(Path("new.yaml").absolute())})
+
+
+def test_one_revision_and_no_other_is_confirmed_or_rolled_back(tmp_path: Path) -> None:
+    outcome = {"revision": "f" * 12, "changes": None, "message": "configuration a is not in force", "class": ""}
+    confirmed = {"revision": "a", "confirmed": False, "message": "configuration a is in force already, and stays"}
+    service = Service(rollback=outcome | {"rolled_back": False}, confirm=confirmed)
+    with serve(tmp_path, service):
+        for command, text in (("confirm", confirmed["message"]), ("rollback", outcome["message"])):
+            assert call(command, "--revision", "a", "--run-dir", str(tmp_path)) == (ExitCode.FINE, f"{text}\n", "")
+        code, out, _err = call("rollback", "--revision", "a", "--output", "json", "--run-dir", str(tmp_path))
+    assert (code, json.loads(out)["rolled_back"]) == (ExitCode.FINE, False)
+    assert service.asked == [
+        ("confirm", {"revision": "a"}),
+        ("rollback", {"revision": "a"}),
+        ("rollback", {"revision": "a"}),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,16 @@ def test_requests_are_passed_on() -> None:
     bench.call("rollback")
     bench.call("confirm")
     bench.call("plan", file="/etc/new.yaml")
+    bench.call("rollback", revision="3b1f0c5a9d2e")
+    bench.call("confirm", revision="3b1f0c5a9d2e")
     assert bench.posted == [
         frames.ReloadRequest(1),
         frames.ReloadRequest(2, "/etc/new.yaml", 60_000_000_000),
         frames.RollbackRequest(3),
         frames.ConfirmRequest(4),
         frames.PlanRequest(5, "/etc/new.yaml"),
+        frames.RollbackRequest(6, "3b1f0c5a9d2e"),
+        frames.ConfirmRequest(7, "3b1f0c5a9d2e"),
     ]
     assert bench.answers == []
 
@@ -89,6 +93,25 @@ def test_outcomes_find_their_clients() -> None:
     assert bench.kinds() == ["reload", "reload"]
 
 
+def test_a_revision_is_no_novel() -> None:
+    bench = Bench()
+    for method in ("confirm", "rollback"):
+        with pytest.raises(ControlError, match="revision has at most 64 characters"):
+            bench.call(method, revision="x" * 65)
+    assert bench.posted == []
+
+
+def test_whether_a_rollback_had_to_be_done_is_said() -> None:
+    bench = Bench()
+    bench.call("rollback")
+    bench.call("rollback", revision="new")
+    bench.desk.reload_outcome(frames.ReloadOutcome(1, True, "changed VI", "old", CHANGES, rolled_back=True))
+    bench.desk.reload_outcome(frames.ReloadOutcome(2, True, "not in force", "old", journal=False, rolled_back=False))
+    assert [(answer["rolled_back"], answer["revision"]) for answer in bench.answers] == [(True, "old"), (False, "old")]
+    (event,) = bench.journal.since("", 9)[0]
+    assert event["rolled_back"]
+
+
 def test_plans_come_as_a_memory_file() -> None:
     bench = Bench()
     bench.call("plan")
@@ -115,12 +138,18 @@ def test_what_waits_to_be_confirmed_is_in_the_status_and_in_the_journal() -> Non
     bench.call("confirm")
     bench.desk.confirm_outcome(frames.ConfirmOutcome(1, "", "new"))
     bench.desk.take_pending(frames.PendingConfirmation())
-    assert bench.answers == [{"revision": "new"}]
+    assert bench.answers == [{"revision": "new", "confirmed": True, "message": "configuration new stays"}]
     assert bench.desk.status() is None
     assert bench.kinds() == ["confirmation_pending", "confirmed"]
     bench.call("confirm")
     bench.desk.confirm_outcome(frames.ConfirmOutcome(2, "nothing waits to be confirmed"))
     assert bench.answers[1].code == "nothing-to-confirm"
+    bench.call("confirm", revision="new")
+    bench.desk.confirm_outcome(frames.ConfirmOutcome(3, "", "new", already=True))
+    assert bench.answers[2] == {
+        "revision": "new", "confirmed": False, "message": "configuration new is in force already, and stays",
+    }  # fmt: skip
+    assert bench.kinds() == ["confirmation_pending", "confirmed"]
 
 
 def test_an_agent_that_stops_and_one_with_too_much_to_do_refuse() -> None:

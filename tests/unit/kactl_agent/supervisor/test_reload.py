@@ -412,9 +412,9 @@ def test_what_is_confirmed_stays(file: Path) -> None:
     bench = Bench(OTHER, file=file)
     bench.request(7, file="/etc/new.yaml", confirm=SECOND // 5)
     bench.apply()
-    assert bench.versions.confirm() == ""
+    assert bench.versions.confirm(1) == frames.ConfirmOutcome(1, "", "new")
     assert bench.pending.revision == ""
-    assert bench.versions.confirm() == "nothing waits to be confirmed"
+    assert bench.versions.confirm(2) == frames.ConfirmOutcome(2, "nothing waits to be confirmed")
     done: list[bool] = []
     bench.poller.call_later(0.4, lambda: done.append(True))
     bench.until(lambda: done)
@@ -429,28 +429,109 @@ def test_while_something_waits_to_be_confirmed_no_other_reload_gets_in_between(f
     bench.request(8)
     assert "`kactl confirm` keeps it, `kactl rollback` goes back to old" in bench.host.answers[-1].message
     assert len(bench.outcomes) == 1
-    bench.versions.confirm()
+    bench.versions.confirm(1)
     bench.request(9)
     bench.apply(2)
     assert bench.host.answers[-1].ok
 
 
-def test_a_rollback_by_hand_and_one_back_again(file: Path) -> None:
-    bench = Bench(OTHER, file=file)
-    assert bench.versions.rollback(1) is None
+def test_a_rollback_by_hand_is_not_rolled_back_by_another_one(file: Path) -> None:
+    bench = Bench(OTHER, OTHER, file=file)
+    bench.request(6, back=True)
+    assert "no configuration was replaced since the agent started" in bench.host.answers[-1].message
     bench.request(7, file="/etc/new.yaml")
     bench.apply()
-    order = bench.versions.rollback(8)
-    assert order is not None
-    bench.reload.request(order)
+    bench.request(8, back=True)
     bench.apply(2)
-    assert bench.host.answers[-1].serial == 8
+    assert (bench.host.answers[-1].serial, bench.host.answers[-1].rolled_back) == (8, True)
     assert (bench.host.configuration, file.read_bytes()) == (OLD, OLD_TEXT)
-    order = bench.versions.rollback(9)
-    assert order is not None
-    bench.reload.request(order)
+    bench.request(9, back=True)
+    assert not bench.host.answers[-1].ok
+    text = "there is nothing to go back to: configuration new was rolled back already; its file is "
+    assert bench.host.answers[-1].message == text + str(file.parent / "agent.yaml.rejected")
+    assert (bench.host.configuration, file.read_bytes()) == (OLD, OLD_TEXT)
+    bench.request(10, file="/etc/new.yaml")
     bench.apply(3)
-    assert (bench.host.configuration, file.read_bytes()) == (NEW, NEW_TEXT)
+    bench.request(11, back=True)
+    bench.apply(4)
+    assert bench.host.configuration is OLD, "a configuration that came later can be rolled back as ever"
+
+
+def test_a_rollback_after_a_trial_that_ran_out_does_not_go_forth_again(file: Path) -> None:
+    bench = Bench(OTHER, file=file)
+    bench.request(7, file="/etc/new.yaml", confirm=SECOND // 10)
+    bench.apply()
+    bench.apply(2)
+    bench.request(8, back=True)
+    assert not bench.host.answers[-1].ok
+    bench.request(9, back=True, revision="new")
+    answer = bench.host.answers[-1]
+    assert (answer.ok, answer.rolled_back, answer.journal) == (True, False, False)
+    assert answer.message == "configuration new is not in force: old is, and stays"
+    assert bench.host.configuration is OLD
+
+
+def test_a_trial_of_what_is_in_force_already_goes_back_to_nothing_older(file: Path) -> None:
+    bench = Bench(OTHER, OTHER, file=file)
+    bench.request(7, file="/etc/new.yaml")
+    bench.apply()
+    bench.request(8, confirm=SECOND // 10)
+    bench.apply(2)
+    assert bench.pending.revision == ""
+    assert bench.host.answers[-1].notes == ("it is what was in force already: nothing has to be confirmed",)
+    done: list[bool] = []
+    bench.poller.call_later(0.3, lambda: done.append(True))
+    bench.until(lambda: done)
+    assert (bench.host.configuration, len(bench.host.handed)) == (NEW, 2)
+
+
+def test_another_text_of_the_same_meaning_is_on_trial_too(file: Path) -> None:
+    bench = Bench(LoadOutcome(OLD, (), 0, 0, NEW_TEXT), file=file)
+    bench.request(7, file="/etc/new.yaml", confirm=SECOND // 10)
+    bench.apply()
+    assert bench.pending.revision == "old"
+    bench.apply(2)
+    assert file.read_bytes() == OLD_TEXT
+    assert bench.versions.confirm(8, "old").error == "configuration old was rolled back"
+    bench.request(9, back=True, revision="old")
+    assert bench.host.answers[-1].ok
+    assert bench.host.answers[-1].message == "configuration old was rolled back already"
+
+
+def test_no_other_revision_is_confirmed_than_the_one_that_is_meant(file: Path) -> None:
+    bench = Bench(OTHER, file=file)
+    bench.request(7, file="/etc/new.yaml", confirm=60 * SECOND)
+    bench.apply()
+    wrong = bench.versions.confirm(1, "old")
+    assert wrong.error == "configuration old is not in force: new waits to be confirmed"
+    assert bench.pending.revision == "new", "still"
+    assert bench.versions.confirm(2, "new") == frames.ConfirmOutcome(2, "", "new")
+    assert bench.versions.confirm(3, "new") == frames.ConfirmOutcome(3, "", "new", already=True)
+    assert bench.versions.confirm(4, "old").error == "configuration old is not in force: new is in force"
+    bench.request(8, back=True, revision="new")
+    bench.apply(2)
+    assert bench.versions.confirm(5, "new").error == "configuration new was rolled back"
+    assert bench.host.configuration is OLD
+
+
+def test_what_is_being_rolled_back_cannot_be_confirmed_any_more(file: Path) -> None:
+    bench = Bench(OTHER, file=file)
+    bench.request(7, file="/etc/new.yaml", confirm=SECOND // 10)
+    bench.apply()
+    bench.until(lambda: len(bench.host.handed) == 2)
+    assert bench.versions.confirm(1).error == "configuration new is being rolled back"
+    bench.apply(2)
+    assert bench.host.configuration is OLD
+
+
+def test_a_rollback_that_waits_for_a_reload_goes_back_from_no_other_revision(file: Path) -> None:
+    bench = Bench(OTHER, OTHER, file=file)
+    bench.request(7)
+    bench.request(8, back=True, revision="old")
+    bench.apply()
+    assert [(answer.serial, answer.ok) for answer in bench.host.answers] == [(7, True), (8, True)]
+    assert bench.host.answers[-1].rolled_back is False
+    assert bench.host.configuration is NEW
 
 
 def test_a_rollback_that_fails_is_tried_again(file: Path) -> None:
