@@ -43,13 +43,25 @@ class Host(Protocol):
     def log(self, level: str, message: str) -> None: ...
 
 
-class _Pending(msgspec.Struct):
+class _Kept(msgspec.Struct, eq=False):
+    """An order that holds. It is the same one when a reload calls its target something else."""
+
+    order: DrainOrder
+    expiry: TimerHandle | None = None
+
+    @property
+    def target(self) -> str:
+        return self.order.target
+
+
+class _Pending(msgspec.Struct, eq=False):
     """A request that the worker has not answered yet."""
 
     request: DrainRequest
-    order: DrainOrder
+    kept: _Kept
     instances: tuple[str, ...]
-    patience: TimerHandle
+    patience: TimerHandle | None = None
+    told: bool = False  # the client has given up, or been told to: what the worker says still counts
 
 
 class KeptDrains:
@@ -59,15 +71,14 @@ class KeptDrains:
         self._host = host
         self._poller = poller
         self._wall = wall
-        self._orders: dict[str, DrainOrder] = {}
-        self._expiries: dict[str, TimerHandle] = {}
+        self._kept: dict[str, _Kept] = {}
         self._serial = 0
         self._pending: dict[int, _Pending] = {}
 
     @property
     def orders(self) -> tuple[DrainOrder, ...]:
         """Those that hold; what `require_peer` asked is settled for a worker that starts with them."""
-        return tuple(msgspec.structs.replace(order, require_peer=False) for order in self._orders.values())
+        return tuple(msgspec.structs.replace(kept.order, require_peer=False) for kept in self._kept.values())
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
@@ -85,7 +96,7 @@ class KeptDrains:
             self._drain(request, instances)
 
     def _drain(self, request: DrainRequest, instances: tuple[str, ...]) -> None:
-        if any(pending.order.target == request.target for pending in self._pending.values()):
+        if any(pending.kept.target == request.target and not pending.told for pending in self._pending.values()):
             self._refuse(request, f"{_name(request.target)} is being drained already")
             return
         intervals = [each.advert_interval for each in self._host.configuration.vrrp if each.name in instances]
@@ -94,6 +105,7 @@ class KeptDrains:
             text = f"it takes up to {wait:.0f} s to know whether another router takes over, longer than a request may"
             self._refuse(request, f"{text}: drain without requiring a peer, and see `kactl why`")
             return
+        self._forget(request.target, "another order takes the place of this one")
         now = self._wall()
         order = DrainOrder(
             target=request.target,
@@ -102,27 +114,27 @@ class KeptDrains:
             until=None if request.ttl is None else now + request.ttl,
             require_peer=request.require_peer,
         )
-        self._cancel_expiry(order.target)
-        self._orders.pop(order.target, None)
-        self._orders[order.target] = order
+        kept = self._kept[order.target] = _Kept(order)
+        if request.ttl is not None:
+            kept.expiry = self._poller.call_later(request.ttl / 1e9, partial(self._expire, kept))
         self._serial += 1
         what = f"{_name(order.target)} is to be drained{f': {order.reason}' if order.reason else ''}"
         self._announce("drain", request, instances, what)
-        handle = self._poller.call_later(_ANSWER_SECONDS + wait, partial(self._too_late, self._serial))
-        self._pending[self._serial] = _Pending(request, order, instances, handle)
+        pending = self._pending[self._serial] = _Pending(request, kept, instances)
+        pending.patience = self._poller.call_later(_ANSWER_SECONDS + wait, partial(self._too_late, pending))
         if not self._send(self._serial):
             self._settle(self._serial, "the vrrp worker is not running: it starts drained")
 
     def _undrain(self, request: DrainRequest, instances: tuple[str, ...]) -> None:
-        targets = list(self._orders) if request.target == ALL else self._targets_of(instances)
-        if request.target != ALL and ALL in self._orders:
+        targets = list(self._kept) if request.target == ALL else self._targets_of(instances)
+        if request.target != ALL and ALL in self._kept:
             self._refuse(request, f"{_name(request.target)} is drained by `drain --all`: use `undrain --all`")
             return
         if not targets:
             self._refuse(request, f"{_name(request.target)} is not drained")
             return
         for target in targets:
-            self._forget(target)
+            self._forget(target, "it was undrained meanwhile")
         self._announce("undrain", request, instances, f"{_name(request.target)} is undrained")
         self._resend()
 
@@ -131,14 +143,14 @@ class KeptDrains:
         configuration = self._host.configuration
         return [
             target
-            for target in self._orders
+            for target in self._kept
             if set(covered(target, configuration.vrrp, configuration.sync_groups)) & set(instances)
         ]
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
     def applied(self, frame: DrainsApplied) -> None:
-        """The VRRP worker has answered."""
+        """The VRRP worker has answered, however late."""
         pending = self._pending.get(frame.serial)
         if pending is None:
             return
@@ -146,63 +158,69 @@ class KeptDrains:
             self._settle(frame.serial, "")
             return
         del self._pending[frame.serial]
-        pending.patience.cancel()
-        self._forget(pending.order.target)
-        self._resend()  # members of a group that somebody else did take over from
-        names = ", ".join(frame.refused)
-        text = f"not drained: no other router took over from {names}, which is master again"
-        self._announce("drain_refused", pending.request, pending.instances, text)
-        self._host.to_observer(DrainOutcome(pending.request.serial, False, text, pending.instances))
+        if self._holds(pending.kept):
+            del self._kept[pending.kept.target]
+            _cancel(pending.kept.expiry)
+            names = ", ".join(frame.refused)
+            text = f"not drained: no other router took over from {names}, which is master again"
+            self._announce("drain_refused", pending.request, pending.instances, text)
+            self._answer(pending, text, ok=False)
+        self._resend()  # members of a group that somebody else did take over from; and another order may hold by now
 
     def _settle(self, serial: int, remark: str) -> None:
         pending = self._pending.pop(serial)
-        pending.patience.cancel()
-        request, order = pending.request, pending.order
-        self._orders[order.target] = msgspec.structs.replace(order, require_peer=False)
-        if request.ttl is not None:
-            self._expire_in(order.target, request.ttl)
-        what = f"{_name(order.target)} is drained{f': {order.reason}' if order.reason else ''}"
-        text = f"{what} ({remark})" if remark else what
-        self._host.to_observer(DrainOutcome(request.serial, True, text, pending.instances))
+        kept = pending.kept
+        if not self._holds(kept):
+            return
+        kept.order = msgspec.structs.replace(kept.order, require_peer=False)
+        what = f"{_name(kept.target)} is drained{f': {kept.order.reason}' if kept.order.reason else ''}"
+        self._answer(pending, f"{what} ({remark})" if remark else what, ok=True)
         self._tell_observer()
 
-    def _too_late(self, serial: int) -> None:
-        pending = self._pending.pop(serial)
+    def _too_late(self, pending: _Pending) -> None:
         text = "the vrrp worker does not answer: the order stays, and is followed as soon as it can"
-        self._host.to_observer(DrainOutcome(pending.request.serial, False, text, pending.instances))
+        self._answer(pending, text, ok=False)
         self._tell_observer()
+
+    def _answer(self, pending: _Pending, text: str, *, ok: bool) -> None:
+        _cancel(pending.patience)
+        if not pending.told:
+            pending.told = True
+            self._host.to_observer(DrainOutcome(pending.request.serial, ok, text, pending.instances))
 
     def _refuse(self, request: DrainRequest, text: str) -> None:
         self._host.to_observer(DrainOutcome(request.serial, False, text))
 
     # -- what happens meanwhile ----------------------------------------------------------------------------------------
 
-    def _expire_in(self, target: str, nanoseconds: int) -> None:
-        self._expiries[target] = self._poller.call_later(max(0, nanoseconds) / 1e9, partial(self._expire, target))
-
-    def _expire(self, target: str) -> None:
-        self._forget(target)
+    def _expire(self, kept: _Kept) -> None:
+        if not self._holds(kept):
+            return  # a reload has given its name to the target of another one
+        text = f"{_name(kept.target)}: the time it was drained for is over"
+        self._forget(kept.target, "the time it was to be drained for is over")
         configuration = self._host.configuration
-        instances = covered(target, configuration.vrrp, configuration.sync_groups)
-        text = f"{_name(target)}: the time it was drained for is over"
+        instances = covered(kept.target, configuration.vrrp, configuration.sync_groups)
         self._host.log("info", text)
-        self._announce("undrain", DrainRequest(0, target), instances, text)
+        self._announce("undrain", DrainRequest(0, kept.target), instances, text)
         self._resend()
 
     def adopted(self, old: AgentConfiguration, new: AgentConfiguration) -> None:
-        """A reload: instances that are called something else stay drained, orders about nobody end."""
-        renamed = {before: after for after, before in pair(old.vrrp, new.vrrp).items() if before != after}
-        before, self._orders = self._orders, {}
-        for target, order in before.items():
+        """A reload: instances that are called something else stay drained, orders about nobody end, and who is not
+        with a drained group any more is undrained."""
+        pairs = pair(old.vrrp, new.vrrp)
+        renamed = {before: after for after, before in pairs.items()}
+        before, freed = dict(self._kept), False
+        for target, kept in before.items():
             name = renamed.get(target, target)
-            stays = name == ALL or bool(covered(name, new.vrrp, new.sync_groups))
-            if name != target or not stays:
-                self._cancel_expiry(target)
-                if stays and order.until is not None:
-                    self._expire_in(name, order.until - self._wall())
-            if stays:
-                self._orders[name] = msgspec.structs.replace(order, target=name)
-        if self._orders != before:
+            others = pairs.get(name, target) != target  # an instance that had another name
+            now = () if others else covered(name, new.vrrp, new.sync_groups)
+            was = covered(target, old.vrrp, old.sync_groups)
+            freed = freed or not {renamed.get(each, each) for each in was} <= set(now)
+            if not now and name != ALL:
+                self._forget(target, "it is not in the configuration any more")
+            kept.order = msgspec.structs.replace(kept.order, target=name)
+        self._kept = {kept.target: kept for target, kept in before.items() if target in self._kept}
+        if freed or list(self._kept) != list(before):
             self._resend()
 
     def worker_lost(self) -> None:
@@ -215,17 +233,21 @@ class KeptDrains:
 
     # -- one for all ---------------------------------------------------------------------------------------------------
 
-    def _forget(self, target: str) -> None:
-        self._orders.pop(target, None)
-        self._cancel_expiry(target)
+    def _holds(self, kept: _Kept) -> bool:
+        return self._kept.get(kept.target) is kept
 
-    def _cancel_expiry(self, target: str) -> None:
-        handle = self._expiries.pop(target, None)
-        if handle is not None:
-            handle.cancel()
+    def _forget(self, target: str, why: str) -> None:
+        """The order does not hold any more. Who waits for its answer has it."""
+        kept = self._kept.pop(target, None)
+        if kept is None:
+            return
+        _cancel(kept.expiry)
+        for pending in self._pending.values():
+            if pending.kept is kept:
+                self._answer(pending, f"{_name(target)} is not drained: {why}", ok=False)
 
     def _send(self, serial: int) -> bool:
-        return self._host.to_vrrp(Drains(serial, tuple(self._orders.values())))
+        return self._host.to_vrrp(Drains(serial, tuple(kept.order for kept in self._kept.values())))
 
     def _resend(self) -> None:
         self._serial += 1
@@ -245,6 +267,11 @@ class KeptDrains:
         self._host.to_observer(Happening(at=self._wall(), kind=kind, subject=subject, detail=detail, facts=facts))
         if request.undrain:
             self._host.to_observer(DrainOutcome(request.serial, True, detail, instances))
+
+
+def _cancel(handle: TimerHandle | None) -> None:
+    if handle is not None:
+        handle.cancel()
 
 
 def _name(target: str) -> str:

@@ -91,6 +91,16 @@ def test_a_reload_puts_new_instances_under_the_orders() -> None:
     assert worker.drained == "AB"
 
 
+def test_the_same_orders_after_a_reload_free_who_has_left_the_group() -> None:
+    worker = Worker()
+    worker.follow(1, order("G"))
+    other = (SyncGroupSettings(name="G", members=("A", "B")),)
+    worker.keeper.configure(SETTINGS, other)
+    worker.keeper.enforce()
+    worker.keeper.follow(Drains(2, (order("G"),)), SETTINGS, other)
+    assert worker.drained == "AB"
+
+
 def test_require_peer_is_answered_when_somebody_has_taken_over() -> None:
     worker = Worker()
     worker.follow(1, order("A", "", True))

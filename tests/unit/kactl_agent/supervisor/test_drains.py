@@ -228,6 +228,120 @@ def test_a_worker_that_hangs_is_said_to(host: Host) -> None:
     assert [order.target for order in host.drains.orders] == ["A"]
 
 
+def test_an_order_that_the_worker_answers_late_ends_with_its_time(host: Host) -> None:
+    host.drain("A", answered=False, ttl=100 * SECOND)
+    host.time.run(11)
+    host.drains.applied(DrainsApplied(host.orders_sent.serial))
+    host.time.run(88)
+    assert host.targets_sent == ["A"]
+    host.time.run(1)
+    assert host.targets_sent == []
+
+
+def test_an_order_that_is_never_answered_ends_with_its_time(host: Host) -> None:
+    host.drain("A", answered=False, ttl=100 * SECOND)
+    host.time.run(11)
+    host.time.run(89)
+    assert host.drains.orders == ()
+    assert host.targets_sent == []
+
+
+def test_a_refusal_that_comes_late_is_one(host: Host) -> None:
+    serial = host.drain("A", answered=False, require_peer=True)
+    sent = host.orders_sent.serial
+    host.time.run(13)
+    assert "does not answer" in host.outcome(serial).message
+    host.drains.applied(DrainsApplied(sent, ("A",)))
+    assert host.drains.orders == ()
+    assert host.targets_sent == []
+    assert host.outcome(serial).ok is False  # answered once
+    assert host.journal[-1] == ("drain_refused", "vrrp_instance A")
+
+
+def test_a_refusal_that_comes_late_does_not_end_the_order_after_it(host: Host) -> None:
+    host.drain("A", answered=False, require_peer=True)
+    first = host.orders_sent.serial
+    host.time.run(13)
+    serial = host.drain("A", ttl=1000 * SECOND)
+    assert host.outcome(serial).ok
+    host.drains.applied(DrainsApplied(first, ("A",)))
+    assert host.targets_sent == ["A"]  # said again: the worker has undrained it
+    assert host.orders_sent.serial > first + 1
+    assert ("drain_refused", "vrrp_instance A") not in host.journal
+
+
+def test_an_order_that_comes_late_counts_as_settled(host: Host) -> None:
+    host.drain("A", answered=False, require_peer=True)
+    sent = host.orders_sent.serial
+    host.time.run(13)
+    host.drains.applied(DrainsApplied(sent))
+    host.drain("G")
+    assert [order.require_peer for order in host.orders_sent.orders] == [False, False]
+
+
+@pytest.mark.parametrize("refused", [(), ("A",)])
+def test_undrained_before_the_worker_has_answered_it_stays_undrained(host: Host, refused: tuple[str, ...]) -> None:
+    drain = host.drain("A", answered=False, require_peer=True)
+    sent = host.orders_sent.serial
+    undrain = host.undrain("A")
+    assert host.outcome(undrain).ok
+    assert host.outcome(drain).message == "A is not drained: it was undrained meanwhile"
+    host.drains.applied(DrainsApplied(sent, refused))
+    assert host.drains.orders == ()
+    assert host.targets_sent == []
+    assert host.journal == [("drain", "vrrp_instance A"), ("undrain", "vrrp_instance A")]
+
+
+def test_a_time_to_live_that_ends_before_the_answer(host: Host) -> None:
+    serial = host.drain("A", answered=False, require_peer=True, ttl=SECOND)
+    host.time.run(1)
+    assert host.outcome(serial).message == "A is not drained: the time it was to be drained for is over"
+    assert host.targets_sent == []
+
+
+def test_what_is_renamed_or_gone_before_the_worker_has_answered(host: Host) -> None:
+    gone = host.drain("G", answered=False)
+    renamed = host.drain("A", answered=False, ttl=100 * SECOND)
+    sent = host.orders_sent.serial
+    new = msgspec.structs.replace(OLD, vrrp=(msgspec.structs.replace(OLD.vrrp[0], name="Z"),), sync_groups=())
+    host.drains.adopted(OLD, new)
+    host.configuration = new
+    assert host.outcome(gone).message == "G is not drained: it is not in the configuration any more"
+    host.drains.applied(DrainsApplied(sent - 1))
+    host.drains.applied(DrainsApplied(sent))
+    assert host.outcome(renamed).message == "Z is drained"
+    assert [order.target for order in host.drains.orders] == ["Z"]
+    host.time.run(100)
+    assert host.drains.orders == ()
+
+
+def test_who_leaves_a_drained_group_is_undrained(host: Host) -> None:
+    for target, left in (("G", ["G"]), ("B", ["B"])):
+        host.drain(target)
+        sent = host.orders_sent.serial
+        new = msgspec.structs.replace(OLD, sync_groups=(SyncGroupSettings(name="G", members=("B", "A")),))
+        host.drains.adopted(OLD, new)
+        assert host.targets_sent == left
+        assert host.orders_sent.serial > sent  # the worker undrains C
+        host.undrain(target)
+
+
+def test_members_of_a_drained_group_that_are_only_renamed_say_nothing(host: Host) -> None:
+    host.drain("G")
+    sent = len(host.worker)
+    vrrp = (OLD.vrrp[0], msgspec.structs.replace(OLD.vrrp[1], name="Y"), OLD.vrrp[2])
+    group = SyncGroupSettings(name="G", members=("Y", "C"))
+    host.drains.adopted(OLD, msgspec.structs.replace(OLD, vrrp=vrrp, sync_groups=(group,)))
+    assert len(host.worker) == sent
+
+
+def test_a_name_that_another_instance_has_now_does_not_drain_it(host: Host) -> None:
+    host.drain("B")
+    a_named_b = (msgspec.structs.replace(OLD.vrrp[0], name="B"),)
+    host.drains.adopted(OLD, AgentConfiguration(revision="2", file="f", vrrp=a_named_b))
+    assert host.targets_sent == []
+
+
 def test_a_reload_keeps_what_is_there_renamed_or_not_and_forgets_the_rest(host: Host) -> None:
     for target in ("A", "G", ALL):
         host.drain(target, ttl=1000 * SECOND)
