@@ -1,6 +1,7 @@
 """Keeps the kernel's IPVS table as virtual servers want it: in batches, a slice a turn, and looked at now and then.
 
 What was refused is looked at anew, tried once more, and then said, with the virtual and the real server it is about.
+From then on it is tried again, without a word, with every audit and every reload: a module may have come.
 What somebody else has changed is found by a slow audit, reported as drift, and put back.
 """
 
@@ -136,6 +137,10 @@ class IpvsTable:
                     self._log("error", text)
                 self._refused[key] = text
 
+    def retry_refused(self) -> None:
+        """What was refused may be possible now; it is tried with what is to be applied next."""
+        self.desired.touched.update(dict.fromkeys(self._refused))
+
     def _entry(self, service: Service) -> Entry:
         seen = self._kernel.destinations(service.key)
         return Entry(service, {each.destination.key: each.destination for each in seen})
@@ -146,8 +151,9 @@ class IpvsTable:
         """Look at some of what there is; what is not as it should be is reported, and touched. Returns whether a round
         is complete."""
         if not self._audit:
+            self.retry_refused()
             there = {seen.service.key: seen.service for seen in self._kernel.services()}
-            self._audit = {key: there.get(key) for key in self.desired.services if key not in self._refused}
+            self._audit = {key: there.get(key) for key in self.desired.services if key not in self.desired.touched}
         for key in list(islice(self._audit, _AUDITED_A_TURN)):
             service = self._audit.pop(key)
             wanted = self.desired.entry(key)

@@ -425,6 +425,7 @@ class CheckersWorker:
                 self._configure_globals()
             except OSError as error:
                 self._lost(error)
+        self._table.retry_refused()
         self._applied = lambda: self._say_applied(changes, done)
         self._work()
 

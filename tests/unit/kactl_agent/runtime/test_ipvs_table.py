@@ -146,6 +146,29 @@ def test_a_refused_service_does_not_hold_others_up() -> None:
     assert world.table.problems == ["IPVS refuses to add service [10.0.0.1]:tcp:80: No such file or directory"]
 
 
+def test_what_was_refused_is_tried_again_with_every_audit() -> None:
+    """The module of the scheduler comes later."""
+    world = World()
+    missing = refuse(genl.NEW_SERVICE, errno.ENOENT)
+    world.fake.refuse = missing
+    world.put(1, to(1))
+    world.settle()
+    for _round in range(2):
+        while not world.table.audit():
+            pass
+        world.settle()
+    text = "IPVS refuses to add service [10.0.0.1]:tcp:80: No such file or directory"
+    assert world.log == [("error", text)]
+    assert world.table.problems == [text]
+    world.fake.refuse = lambda _request: 0
+    while not world.table.audit():
+        pass
+    world.settle()
+    assert world.kernel() == {1: {1: 1}}
+    assert world.table.problems == []
+    assert world.drifted == []
+
+
 def test_drift_is_reported_and_put_back() -> None:
     world = World()
     for number in range(1, 101):

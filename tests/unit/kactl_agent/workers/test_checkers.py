@@ -391,6 +391,16 @@ def test_what_ipvs_refuses_is_a_problem_of_the_reload(bench: Bench) -> None:
     bench.until(lambda: text in bench.log())
 
 
+def test_a_reload_tries_again_what_ipvs_has_refused(bench: Bench) -> None:
+    bench.ipvs.refuse = lambda request: errno.ENOENT if genl.command_of(request) == genl.NEW_SERVICE else 0
+    settings = only(virtual(1, real(1)))
+    bench.start(settings)
+    assert len(bench.reload(settings).problems) == 1
+    bench.ipvs.refuse = lambda _request: 0
+    assert bench.reload(settings).problems == ()
+    assert bench.table() == {1: {1: 1}}
+
+
 def test_the_sync_daemon_follows_an_instance(bench: Bench) -> None:
     daemon = SyncDaemon(False, "eth0", 51)
     bench.start(only(virtual(1, real(1)), sync_daemon=SyncDaemonSettings(daemon=daemon, instance="VI")))
