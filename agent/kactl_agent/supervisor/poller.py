@@ -105,27 +105,25 @@ class Poller:
 
     def run_once(self) -> None:
         poll = select.poll()
-        for descriptor in self._readers.keys() | self._writers.keys():
-            reads, writes = descriptor in self._readers, descriptor in self._writers
+        readers, writers, edges = self._readers.copy(), self._writers.copy(), self._edges.copy()
+        for descriptor in readers.keys() | writers.keys():
+            reads, writes = descriptor in readers, descriptor in writers
             poll.register(descriptor, (select.POLLIN if reads else 0) | (select.POLLOUT if writes else 0))
-        for descriptor, (edge, _readable) in self._edges.items():
+        for descriptor, (edge, _readable) in edges.items():
             poll.register(descriptor, select.POLLIN | (select.POLLOUT if edge.pending else 0))
         for descriptor, events in poll.poll(self._timeout()):
-            writer = self._writers.get(descriptor)
-            if writer is not None and events & ~select.POLLIN:
+            # an earlier callback of this turn may have closed it, and another one may have its number by now
+            writer = writers.get(descriptor)
+            if writer is not None and events & ~select.POLLIN and self._writers.get(descriptor) is writer:
                 writer()
-            reader = self._readers.get(descriptor)
-            if reader is not None and events & ~select.POLLOUT:
+            reader = readers.get(descriptor)
+            if reader is not None and events & ~select.POLLOUT and self._readers.get(descriptor) is reader:
                 reader()
-            if reader is not None or writer is not None:
-                continue
-            found = self._edges.get(descriptor)
-            if found is None:
-                continue  # an earlier callback of this turn closed it
-            if events & ~select.POLLOUT:
-                found[1]()
-            if events & select.POLLOUT and self._edges.get(descriptor) is found:
-                found[0].try_flush()
+            watched = edges.get(descriptor)
+            if watched is not None and events & ~select.POLLOUT and self._edges.get(descriptor) is watched:
+                watched[1]()
+            if watched is not None and events & select.POLLOUT and self._edges.get(descriptor) is watched:
+                watched[0].try_flush()
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
             callback = heapq.heappop(self._timers)[2].callback

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -39,6 +40,41 @@ def test_readers(poller: Poller) -> None:
     poller.remove_reader(readable)
     os.close(readable)
     os.close(writable)
+
+
+@pytest.mark.parametrize("kind", ["reader", "edge"])
+def test_who_has_the_number_of_a_closed_descriptor_next_is_told_nothing_about_that_one(
+    poller: Poller, kind: str
+) -> None:
+    """A pidfd may be the next: who is told that the process has ended waits for its end."""
+    pairs = {ours.fileno(): (ours, theirs) for ours, theirs in (socket_pair() for _ in range(3))}
+    idle, peer = socket_pair()
+    called: list[int] = []
+    misled: list[int] = []
+
+    def close_the_others(mine: int) -> None:
+        """What takes their numbers has nothing to read."""
+        called.append(mine)
+        for number in pairs.keys() - {mine}:
+            if kind == "edge":
+                poller.remove_edge(edges[number])
+            poller.remove_reader(number)
+            os.dup2(idle.fileno(), number)
+            poller.add_reader(number, partial(misled.append, number))
+
+    edges = {}
+    for number, (ours, theirs) in pairs.items():
+        theirs.send(b"x")
+        if kind == "edge":
+            edges[number] = Edge(ours)
+            poller.add_edge(edges[number], partial(close_the_others, number))
+        else:
+            poller.add_reader(number, partial(close_the_others, number))
+    poller.run_once()
+    assert len(called) == 1
+    assert misled == []
+    for sock in (idle, peer, *(sock for pair in pairs.values() for sock in pair)):
+        sock.close()
 
 
 def test_what_is_queued_on_an_edge_is_sent(poller: Poller) -> None:
