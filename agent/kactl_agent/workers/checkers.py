@@ -7,15 +7,13 @@ import contextlib
 import gc
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
 from kactl_agent.checkers.actions import CheckFailed
-from kactl_agent.ipvs.genl import MalformedMessage, encode_delete_service
-from kactl_agent.ipvs.marks import Marks
-from kactl_agent.ipvs.model import ServiceKey
-from kactl_agent.ipvs.plan import Owner, services_of
+from kactl_agent.ipvs.genl import MalformedMessage
+from kactl_agent.ipvs.plan import Owner
 from kactl_agent.ipvs.settings import CheckersSettings, VirtualServerSettings
 from kactl_agent.ipvs.telling import notification_of
 from kactl_agent.kernel.inotify import Inotify
@@ -35,6 +33,8 @@ from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationC
 from kactl_agent.runtime.group_marks import GroupMarks
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.ipvs_globals import IdleTimeouts, SyncDaemons
+from kactl_agent.runtime.ipvs_leftovers import reclaim_at_end as reclaim_at_end
+from kactl_agent.runtime.ipvs_leftovers import reclaim_replaced as reclaim_replaced
 from kactl_agent.runtime.ipvs_table import IpvsTable
 from kactl_agent.runtime.load_balancer import Balanced, Identity, LoadBalancer
 from kactl_agent.runtime.loop import Timer, on_terminate, worker_loop
@@ -81,46 +81,6 @@ def run(start: CheckersWorkerStart, supervisor: Edge, observer: Edge) -> int:
         loop.run_forever()
         worker.close()
     return 0
-
-
-def reclaim_at_end(configurations: list[AgentConfiguration], open_ipvs: OpenIpvs = NetlinkIpvs) -> int:
-    """Take IPVS entries off the machine when no worker is left that will. Returns an exit code."""
-    return _reclaim(configurations, frozenset(), open_ipvs)
-
-
-def reclaim_replaced(
-    configurations: list[AgentConfiguration], current: AgentConfiguration, open_ipvs: OpenIpvs = NetlinkIpvs
-) -> int:
-    """A worker died, and a reload came before the next one: take away what only the configurations of before have."""
-    return _reclaim(configurations, frozenset(_services(_settings(current))), open_ipvs)
-
-
-def _reclaim(configurations: list[AgentConfiguration], kept: frozenset[ServiceKey], open_ipvs: OpenIpvs) -> int:
-    failures = 0
-    for settings in map(_settings, configurations):
-        wanted = set(_services(settings)) - kept
-        if not wanted:
-            continue
-        try:
-            port = open_ipvs(settings.network_namespace)
-        except OSError:
-            continue  # without IPVS there is nothing
-        there = [seen.service.key for seen in port.services() if seen.service.key in wanted]
-        failures += len(port.apply([encode_delete_service(key) for key in there]))
-        port.close()
-    return 1 if failures else 0
-
-
-def _settings(configuration: AgentConfiguration) -> CheckersSettings:
-    return _decoder.decode(configuration.checkers) if configuration.checkers else CheckersSettings()
-
-
-def _services(settings: CheckersSettings) -> Iterator[ServiceKey]:
-    marks = Marks()
-    marks.assign(settings.virtual_servers, settings.marks)
-    for server in settings.virtual_servers:
-        for service in marks.services(server, services_of):
-            yield service.key
 
 
 class _Listener:
@@ -171,6 +131,7 @@ class CheckersWorker:
         self._keep_ipvs = start.keep_ipvs
         self._settings = _decoder.decode(start.configuration.checkers)
         self._next: CheckersSettings | None = None
+        self._namespace = start.configuration.process.namespace_ipvs  # which a reload does not change
         self._open_ipvs = open_ipvs
         self._open_links = open_links
         self._links: Links | None = None
@@ -265,7 +226,7 @@ class CheckersWorker:
     def _open(self, *, flush: bool = False) -> None:
         """Begin with the kernel: what is there already is taken over."""
         try:
-            self._ipvs = self._open_ipvs(self._settings.network_namespace)
+            self._ipvs = self._open_ipvs(self._namespace)
             self._ipvs.resize_buffer(self._settings.command_buffer)
             self._table.open(self._ipvs, flush=flush)
             self._daemons.open(self._ipvs)
@@ -407,9 +368,6 @@ class CheckersWorker:
         self._runner.umask = new.process.umask
         self._patience = new.process.child_wait_time
         wanted, self._next = self._next or CheckersSettings(), None
-        if wanted.network_namespace != self._settings.network_namespace:
-            self._shell.log("warning", "net_namespace_ipvs: a reload does not change it; restart the agent for that")
-            wanted = msgspec.structs.replace(wanted, network_namespace=self._settings.network_namespace)
         self._settings = wanted
         executables = {**dict(self._listener.settings.executables), **dict(wanted.executables)}
         self._teller.configure(executables.items(), wanted.fifos)  # what goes has scripts of its own to be told by

@@ -44,10 +44,11 @@ from kactl_agent.runtime.bfd_frames import SessionVerdict
 from kactl_agent.runtime.checker_frames import InstanceVerdict
 from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed
 from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
+from kactl_agent.runtime.ipvs_leftovers import reclaim_at_end, reclaim_replaced
 from kactl_agent.runtime.journal_frames import Happening
 from kactl_agent.tracking.settings import FileSettings
 from kactl_agent.vrrp.settings import SECOND
-from kactl_agent.workers.checkers import CheckersWorker, CheckersWorkerStart, reclaim_at_end, reclaim_replaced
+from kactl_agent.workers.checkers import CheckersWorker, CheckersWorkerStart
 
 FAST = CheckTiming(delay_loop=SECOND // 20, retry=0, delay_while_down=SECOND // 20)
 
