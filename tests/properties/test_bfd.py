@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kactl_agent.bfd.actions import Disable, Enable, ForwardingPlaneReset, Send, StateChanged
+from kactl_agent.bfd.actions import Disable, Enable, ForwardingPlaneReset, Repeat, Send, StateChanged
 from kactl_agent.bfd.auth import Authenticator
 from kactl_agent.bfd.packet import ControlPacket, RemoteProtocolError, State, decode, encode
 from kactl_agent.bfd.sessions import Sessions
@@ -95,7 +95,7 @@ EVENTS = st.one_of(
     st.builds(lambda **f: ("hear", f), state=st.sampled_from(State), final=st.booleans(), demand=st.booleans()),
     st.builds(lambda rx: ("hear", {"required_min_rx_interval": rx}), st.one_of(st.just(0), INTERVALS)),
     st.builds(lambda span: ("wait", span), st.integers(1, 300 * MS)),
-    st.builds(lambda event: ("tell", event), st.sampled_from([Disable(), Enable(), ForwardingPlaneReset()])),
+    st.builds(lambda event: ("tell", event), st.sampled_from([Disable(), Enable(), ForwardingPlaneReset(), Repeat()])),
     st.builds(lambda tx, rx: ("set", (tx, rx)), INTERVALS, INTERVALS),
 )
 

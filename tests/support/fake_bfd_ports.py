@@ -1,4 +1,5 @@
-"""A machine for BFD sessions in memory: sockets that remember, interfaces that come and go, a clock and one timer."""
+"""Machines for BFD sessions in memory: sockets that remember, interfaces that come and go, a clock and one timer; and
+two of them with a link between."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterable
 from itertools import count
 
 from kactl_agent.bfd.actions import PacketMeta, Report, StateChanged
+from kactl_agent.bfd.packet import State
 from kactl_agent.bfd.settings import SessionSettings
 from kactl_agent.kernel.bfd_sockets import Place, Receiver, Sender
 from kactl_agent.runtime.bfd_machine import BfdMachine
@@ -35,7 +37,7 @@ class FakeSender:
     def __init__(self, ports: FakePorts, settings: SessionSettings, source_port: int, index: int) -> None:
         self._ports = ports
         self.settings = settings
-        self.source = settings.source or b"\x0a\0\0\1"
+        self.source = settings.source or ports.source
         self.source_port = source_port
         self.interface_index = index
         self.open = True
@@ -45,6 +47,7 @@ class FakeSender:
         if self._ports.send_error is not None:
             raise self._ports.send_error
         self._ports.sent.append((self.settings.name, self.source_port, data))
+        self._ports.flying.append((self, data))
 
     def configure(self, settings: SessionSettings) -> None:
         self.settings = settings
@@ -56,7 +59,9 @@ class FakeSender:
 class FakePorts:
     """`kactl_agent.kernel.bfd_sockets.BfdPorts`"""
 
-    def __init__(self) -> None:
+    def __init__(self, source: bytes = b"\x0a\0\0\1") -> None:
+        self.source = source  # what the kernel would choose
+        self.flying: deque[tuple[FakeSender, bytes]] = deque()
         self.interfaces = {"eth0": 2}
         self.receivers: list[FakeReceiver] = []
         self.senders: list[FakeSender] = []
@@ -89,8 +94,8 @@ class FakePorts:
 class FakeMachine:
     """`kactl_agent.runtime.bfd_machine.Watcher` and `Listener`, and all that a machine needs."""
 
-    def __init__(self) -> None:
-        self.ports = FakePorts()
+    def __init__(self, source: bytes = b"\x0a\0\0\1") -> None:
+        self.ports = FakePorts(source)
         self.now = 0
         self.armed: int | None = None
         self.watched: dict[int, Callable[[], None]] = {}
@@ -133,3 +138,64 @@ class FakeMachine:
             self.armed = None
             self.machine.run_due()
         self.now = until
+
+    def hear(self, data: bytes, meta: PacketMeta, interface: str) -> None:
+        """As `arrive`, by the receiving socket that a kernel would choose: that of an interface or address first."""
+        sockets = [sock for sock in self.ports.receivers if sock.open and _takes(sock.place, meta, interface)]
+        if sockets:
+            sock = max(sockets, key=lambda each: (bool(each.place.interface), bool(each.place.source)))
+            place = PacketMeta(meta.source, meta.port, meta.ttl, meta.destination, sock.place.interface)
+            self.arrive(data, place, self.ports.receivers.index(sock))
+
+
+def _takes(place: Place, meta: PacketMeta, interface: str) -> bool:
+    return place.port == meta.port and place.interface in ("", interface) and place.source in (b"", meta.destination)
+
+
+class FakePair:
+    """Two machines that reach each other by any interface, and every second what a worker does then. Times are ns."""
+
+    def __init__(self, left: bytes, right: bytes) -> None:
+        self.left, self.right = FakeMachine(left), FakeMachine(right)
+        self.interface = "eth0"  # by which packets come in whose sender is bound to none
+        self.now = 0
+        self._tick = 0
+
+    @property
+    def both_up(self) -> bool:
+        return all(
+            end.machine.sessions[name].state is State.UP for end in self._ends for name in end.machine.names
+        )  # fmt: skip
+
+    @property
+    def _ends(self) -> tuple[FakeMachine, FakeMachine]:
+        return self.left, self.right
+
+    def run(self, until: int) -> None:
+        while True:
+            self._deliver()
+            moments = [self._tick, *(end.armed for end in self._ends if end.armed is not None)]
+            if min(moments) > until:
+                break
+            self._at(max(self.now, min(moments)))
+            for end in self._ends:
+                if end.armed is not None and end.armed <= self.now:
+                    end.armed = None
+                    end.machine.run_due()
+            if self._tick <= self.now:
+                self._tick += 1_000_000_000
+                self.left.machine.retry()
+                self.right.machine.retry()
+        self._at(until)
+
+    def _at(self, now: int) -> None:
+        self.now = self.left.now = self.right.now = now
+
+    def _deliver(self) -> None:
+        while self.left.ports.flying or self.right.ports.flying:
+            for here, there in (self._ends, self._ends[::-1]):
+                while here.ports.flying:
+                    sender, data = here.ports.flying.popleft()
+                    sent = sender.settings
+                    meta = PacketMeta(sender.source, sent.mode.port, 255, sent.neighbor)
+                    there.hear(data, meta, sent.interface or self.interface)

@@ -34,6 +34,10 @@ class Enable(Input, frozen=True):
     """RFC 5880 6.8.16."""
 
 
+class Repeat(Input, frozen=True):
+    """Send what is sent periodically once more, now: the packet before may have been lost."""
+
+
 class ForwardingPlaneReset(Input, frozen=True):
     """RFC 5880 6.8.15."""
 

@@ -17,6 +17,7 @@ from kactl_agent.bfd.actions import (
     ForwardingPlaneReset,
     Input,
     PacketMeta,
+    Repeat,
     Report,
     Send,
     Settled,
@@ -183,6 +184,8 @@ class Session:
                 return self._happen(Event.DISABLE, now)
             case Enable():
                 return self._happen(Event.ENABLE, now)
+            case Repeat():
+                return [self._send(now)] if self._may_send else []
             case ForwardingPlaneReset():
                 return self._happen(Event.FORWARDING_PLANE_RESET, now)
             case ConcatenatedPath():

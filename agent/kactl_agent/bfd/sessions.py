@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from kactl_agent.bfd.actions import Action, Input, PacketMeta, Report
 from kactl_agent.bfd.echo import EchoSession
-from kactl_agent.bfd.packet import ControlPacket, Reason, RemoteProtocolError, decode
+from kactl_agent.bfd.packet import ControlPacket, Reason, RemoteProtocolError, State, decode
 from kactl_agent.bfd.session import Session
 from kactl_agent.bfd.settings import MICROSECOND, Mode, SessionSettings
 
@@ -91,7 +91,7 @@ class Sessions:
         self._schedule(new, session)
 
     def reconfigure(self, name: str, settings: SessionSettings, now: int) -> list[Named]:
-        """Other settings, of the same identity."""
+        """Other settings, for the same neighbour."""
         session = self._sessions[name]
         return self._done(name, session, session.reconfigure(settings, now))
 
@@ -154,13 +154,12 @@ class Sessions:
             if session is not None and session.settings.mode is Mode.UNAFFILIATED_ECHO:
                 return self._name_of(session), session
             raise RemoteProtocolError(Reason.NOT_LOOPED, "not a packet of a session of ours")
-        for session in self._by_neighbor.get((meta.source, meta.port), ()):
-            settings = session.settings
-            if settings.interface in ("", meta.interface) and (
-                settings.source in (b"", meta.destination) or not meta.destination
-            ):
-                return self._name_of(session), session
-        raise RemoteProtocolError(Reason.UNKNOWN_NEIGHBOR, "no session is with this sender")
+        found = [s for s in self._by_neighbor.get((meta.source, meta.port), ()) if _is_by_this_way(s.settings, meta)]
+        if not found:
+            raise RemoteProtocolError(Reason.UNKNOWN_NEIGHBOR, "no session is with this sender")
+        # one that is administratively down takes nothing away from another
+        session = next((session for session in found if session.state is not State.ADMIN_DOWN), found[0])
+        return self._name_of(session), session
 
     def _name_of(self, session: Session) -> str:
         name = session.settings.name
@@ -206,6 +205,12 @@ class Sessions:
         data = self._repeated_by.pop(name, None)
         if data is not None:
             del self._repeated[data]
+
+
+def _is_by_this_way(settings: SessionSettings, meta: PacketMeta) -> bool:
+    if settings.interface not in ("", meta.interface):
+        return False
+    return settings.source in (b"", meta.destination) or not meta.destination
 
 
 def _address(settings: SessionSettings) -> tuple[bytes, int]:

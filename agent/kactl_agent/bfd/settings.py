@@ -75,8 +75,15 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What makes it another session when it changes: the neighbour, and the way to it."""
+        """What no two sessions have in common: the neighbour, and the way to it."""
         return self.neighbor, self.source, self.interface, self.mode
+
+    @property
+    def peer(self) -> tuple[object, ...]:
+        """Whom the session is with: a link-local address is somebody else on every link. The neighbour may have one
+        session for all of ours that have this in common."""
+        link_local = self.neighbor[:1] == b"\xfe" and self.neighbor[1] & 0xC0 == 0x80
+        return self.neighbor, self.interface if link_local else "", self.mode
 
 
 class BfdSettings(msgspec.Struct, frozen=True, kw_only=True):

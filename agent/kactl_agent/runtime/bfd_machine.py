@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from kactl_agent.bfd.actions import Disable, Report, Send, Settled, StateChanged
+from kactl_agent.bfd.actions import Disable, Repeat, Report, Send, Settled, StateChanged
+from kactl_agent.bfd.packet import State
 from kactl_agent.bfd.session import Session
 from kactl_agent.bfd.sessions import Named, Sessions
 from kactl_agent.bfd.settings import MICROSECOND, SessionSettings
@@ -14,6 +15,7 @@ from kactl_agent.runtime.configuration import ConfigurationChanges
 from kactl_agent.runtime.loop import HasFileno
 
 _AT_ONCE = 64  # datagrams read before timers have their turn
+_AFTER_STANDSTILL = 8  # datagrams read for each session before anybody is declared silent
 _FINEST, _COARSEST = 250_000, 2_000_000  # ns
 _PARTS = 25  # of an interval
 _OVERDUE = 5_000_000  # ns; after that what has arrived is heard before anybody is declared silent
@@ -75,14 +77,15 @@ class BfdMachine:
     # -- configuration -------------------------------------------------------------------------------------------------
 
     def apply(self, wanted: Iterable[SessionSettings]) -> ConfigurationChanges:
-        """Sessions go on, under another name too, while neighbour, source, interface and kind stay the same."""
+        """Sessions go on, under another name too, while neighbour, source, interface and kind stay the same; and with
+        another source or interface where that is the way they go already."""
         now = self._clock()
         before = {name: self.sessions[name].settings for name in self.names}
         after = {settings.name: settings for settings in wanted}
         self._rename(before, after)
         running = {name: self.sessions[name].settings for name in self.names}
         for name, settings in running.items():
-            if name not in after or after[name].identity != settings.identity:
+            if name not in after or not self._goes_on(name, settings, after[name]):
                 self._retire(name, now)
         for name, settings in after.items():
             if name not in self.sessions:
@@ -120,7 +123,30 @@ class BfdMachine:
                 self.sessions.rename(old, name)
                 self._paths[name] = self._paths.pop(old)
 
+    def _goes_on(self, name: str, old: SessionSettings, new: SessionSettings) -> bool:
+        """Whether the running session is what is wanted: also where the configuration only says now, or says no more,
+        which address and interface its packets have."""
+        if old.identity == new.identity:
+            return True
+        sender = self._paths[name].sender
+        if (
+            sender is None
+            or old.peer != new.peer
+            or (old.interface != new.interface and old.interface and new.interface)
+        ):
+            return False
+        try:
+            attempt = self._ports.open_sender(new, 0)
+        except OSError:
+            return False
+        attempt.close()
+        return attempt.source == sender.source
+
     def _start(self, settings: SessionSettings, now: int) -> None:
+        """The neighbour may take a session that is being given up for the same one as its successor: it has said so
+        once, and saying it again would end both."""
+        for name in [name for name in self._retired if self.sessions[name].settings.peer == settings.peer]:
+            self._remove(name)
         name = settings.name
         while True:
             seed = int.from_bytes(self._random(8), "big")
@@ -133,13 +159,21 @@ class BfdMachine:
         self._open(name)
 
     def _reconfigure(self, name: str, settings: SessionSettings, now: int) -> None:
-        sender = self._paths[name].sender
-        if sender is not None:
+        path, place = self._paths[name], place_of(settings)
+        moved = path.place != place
+        if moved and path.place in self._receivers:
+            self._read(self._receivers[path.place], _AT_ONCE)  # what waits there is not bound to the new interface
+        named = self.sessions.reconfigure(name, settings, now)
+        if moved:
+            path.place = place
+            self._close_sender(path)
+            self._open(name)
+        elif path.sender is not None:
             try:
-                sender.configure(settings)
+                path.sender.configure(settings)
             except OSError as error:
                 self._broken(name, error)
-        self._carry_out(self.sessions.reconfigure(name, settings, now), now)
+        self._carry_out(named, now)
 
     def _retire(self, name: str, now: int) -> None:
         """RFC 5882 8: say AdminDown for a while, so that the neighbour does not take it for a failure."""
@@ -158,11 +192,12 @@ class BfdMachine:
         self._retired.pop(name, None)
 
     def stop(self) -> None:
-        """Say AdminDown to all neighbours, once more: `close` follows."""
+        """Say AdminDown to all neighbours, again to those that have been told: `close` follows."""
         now = self._clock()
-        for name in list(self.sessions.all):
+        for name, session in list(self.sessions.all.items()):
             self._retired.setdefault(name, now)
-            self._carry_out(self.sessions.tell(name, Disable(), now), now)
+            event = Repeat() if session.state is State.ADMIN_DOWN else Disable()
+            self._carry_out(self.sessions.tell(name, event, now), now)
         self._arm(None)
 
     def close(self) -> None:
@@ -234,19 +269,20 @@ class BfdMachine:
         """The armed time has come. After a standstill, what has arrived is heard before anybody is silent."""
         now = self._clock()
         if self._armed is not None and now - self._armed > _OVERDUE:
+            most = max(_AT_ONCE, _AFTER_STANDSTILL * len(self.sessions.all))
             for receiver in list(self._receivers.values()):
-                self._read(receiver)
+                self._read(receiver, most)
             now = self._clock()
         self._armed = None
         self._carry_out(self.sessions.handle_timer(now), now)
         self._rearm()
 
     def _readable(self, receiver: Receiver) -> None:
-        self._read(receiver)
+        self._read(receiver, _AT_ONCE)
         self._rearm()
 
-    def _read(self, receiver: Receiver) -> None:
-        for _ in range(_AT_ONCE):
+    def _read(self, receiver: Receiver, most: int) -> None:
+        for _ in range(most):
             try:
                 received = receiver.receive()
             except OSError:

@@ -110,6 +110,14 @@ def test_a_session_that_is_given_up_keeps_its_discriminator_under_another_name()
     assert name == "b0 (old)"
 
 
+def test_a_session_that_is_given_up_takes_no_first_packet_away_from_another() -> None:
+    sessions = engine({"interface": "eth0"}, {})
+    sessions.rename("b0", "b0 (old)")
+    sessions.tell("b0 (old)", Disable(), 0)
+    hear(sessions, at=meta(interface="eth0"), **FIRST)
+    assert states(sessions) == ["Init", "AdminDown"]
+
+
 # -- packets that say the same again -----------------------------------------------------------------------------------
 
 

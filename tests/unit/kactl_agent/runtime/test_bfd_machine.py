@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+import pytest
+
 from kactl_agent.bfd.packet import ControlPacket, State, decode, encode
 from kactl_agent.bfd.settings import Mode, SessionSettings
 from support.bfd import MS, NS, SECOND, meta, packet, settings
-from support.fake_bfd_ports import FakeMachine
+from support.fake_bfd_ports import FakeMachine, FakePair
 
+LEFT, RIGHT = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))
 OTHER = bytes((192, 0, 2, 3))
 
 
@@ -63,6 +66,32 @@ def test_after_a_standstill_what_has_arrived_is_heard_before_anybody_is_declared
     fake.now = 10 * SECOND * NS
     fake.machine.run_due()
     assert fake.machine.sessions["b1"].state is State.UP
+
+
+def test_after_a_standstill_all_that_has_arrived_is_heard_whatever_the_number_of_sessions() -> None:
+    neighbors = [bytes((192, 0, 2, number)) for number in range(100, 200)]
+    fake = started(*(settings(name=f"b{n}", neighbor=n_th) for n, n_th in enumerate(neighbors)))
+    for number, neighbor in enumerate(neighbors):
+        come_up(fake, f"b{number}", source=neighbor)
+    waiting = fake.ports.receivers[0].waiting
+    for number, neighbor in list(enumerate(neighbors)) * 4:
+        own = fake.machine.sessions[f"b{number}"].discriminator
+        waiting.append((encode(packet(your_discriminator=own)), meta(source=neighbor)))
+    fake.now = 200 * MS * NS
+    fake.machine.run_due()
+    assert {session.state for session in fake.machine.sessions.all.values()} == {State.UP}
+    assert not waiting
+
+
+def test_after_a_standstill_a_flood_does_not_keep_timers_from_their_turn() -> None:
+    fake = started()
+    come_up(fake)
+    waiting = fake.ports.receivers[0].waiting
+    waiting.extend([(b"noise", meta(source=OTHER))] * 1000)
+    fake.now = 10 * SECOND * NS
+    fake.machine.run_due()
+    assert fake.machine.sessions["b1"].state is State.DOWN
+    assert len(waiting) > 900
 
 
 def test_a_way_that_cannot_be_opened_is_said_once_and_tried_again_every_second() -> None:
@@ -157,6 +186,70 @@ def test_cl8_rfc_5882_8_a_session_that_is_gone_says_so_for_a_while() -> None:
     assert not any(receiver.open for receiver in fake.ports.receivers)
 
 
+def pair(**left: Any) -> FakePair:
+    """Both ends of a session, Up; the right one takes any source of the left one's for the same session."""
+    both = FakePair(LEFT, RIGHT)
+    both.left.machine.apply([settings(neighbor=RIGHT, **left)])
+    both.right.machine.apply([settings(neighbor=LEFT)])
+    both.run(3 * SECOND * NS)
+    assert both.both_up
+    both.left.changes.clear()
+    both.right.changes.clear()
+    return both
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"source": LEFT}),
+        ({"source": LEFT}, {}),
+        ({}, {"interface": "eth0"}),
+        ({"interface": "eth0"}, {}),
+        ({"interface": "eth0"}, {"interface": "eth0", "source": LEFT}),
+    ],
+)
+def test_a_source_or_interface_that_is_in_use_already_leaves_the_session_as_it_is(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    both = pair(**before)
+    known, port = both.left.machine.sessions["b1"].discriminator, both.left.machine.path("b1").source_port
+    assert both.left.machine.apply([settings(neighbor=RIGHT, **after)]).changed == ("b1",)
+    both.run(8 * SECOND * NS)
+    assert both.both_up
+    assert not both.left.changes
+    assert not both.right.changes
+    assert list(both.left.machine.sessions.all) == ["b1"]
+    assert both.left.machine.sessions["b1"].discriminator == known
+    assert both.left.machine.path("b1").source_port == port
+    assert len(both.left.watched) == 1
+    assert sum(sender.open for sender in both.left.ports.senders) == 1
+
+
+def test_a_session_that_is_given_up_does_not_end_its_successor() -> None:
+    """The neighbour knows sessions by its own discriminator, so that AdminDown of the old one would end the new."""
+    both = pair(interface="eth0")
+    both.left.ports.interfaces["eth1"] = 3
+    both.interface = "eth1"
+    known = both.left.machine.sessions["b1"].discriminator
+    both.left.machine.apply([settings(neighbor=RIGHT, interface="eth1")])
+    assert both.left.machine.sessions["b1"].discriminator != known
+    both.run(8 * SECOND * NS)
+    assert both.both_up
+    assert [change.new for _name, change in both.right.changes] == [State.DOWN, State.INIT, State.UP]
+    assert all(change.up for _name, change in both.right.changes), "said AdminDown, the neighbour saw no failure"
+    assert all(change.new is not State.DOWN for _name, change in both.left.changes)
+    assert list(both.left.machine.sessions.all) == ["b1"]
+
+
+def test_link_local_neighbours_of_other_interfaces_are_told_all_the_same() -> None:
+    link_local = bytes.fromhex("fe80000000000000000000000000000a")
+    fake = FakeMachine()
+    fake.ports.interfaces["eth1"] = 3
+    fake.machine.apply([settings(neighbor=link_local, interface="eth0")])
+    fake.machine.apply([settings(neighbor=link_local, interface="eth1")])
+    assert len(fake.machine.sessions.all) == 2
+
+
 def test_a_session_under_another_name_goes_on() -> None:
     fake = started()
     come_up(fake)
@@ -172,6 +265,9 @@ def test_the_end_is_said_to_all_neighbours_and_to_no_client() -> None:
     fake.changes.clear()
     fake.machine.stop()
     assert (sent(fake)[-1].state, sent(fake)[-1].diagnostic) == (State.ADMIN_DOWN, 7)
+    before = len(sent(fake))
+    fake.machine.stop()
+    assert [each.state for each in sent(fake)[before:]] == [State.ADMIN_DOWN], "the first may have been lost"
     assert not fake.changes
     assert fake.armed is None
     fake.machine.close()
