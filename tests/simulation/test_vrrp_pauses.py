@@ -129,3 +129,28 @@ def test_a_drain_that_requires_a_peer_ends_with_a_master_in_any_case(seed: int) 
             if node.engine is None:
                 world.start(node)
         world.run(20 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("version", "interval"), [(2, SECOND), (3, 10 * MILLISECOND), (3, 100 * MILLISECOND), (3, SECOND)]
+)
+def test_with_one_advert_to_wait_for_a_master_that_is_a_little_late_stays_the_master(
+    version: int, interval: int
+) -> None:
+    """down_timer_adverts 1: what remains until a backup takes over is its skew, and no late timer is a pause."""
+    priorities = (200, 150, 100)
+    nodes = [
+        Node(
+            make_settings(version=version, priority=priority, advert_interval=interval, down_timer_adverts=1),
+            packed(f"192.0.2.{number}"),
+        )
+        for number, priority in enumerate(priorities, 1)
+    ]
+    world = World(1, nodes, max_delay=interval // 50, lateness=interval // 10)
+    started(world)
+    engine = nodes[0].engine
+    assert engine is not None
+    transitions, before = len(world.transitions), engine.count("adverts_sent")
+    world.run(1000 * interval)
+    assert world.transitions[transitions:] == []
+    assert 999 <= engine.count("adverts_sent") - before <= 1001

@@ -26,6 +26,7 @@ STALLED = "stalled"
 ADVERT_LATE = "advert_late"
 """The code of the report that an advert was more than a tenth of its interval late."""
 _LATE_SHARE = 10
+_FEWEST_ADVERTS = 2  # that are missing when a silence is a pause: where backups wait for one, a late timer is none
 _LATE_QUIET = 60_000_000_000  # ns between two reports of late adverts; what comes between is counted
 
 
@@ -103,9 +104,8 @@ class Restraint(Election):
         settings, silence = self._settings, now - self._last_sent
         if self._state is not State.MASTER or self._listening or settings.timer_expired_priority:
             return actions
-        shortest = master_down_interval(
-            settings.version, HIGHEST, settings.advert_interval, settings.down_timer_adverts
-        )
+        adverts = max(_FEWEST_ADVERTS, settings.down_timer_adverts)
+        shortest = master_down_interval(settings.version, HIGHEST, settings.advert_interval, adverts)
         if silence <= shortest:
             return actions
         self._witness.stalled(silence, now)

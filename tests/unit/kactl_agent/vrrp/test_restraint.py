@@ -281,10 +281,14 @@ def paused(**changes: object) -> tuple[VrrpInstance, int]:
     return instance, now
 
 
-@pytest.mark.parametrize(("silence", "listens"), [(3 * SECOND, False), (3 * SECOND + SECOND // 127, True)])
-def test_a_master_listens_after_what_the_fastest_backup_waits(silence: int, listens: bool) -> None:
-    instance, now = master()
-    assert sent(instance.handle_timer(now + silence)) == ([] if listens else [100])
+@pytest.mark.parametrize(("adverts", "counted"), [(1, 2), (2, 2), (3, 3), (7, 7)])
+@pytest.mark.parametrize(("more", "listens"), [(0, False), (SECOND // 127, True)])
+def test_a_master_listens_after_what_the_fastest_backup_waits(
+    adverts: int, counted: int, more: int, listens: bool
+) -> None:
+    """Two intervals at least: with one, each timer that is a little late would be a pause."""
+    instance, now = master(down_timer_adverts=adverts)
+    assert sent(instance.handle_timer(now + counted * SECOND + more)) == ([] if listens else [100])
     assert instance.snapshot().listening is listens
 
 
