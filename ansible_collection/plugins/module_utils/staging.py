@@ -9,17 +9,13 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import os
-import re
 import tempfile
-
-_INCLUDE = re.compile(r"^\s*[\"']?include[\"']?\s*:", re.MULTILINE)
 
 
 def stage(module, path, text):
-    """A file with the text that its owner alone reads and that goes with the module. Where it includes others it
-    stands beside ``path``, to find them."""
-    beside = os.path.dirname(os.path.realpath(path))
-    folder = beside if _INCLUDE.search(text) and os.path.isdir(beside) else module.tmpdir
+    """A file with the text, that its owner alone reads and that goes with the module. It stands beside ``path``: what
+    an agent without any privilege can read, and whence it finds what the text includes."""
+    folder = os.path.dirname(os.path.realpath(path))
     descriptor, name = tempfile.mkstemp(prefix=".kactl-", suffix=".yaml", dir=folder)
     module.add_cleanup_file(name)
     with os.fdopen(descriptor, "wb") as file:

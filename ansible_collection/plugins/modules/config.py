@@ -233,7 +233,7 @@ def edited(module, path, *options):
 
 
 def staged(module, path):
-    """A file with the new text."""
+    """A file with the new text, for the agent to read."""
     arguments = ["config", "edit", path, "--state", module.params["state"], "--changes", "-"]
     code, text, err = kactl(module, arguments, json.dumps(module.params["config"]))
     if code != 0:
@@ -256,8 +256,8 @@ def change(module):
     )
     if not report["changed"]:
         return result
-    name = staged(module, path)
     if applies:
+        name = staged(module, path)
         result["plan"] = plan_of(module, client, name)
         against = refusal(result["plan"], module.params["max_impact"], module.params["allow_peer_incompatible"])
         if against:

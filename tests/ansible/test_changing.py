@@ -1,0 +1,65 @@
+"""Modules that change what an agent runs, against a stand-in that does what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.fleet import KACTL, Controller
+from support.fleet_agents import StandIn, hosts_of, serving
+
+CONFIG: dict[str, Any] = {
+    "vrrp_instance": {"A": {"interface": "eth0", "virtual_router_id": 1, "virtual_ipaddress": ["192.0.2.1/24"]}},
+    "virtual_server": [
+        {"address": "192.0.2.1", "port": 80, "protocol": "TCP", "real_server": [{"address": "10.0.0.1", "port": 8080}]}
+    ],
+}
+MORE = {"vrrp_instance": {"A": {"virtual_ipaddress": ["192.0.2.2/24"]}}}
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[StandIn]:
+    agent = StandIn(tmp_path / "lb1", CONFIG)
+    with serving(agent):
+        yield agent
+
+
+@pytest.fixture
+def controller(tmp_path: Path, agent: StandIn) -> Controller:
+    folder = tmp_path / "controller"
+    folder.mkdir()
+    return Controller(folder, hosts_of(lb1=agent))
+
+
+def task(controller: Controller, agent: StandIn, module: str, *options: str, **arguments: Any) -> dict[str, Any]:
+    node = {"run_dir": str(agent.run_dir)}
+    if module in ("config", "real_server"):
+        node["executable"] = str(KACTL)
+    return controller.task(module, options=options, **node | arguments)
+
+
+def test_an_agent_without_privileges_reads_what_it_is_to_plan_and_to_take(
+    controller: Controller, agent: StandIn
+) -> None:
+    planned = task(controller, agent, "config", "--check", config=MORE)
+    assert planned["plan"]["class"] == "hitless", planned
+    assert not agent.said
+    done = task(controller, agent, "config", config=MORE)
+    assert done["reloaded"], done
+    assert "192.0.2.2/24" in agent.text
+    more = {"virtual_server": "192.0.2.1:80/TCP", "address": "10.0.0.2", "port": 8080, "keep": True}
+    kept = task(controller, agent, "real_server", **more)
+    assert kept["real_server"]["address"] == "10.0.0.2", kept
+    assert sorted(each.name for each in agent.file.parent.iterdir()) == ["agent.yaml"]
+
+
+def test_a_file_that_no_agent_runs_with_needs_no_folder_beforehand(controller: Controller, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "agent.yaml"
+    said = {"path": str(path), "run_dir": str(tmp_path), "executable": str(KACTL), "config": CONFIG}
+    assert controller.task("config", options=("--check",), **said)["changed"]
+    assert not path.parent.exists()
+    assert controller.task("config", **said)["changed"]
+    assert not controller.task("config", **said)["changed"]
