@@ -239,6 +239,7 @@ class VrrpWorker:
             self._machine.stop(self._machine.names)
         self._static.stop()
         if not self._machine.actions.keep_addresses:
+            self._machine.end_sparing()  # of a reload that is not finished any more
             self._machine.actions.firewall.close()
         self._machine.close()
         self._report()

@@ -34,6 +34,7 @@ from kactl_agent.vrrp.settings import (
     VirtualAddress,
     VrrpSettings,
 )
+from kactl_agent.vrrp.virtual_interface import InterfaceKind, VirtualInterface
 from kactl_agent.workers.vrrp import VrrpWorker, VrrpWorkerStart
 
 
@@ -180,6 +181,35 @@ def test_stop_by_order(bench: Bench, keep: bool) -> None:
     bench.supervisor.flush()
     bench.until_stopped()
     assert bench.kernel.links.has(address(51)) is keep
+
+
+def vmac_of_eth0() -> dict[str, Any]:
+    vmac = VirtualInterface(
+        name="vrrp.51", kind=InterfaceKind.MACVLAN, parent="eth0", family=Family.IPV4,
+        hardware_address=bytes.fromhex("00005e000133"),
+    )  # fmt: skip
+    return {"virtual_interfaces": (vmac,), "own_interface": "vrrp.51"}
+
+
+@pytest.mark.parametrize("slices", range(8))
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_stop_in_the_middle_of_a_reload_leaves_what_any_stop_leaves(bench: Bench, keep: bool, slices: int) -> None:
+    """An address on its way from one master to another, and an interface that is wanted before and after."""
+    worker = bench.start(settings("A", 1), settings("B", 2), settings("C", 51, **vmac_of_eth0()), settings("D", 4))
+    bench.until(lambda: all(bench.state_of(name) == "MASTER" for name in "ABCD"))
+    new = (
+        settings("A", 1, addresses=(address(3),)), settings("B", 2, addresses=(address(1), address(2))),
+        settings("C", 51, lower_prio_no_advert=True, **vmac_of_eth0()), settings("E", 5),
+    )  # fmt: skip
+    steps = worker._reloading(AgentConfiguration(revision="2", file="f", vrrp=new))
+    for _ in range(slices + 1):
+        next(steps, None)
+    worker.stop(frames.Stop(keep))
+    bench.until_stopped()
+    steps.close()
+    left = [number for number in range(1, 100) if bench.kernel.links.has(address(number))]
+    assert (bench.kernel.links.link("vrrp.51") is not None) is keep
+    assert bool(left) is keep
 
 
 def test_keep_addresses_from_the_command_line(bench: Bench) -> None:
