@@ -181,6 +181,8 @@ def test_what_is_no_agent_of_ours(controller: Controller, run_dir: Path, answer:
         ("reload", {"confirm": "soon"}, "int"),
         ("failover", {"instance": "a", "group": "b"}, "mutually exclusive"),
         ("real_server", {"virtual_server": "x", "address": "10.0.0.1", "state": "absent"}, "say keep: true"),
+        ("real_server", {"virtual_server": "x", "address": "10.0.0.1", "weight": 65_536}, "from 0 to 65535"),
+        ("real_server", {"virtual_server": "x", "address": "10.0.0.1", "weight": -1, "keep": True}, "from 0 to 65535"),
         ("failover", {"to": "mars"}, "no host 'mars' in the inventory"),
     ],
 )

@@ -42,7 +42,7 @@ options:
     default: present
   weight:
     description:
-      - The weight, with O(state) V(present). O(state) V(active) with O(keep) needs it.
+      - The weight, V(0) to V(65535), with O(state) V(present). O(state) V(active) with O(keep) needs it.
     type: int
   options:
     description:
@@ -153,6 +153,7 @@ from ansible_collections.kactl.agent.plugins.module_utils.staging import stage
 
 _LONGEST = 90.0
 _STATUS_SECONDS = 5.0
+_MOST_WEIGHT = 65535
 
 
 def identity_of(module, name):
@@ -284,6 +285,8 @@ def main():
         module.fail_json(msg="state active with keep needs weight: the configuration does not say what it was before")
     if said["weight"] is not None and (said["state"] == "drained" or (said["state"] == "active" and not said["keep"])):
         module.fail_json(msg="weight is for state present; state %s has one by itself" % said["state"])
+    if said["weight"] is not None and not 0 <= said["weight"] <= _MOST_WEIGHT:
+        module.fail_json(msg="weight is a number from 0 to %d, not %d" % (_MOST_WEIGHT, said["weight"]))
     client = connect(module)
     result = kept(module, client) if said["keep"] else ephemeral(module, client)
     if said["state"] != "absent" and not (module.check_mode and result["changed"]):
