@@ -45,15 +45,16 @@ class Agent:
         configuration: dict[str, Any],
         *options: str,
         environment: dict[str, str] | None = None,
+        prefix: tuple[str, ...] = (),
     ) -> None:
-        """`environment` is added to what the test itself has."""
+        """`environment` is added to what the test itself has; `prefix` is a command that becomes the agent."""
         self.node = node
         self.run_dir = directory / "run"
         self.config = directory / "agent.yaml"
         self.log_path = directory / "agent.log"
         directory.mkdir(parents=True, exist_ok=True)
         self.configure(configuration)
-        command = (*self.command_line(self.config, self.run_dir), "--log-detail", *options)
+        command = (*prefix, *self.command_line(self.config, self.run_dir), "--log-detail", *options)
         with self.log_path.open("a") as log:
             environment = os.environ | (environment or {})
             self.process = node.run(*command, stderr=log, stdin=subprocess.DEVNULL, env=environment)

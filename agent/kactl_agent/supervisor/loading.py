@@ -253,7 +253,7 @@ def _load_and_plan(
     outcome = _within_reload(current, outcome, candidate or str(options.config))
 
     write_check_log(current.reload.check_log, options, outcome.report, valid=outcome.configuration is not None)
-    plan = summary(current, outcome, with_document=plan_only)
+    plan = summary(current, outcome, options, with_document=plan_only)
     return msgspec.structs.replace(outcome, plan=plan, **({"configuration": None, "text": None} if plan_only else {}))
 
 

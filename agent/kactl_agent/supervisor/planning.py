@@ -13,8 +13,10 @@ from kactl_agent.config.diff import Side, plan, worst
 from kactl_agent.config.impact import Change
 from kactl_agent.ipvs.settings import CheckersSettings
 from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.supervisor.grants import granted
 from kactl_agent.supervisor.loading import LoadOutcome, PlanSummary
 from kactl_agent.supervisor.options import Options
+from kactl_agent.supervisor.worker_kinds import refusal
 
 SCHEMA_VERSION = 1
 _MOST_LINES = 20
@@ -47,21 +49,23 @@ def side_of(configuration: AgentConfiguration) -> Side:
     )
 
 
-def summary(current: AgentConfiguration, outcome: LoadOutcome, *, with_document: bool) -> PlanSummary:
-    """`with_document`: as JSON too, for who asks for the plan alone."""
+def summary(current: AgentConfiguration, outcome: LoadOutcome, options: Options, *, with_document: bool) -> PlanSummary:
+    """`with_document`: as JSON too, for who asks for the plan alone. To be called with the supervisor's privileges."""
     new = outcome.configuration
     changes = [] if new is None or new.revision == current.revision else plan(side_of(current), side_of(new))
     impact = worst(changes).value if new is not None else ""
     document = b""
     if with_document:
-        document = json.dumps(_document(current, outcome, changes), ensure_ascii=False).encode()
+        document = json.dumps(_document(current, outcome, options, changes), ensure_ascii=False).encode()
     lines = [f"{change.impact.value}: {change.subject}: {change.text}" for change in changes[:_MOST_LINES]]
     if len(changes) > _MOST_LINES:
         lines.append(f"and {len(changes) - _MOST_LINES} changes more")
     return PlanSummary(impact, tuple(lines), document)
 
 
-def _document(current: AgentConfiguration, outcome: LoadOutcome, changes: list[Change]) -> dict[str, Any]:
+def _document(
+    current: AgentConfiguration, outcome: LoadOutcome, options: Options, changes: list[Change]
+) -> dict[str, Any]:
     new = outcome.configuration
     return {
         "schema_version": SCHEMA_VERSION,
@@ -69,6 +73,8 @@ def _document(current: AgentConfiguration, outcome: LoadOutcome, changes: list[C
         "revision": {"current": current.revision, "new": new.revision if new is not None else None},
         "class": worst(changes).value if new is not None else None,
         "peer_incompatible": any(change.peers for change in changes),
+        "refused": refusal(new) if new is not None else "",
+        "capabilities": granted(new, options) if new is not None else [],
         "changes": [change.as_json() for change in changes[:_MOST_CHANGES]],
         "left_out": max(0, len(changes) - _MOST_CHANGES),
         "report": list(outcome.report[:200]),

@@ -51,7 +51,7 @@ def plan(
         _show(environment, document, file)
     if not document["valid"]:
         return ExitCode.INVALID
-    return ExitCode.FAILED if _fails(document, fail_on) else ExitCode.FINE
+    return ExitCode.FAILED if document.get("refused") or _fails(document, fail_on) else ExitCode.FINE
 
 
 def _fails(document: dict[str, Any], fail_on: tuple[str, ...]) -> bool:
@@ -66,6 +66,8 @@ def _show(environment: Environment, document: dict[str, Any], file: str) -> None
     if not document["valid"]:
         environment.say(f"{file}: invalid: a reload would be refused")
         return
+    if document.get("refused"):  # an agent that still runs an earlier version does not say
+        environment.say(f"{file}: a reload would be refused: {document['refused']}")
     changes = document["changes"]
     if not changes:
         environment.write("no-op: the configuration means what is in force")
@@ -130,6 +132,8 @@ def _document(changes: list[Any], findings: list[str], impact: str | None, error
         "valid": impact is not None,
         "revision": {"current": None, "new": None},
         "class": impact,
+        "refused": "",
+        "capabilities": None,  # the agent's options decide too
         "peer_incompatible": any(change["peer_incompatible"] for change in changes),
         "changes": changes,
         "left_out": 0,

@@ -30,6 +30,7 @@ def document(*changes: dict[str, Any], valid: bool = True, worst: str = "brief")
         "schema_version": 1, "valid": valid, "class": worst if valid else None, "changes": list(changes), "left_out": 0,
         "revision": {"current": "a", "new": "b"}, "report": [] if valid else ["new.yaml:1:1: error[x]: y"],
         "peer_incompatible": any(change["peer_incompatible"] for change in changes), "errors": 0, "warnings": 0,
+        "refused": "", "capabilities": ["CAP_KILL"],
     }  # fmt: skip
 
 
@@ -70,6 +71,15 @@ def test_a_plan_of_the_running_agent(tmp_path: Path) -> None:
         "peer-incompatible: vrrp_instance VI_1: version 3 -> 2: they drop adverts",
         "altogether: brief",
     ]
+
+
+def test_a_plan_of_what_the_agent_was_not_granted(tmp_path: Path) -> None:
+    service = Service(plan=document(BRIEF) | {"refused": "VRRP needs CAP_NET_RAW: grant it"})
+    with serve(tmp_path, service):
+        code, out, err = call("plan", "new.yaml", "--run-dir", str(tmp_path))
+    assert code == ExitCode.FAILED
+    assert err == "new.yaml: a reload would be refused: VRRP needs CAP_NET_RAW: grant it\n"
+    assert "altogether: brief" in out
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from kactl_agent.supervisor.options import Options
 from kactl_agent.supervisor.planning import side_of, summary, write_check_log
 
 OLD = AgentConfiguration(revision="old", file="f")
+OPTIONS = Options(config=Path("/etc/kactl/agent.yaml"))
 NOT_COMPARED = {"revision", "file", "sources", "privileges", "startup"}
 """What says which one it is, what follows from other fields, and what an agent that runs has behind it."""
 
@@ -44,15 +45,17 @@ def test_all_there_is_of_a_configuration_is_compared() -> None:
 )
 def test_another_revision_never_has_no_change(more: dict[str, Any]) -> None:
     new = msgspec.structs.replace(OLD, revision="new", **more)
-    found = summary(OLD, LoadOutcome(new, (), 0, 0), with_document=True)
+    found = summary(OLD, LoadOutcome(new, (), 0, 0), OPTIONS, with_document=True)
     document = json.loads(found.document)
     assert (found.impact, document["class"], len(document["changes"])) == ("hitless", "hitless", 1)
     assert found.lines[0].startswith("hitless: ")
 
 
 def test_what_is_invalid_has_no_plan() -> None:
-    document = json.loads(summary(OLD, LoadOutcome(None, ("f:1:1: error[x]: y",), 1, 0), with_document=True).document)
+    outcome = LoadOutcome(None, ("f:1:1: error[x]: y",), 1, 0)
+    document = json.loads(summary(OLD, outcome, OPTIONS, with_document=True).document)
     assert (document["valid"], document["class"], document["changes"]) == (False, None, [])
+    assert (document["refused"], document["capabilities"]) == ("", [])
     assert document["report"] == ["f:1:1: error[x]: y"]
 
 
@@ -69,9 +72,9 @@ def test_the_same_is_no_op_and_many_changes_are_few_lines(tmp_path: Path) -> Non
     path.write_text(json.dumps({"vrrp_instance": instances}))
     outcome = load(Options(config=path))
     assert outcome.configuration is not None
-    same = summary(outcome.configuration, outcome, with_document=False)
+    same = summary(outcome.configuration, outcome, OPTIONS, with_document=False)
     assert (same.impact, same.lines, same.document) == ("no-op", (), b"")
-    found = summary(OLD, outcome, with_document=True)
+    found = summary(OLD, outcome, OPTIONS, with_document=True)
     assert len(found.lines) == 21
     assert found.lines[-1] == "and 30 changes more"
     assert len(json.loads(found.document)["changes"]) == 50
