@@ -33,8 +33,8 @@ def virtual_server_changes(old: CheckersSettings, new: CheckersSettings) -> Iter
         if field != "virtual_servers" and getattr(old, field) != getattr(new, field)
     ]
     if fields:
-        impact = Impact.DISRUPTIVE if "network_namespace" in fields else Impact.HITLESS
-        yield Change("load balancing", impact, f"other settings for all of it ({', '.join(fields)})")
+        text = f"other settings for all of it ({', '.join(fields)})"
+        yield Change("load balancing", Impact.HITLESS, text)
 
 
 def _subject(server: VirtualServerSettings) -> str:

@@ -60,7 +60,7 @@ SERVED_GLOBAL = frozenset(
         "nftables_ipvs_start_fwmark",
     }
 )  # fmt: skip
-SERVED_ROOT = frozenset({"virtual_server", "virtual_server_group", "net_namespace_ipvs"})
+SERVED_ROOT = frozenset({"virtual_server", "virtual_server_group"})
 
 _SECOND = 1_000_000  # durations of the model are microseconds
 _PROTOCOLS = {"TCP": 6, "UDP": 17, "SCTP": 132}
@@ -121,7 +121,6 @@ def resolve_load_balancing(sheet: Sheet, checkers: CheckerSource) -> LoadBalanci
         sync_daemon=_sync_daemon(sheet, picked("lvs_sync_daemon", None)),
         flush=picked("lvs_flush", False),
         flush_on_stop="all" if flush is True else str(flush or ""),
-        network_namespace=_namespace(config),
         marks=_marks(picked),
         command_buffer=buffer("lvs_netlink_cmd_rcv_bufs"),
         monitor_buffer=buffer("lvs_netlink_monitor_rcv_bufs"),
@@ -132,13 +131,6 @@ def resolve_load_balancing(sheet: Sheet, checkers: CheckerSource) -> LoadBalanci
 
 def _seconds(block: Any, keyword: str) -> int:
     return int(or_default(getattr(block, keyword), 0)) // _SECOND
-
-
-def _namespace(config: Config) -> str | None:
-    said = config.net_namespace_ipvs
-    if said is UNSET or said is False:
-        return None
-    return "" if said is True else str(said)
 
 
 def _marks(picked: Any) -> MarksSettings | None:

@@ -20,7 +20,9 @@ from kactl_agent.process_settings import (
     WorkerScheduling,
 )
 
-SERVED_ROOT = frozenset({"namespace_with_ipsets", "child_wait_time", "instance", "net_namespace", "use_pid_dir"})
+SERVED_ROOT = frozenset(
+    {"namespace_with_ipsets", "child_wait_time", "instance", "net_namespace", "net_namespace_ipvs", "use_pid_dir"}
+)
 _WORKERS = {"vrrp": "vrrp", "checkers": "checker", "bfd": "bfd"}  # name of a worker -> what its keywords begin with
 SERVED_GLOBAL = frozenset(
     {f"{word}_{part}" for word in _WORKERS.values() for part in ("priority", "rt_priority", "rlimit_rttime")}

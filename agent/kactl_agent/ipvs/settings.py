@@ -107,7 +107,6 @@ class CheckersSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     sync_daemon: SyncDaemonSettings | None = None
     flush: bool = False  # lvs_flush: at the start, whoever made what is there
     flush_on_stop: str = ""  # `all`: whoever made it; `VS`: services are deleted with what they hold; else one by one
-    network_namespace: str | None = None  # net_namespace_ipvs; None: the agent's own
     marks: MarksSettings | None = None
     command_buffer: NetlinkBuffer = NetlinkBuffer()
     monitor_buffer: NetlinkBuffer = NetlinkBuffer()

@@ -12,6 +12,7 @@ import msgspec
 from kactl_agent.checkers.settings import ConnectTarget, PingCheckSettings
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.ipvs.settings import CheckersSettings
+from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.supervisor.check_files import prepare_checkers
 from kactl_agent.supervisor.notify_files import LVS_FIFOS, PreparedNotify
 from kactl_agent.supervisor.script_files import ScriptPreparer
@@ -43,9 +44,9 @@ def told(settings: CheckersSettings, notify: PreparedNotify) -> CheckersSettings
     return msgspec.structs.replace(settings, fifos=fifos, mails=notify.mail is not None)
 
 
-def privileges_for(settings: CheckersSettings) -> tuple[str, ...]:
+def privileges_for(settings: CheckersSettings, process: ProcessSettings) -> tuple[str, ...]:
     """Capabilities the worker needs beyond CAP_NET_ADMIN."""
-    names = ["CAP_SYS_ADMIN"] if settings.network_namespace is not None else []
+    names = ["CAP_SYS_ADMIN"] if process.namespace_ipvs is not None else []
     checkers = [
         checker for server in settings.virtual_servers for real in server.real_servers for checker in real.checkers
     ]

@@ -119,7 +119,6 @@ def is_regular(file: str | Path) -> bool:
 def _configuration(options: Options, resolution: Resolution, sheet: Sheet, *, starting: bool) -> AgentConfiguration:
     import hashlib
 
-    from kactl_agent.config.bfd import privileges_for
     from kactl_agent.supervisor import balancing_files
     from kactl_agent.supervisor.notify_files import prepare_notify, prepare_startup
     from kactl_agent.supervisor.script_files import ScriptPreparer, prepare_track_scripts
@@ -143,6 +142,7 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet, *, st
     notify = prepare_notify(sheet, preparer, settings.notify, vrrp=bool(vrrp), checkers=balancing.wanted)
     balancing = balancing_files.told(balancing, notify)
     startup = prepare_startup(preparer, settings.notify) if starting else None
+    process = _as_the_command_line_says(options, settings.process)
     preparer.finish()
     configuration = AgentConfiguration(
         revision="",
@@ -155,12 +155,9 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet, *, st
         network=settings.network,
         tracking=tracking,
         track_scripts=executables,
-        process=_as_the_command_line_says(options, settings.process),
+        process=process,
         bfd=bfd,
-        privileges={
-            **({"bfd": privileges_for(bfd)} if bfd.sessions else {}),
-            **({"checkers": balancing_files.privileges_for(balancing)} if balancing.wanted else {}),
-        },
+        privileges=_privileges(bfd, balancing, process),
         checkers=balancing_files.encoded(balancing),
         reload=settings.reload,
         vrrp_notify=notify.vrrp,
@@ -176,6 +173,14 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet, *, st
         sources={instance.name: resolution.sources.get(instance.name, {}) for instance in vrrp},
         startup=startup,
     )
+
+
+def _privileges(bfd: BfdSettings, balancing: CheckersSettings, process: ProcessSettings) -> dict[str, tuple[str, ...]]:
+    from kactl_agent.config.bfd import privileges_for
+    from kactl_agent.supervisor import balancing_files
+
+    names = {"bfd": privileges_for(bfd)} if bfd.sessions else {}
+    return names | ({"checkers": balancing_files.privileges_for(balancing, process)} if balancing.wanted else {})
 
 
 def _as_the_command_line_says(options: Options, process: ProcessSettings) -> ProcessSettings:
@@ -263,12 +268,12 @@ def _within_reload(current: AgentConfiguration, outcome: LoadOutcome, file: str)
         return outcome
     from kactl_agent.supervisor.reload_limits import fixed_lines, keep_fixed
 
-    process, kept = keep_fixed(current.process, outcome.configuration.process)
+    configuration, kept = keep_fixed(current, outcome.configuration)
     if not kept:
         return outcome
     return msgspec.structs.replace(
         outcome,
-        configuration=msgspec.structs.replace(outcome.configuration, process=process),
+        configuration=configuration,
         report=(*outcome.report, *fixed_lines(kept, file)),
         warnings=outcome.warnings + len(kept),
     )

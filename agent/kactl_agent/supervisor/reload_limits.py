@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from kactl_agent.ipvs.settings import CheckersSettings
 from kactl_agent.process_settings import ProcessSettings
+from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.supervisor.balancing_files import privileges_for
 
 FIXED = {
     # field -> keyword, as keepalived has it
@@ -16,16 +19,25 @@ FIXED = {
 }
 
 
-def keep_fixed(current: ProcessSettings, new: ProcessSettings) -> tuple[ProcessSettings, list[str]]:
-    """The new settings as they can be in force, and the keywords that are not."""
-    kept = {field: getattr(current, field) for field in FIXED if getattr(new, field) != getattr(current, field)}
-    if not kept:
+def keep_fixed(current: AgentConfiguration, new: AgentConfiguration) -> tuple[AgentConfiguration, list[str]]:
+    """The new configuration as it can be in force, and the keywords that are not."""
+    process = _kept(current.process, new.process)
+    changed = [keyword for field, keyword in FIXED.items() if getattr(process, field) != getattr(new.process, field)]
+    if not changed:
         return new, []
+    allowed = dict(new.privileges)
+    if new.checkers:  # may enter the namespace that stays, and no other
+        checkers = msgspec.msgpack.decode(new.checkers, type=CheckersSettings)
+        allowed["checkers"] = privileges_for(checkers, process)
+    return msgspec.structs.replace(new, process=process, privileges=allowed), changed
+
+
+def _kept(current: ProcessSettings, new: ProcessSettings) -> ProcessSettings:
     dumps = new.dumps
     if dumps.suffix:
         suffix = "_".join(filter(None, (current.namespace, current.instance)))
         dumps = msgspec.structs.replace(dumps, suffix=suffix)
-    return msgspec.structs.replace(new, **kept, dumps=dumps), [FIXED[field] for field in kept]
+    return msgspec.structs.replace(new, **{field: getattr(current, field) for field in FIXED}, dumps=dumps)
 
 
 def fixed_lines(keywords: list[str], file: str) -> list[str]:

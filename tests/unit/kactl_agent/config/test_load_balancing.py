@@ -283,7 +283,6 @@ global_defs:
   rs_init_notifies: true
   nftables_ipvs: true
   nftables_ipvs_start_fwmark: 5
-net_namespace_ipvs: other
 vrrp_instance:
   VI: {interface: eth0, virtual_router_id: 51, virtual_ipaddress: [192.0.2.10/24]}
 """
@@ -295,14 +294,12 @@ vrrp_instance:
         sync_daemon=SyncDaemonSettings(daemon=daemon, instance="VI"),
         flush=True,
         flush_on_stop="VS",
-        network_namespace="other",
         marks=MarksSettings(first_mark=5),
         command_buffer=NetlinkBuffer(100000),
         monitor_buffer=NetlinkBuffer(0, True),
         init_notifies=True,
     )
     assert settings.wanted
-    assert resolved("net_namespace_ipvs: true")[0].network_namespace == ""
     _settings, problems = resolved("global_defs: {lvs_sync_daemon: {interface: eth0, inst: nobody}}")
     assert problems == ["sync-daemon-instance"]
 

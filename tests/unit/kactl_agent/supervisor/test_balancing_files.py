@@ -13,6 +13,7 @@ from kactl_agent.config.checks.problem import Sheet
 from kactl_agent.config.trackers import ScriptPolicy
 from kactl_agent.ipvs.model import AF_INET, Timeouts
 from kactl_agent.ipvs.settings import CheckersSettings, Members, RealServerSettings, VirtualServerSettings
+from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.supervisor.balancing_files import encoded, prepare_balancing, privileges_for
 from kactl_agent.supervisor.script_files import ScriptPreparer
 from kactl_agent.tracking.settings import Command
@@ -34,11 +35,12 @@ def with_check(target: ConnectTarget) -> CheckersSettings:
         (with_check(ConnectTarget(address="10.0.0.1", port=80, bind_port=500)), ("CAP_NET_BIND_SERVICE",)),
         (with_check(ConnectTarget(address="10.0.0.1", port=80, bind_port=5000)), ()),
         (with_check(ConnectTarget(address="fe80::1", port=80, bind_interface="eth0")), ("CAP_NET_RAW",)),
-        (CheckersSettings(network_namespace="other"), ("CAP_SYS_ADMIN",)),
     ],
 )
 def test_privileges_are_those_that_are_needed(settings: CheckersSettings, names: tuple[str, ...]) -> None:
-    assert privileges_for(settings) == names
+    assert privileges_for(settings, ProcessSettings()) == names
+    for namespace in ("other", ""):
+        assert privileges_for(settings, ProcessSettings(namespace_ipvs=namespace)) == ("CAP_SYS_ADMIN", *names)
 
 
 def test_nothing_to_do_is_no_worker() -> None:

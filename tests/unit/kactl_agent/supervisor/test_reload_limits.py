@@ -1,9 +1,21 @@
 from __future__ import annotations
 
+import msgspec
+import pytest
+
+from kactl_agent.checkers.settings import CheckTiming, ConnectTarget, PingCheckSettings
+from kactl_agent.ipvs.model import AF_INET
+from kactl_agent.ipvs.settings import CheckersSettings, Members, RealServerSettings, VirtualServerSettings
 from kactl_agent.process_settings import DumpSettings, ProcessSettings
+from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.supervisor.balancing_files import encoded
 from kactl_agent.supervisor.reload_limits import FIXED, fixed_lines, keep_fixed
 
 RUNNING = ProcessSettings(namespace="blue", instance="one", use_pid_dir=True)
+
+
+def of(process: ProcessSettings) -> AgentConfiguration:
+    return AgentConfiguration(revision="1", file="f", process=process)
 
 
 def test_what_a_running_agent_cannot_change_stays_and_is_named() -> None:
@@ -11,9 +23,9 @@ def test_what_a_running_agent_cannot_change_stays_and_is_named() -> None:
         namespace="green", instance="two", namespace_ipvs="", tmp_directory="/tmp", name="other",
         dumps=DumpSettings(suffix="green_two", json_version=2),
     )  # fmt: skip
-    process, kept = keep_fixed(RUNNING, new)
+    configuration, kept = keep_fixed(of(RUNNING), of(new))
     assert sorted(kept) == sorted(FIXED.values())
-    assert process == ProcessSettings(
+    assert configuration.process == ProcessSettings(
         namespace="blue", instance="one", use_pid_dir=True, name="other",
         dumps=DumpSettings(suffix="blue_one", json_version=2),
     )  # fmt: skip
@@ -25,4 +37,37 @@ def test_what_a_running_agent_cannot_change_stays_and_is_named() -> None:
 
 def test_nothing_is_said_of_what_did_not_change() -> None:
     new = ProcessSettings(namespace="blue", instance="one", use_pid_dir=True, child_wait_time=1)
-    assert keep_fixed(RUNNING, new) == (new, [])
+    assert keep_fixed(of(RUNNING), of(new)) == (of(new), [])
+
+
+@pytest.mark.parametrize(
+    ("namespace", "other", "allowed"),
+    [
+        (None, "lvs", ("CAP_NET_RAW",)),
+        (None, "", ("CAP_NET_RAW",)),
+        ("lvs", None, ("CAP_SYS_ADMIN", "CAP_NET_RAW")),
+        ("lvs", "other", ("CAP_SYS_ADMIN", "CAP_NET_RAW")),
+    ],
+)
+def test_services_stay_in_their_network_namespace(
+    namespace: str | None, other: str | None, allowed: tuple[str, ...]
+) -> None:
+    """And the worker may do what it needs there, so that it is not restarted for another one."""
+    ping = PingCheckSettings(timing=CheckTiming(), target=ConnectTarget(address="10.0.0.1"))
+    server = VirtualServerSettings(
+        name="v",
+        protocol=6,
+        members=(Members(AF_INET, 6, b"\1\2\3\4"),),
+        real_servers=(RealServerSettings(bytes((10, 0, 0, 1)), 80, checkers=(ping,)),),
+    )
+    running = of(ProcessSettings(namespace_ipvs=namespace))
+    new = msgspec.structs.replace(
+        of(ProcessSettings(namespace_ipvs=other)),
+        checkers=encoded(CheckersSettings(virtual_servers=(server,))),
+        privileges={"bfd": ("CAP_NET_RAW",), "checkers": ("CAP_SYS_ADMIN", "CAP_NET_RAW")},
+    )
+    configuration, kept = keep_fixed(running, new)
+    assert kept == ["net_namespace_ipvs"]
+    assert configuration.process.namespace_ipvs == namespace
+    assert configuration.privileges == {"bfd": ("CAP_NET_RAW",), "checkers": allowed}
+    assert configuration.checkers == new.checkers
