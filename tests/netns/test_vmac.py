@@ -188,6 +188,38 @@ def test_one_that_was_there_is_used_and_stays(net: Network, tmp_path: Path) -> N
     assert link(node, "vrrp.77") is not None
 
 
+def test_one_on_a_macvlan_is_made_once(net: Network, tmp_path: Path) -> None:
+    """The kernel puts it on the device beneath, here one of another namespace, as in a container on a macvlan."""
+    node, witness = net.nodes
+    for name, mode in (("eth1", "bridge"), ("lan0", "bridge")):
+        ip("link", "add", "link", "eth0", "name", name, "type", "macvlan", "mode", mode, namespace=node.namespace)
+    with network(1) as inner:
+        inside_of = inner.nodes[0]
+        ip("link", "set", "eth1", "netns", inside_of.namespace, "up", namespace=node.namespace)
+        ip("addr", "add", "192.0.2.200/24", "dev", "eth1", namespace=inside_of.namespace)
+        ip("link", "set", "lan0", "up", namespace=node.namespace)
+        ip("addr", "add", "192.0.2.201/24", "dev", "lan0", namespace=node.namespace)
+        for number, (place, parent) in enumerate(((inside_of, "eth1"), (node, "lan0"))):
+            one = Agent(place, tmp_path / f"{number}", vmac(interface=parent))
+            with agents(one), frames(witness, 0x0800) as ipv4:
+                one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+                made = link(place, "vrrp.77")
+                assert made is not None
+                for mtu in ("1400", "1500"):
+                    ip("link", "set", parent, "mtu", mtu, namespace=place.namespace)
+                    advert = ipv4.recv(2048)
+                    while advert[23] != 112:
+                        advert = ipv4.recv(2048)
+                    assert advert[6:12].hex(":") == MAC
+                now = link(place, "vrrp.77")
+                assert now is not None
+                assert now["ifindex"] == made["ifindex"]
+                assert one.state() == "MASTER"
+                assert one.stop() == 0
+            assert link(place, "vrrp.77") is None
+            assert sysctl(place, f"ipv4/conf/{parent}/arp_filter") == 0
+
+
 def test_reload_changes_vmacs_by_difference(net: Network, tmp_path: Path) -> None:
     node = net.nodes[0]
     config = vmac()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from kactl_agent.kernel.ports import VirtualLinkFailure
-from kactl_agent.kernel.virtual_links import ChangeLink, CreateLink, DeleteLink, LinkOperation
+from kactl_agent.kernel.virtual_links import ChangeLink, CreateLink, DeleteLink, LinkOperation, stands_on
 from kactl_agent.vrrp.firewall import Blocked, FirewallEntry, FirewallSettings
 
 if TYPE_CHECKING:
@@ -32,9 +32,10 @@ class FakeVirtualLinks:
                         failures.append(VirtualLinkFailure(interface.name, str(error)))
                         continue
                     link = links.add_link(interface.name, interface.hardware_address, up=False)
+                    on = links.by_index(parent)
                     links.change(
-                        link.name, kind=interface.kind.value, parent=parent, group=group, master=master, alias=alias,
-                        private=True,
+                        link.name, kind=interface.kind.value, group=group, master=master, alias=alias, private=True,
+                        parent=parent if on is None else stands_on(interface.kind, on),
                     )  # fmt: skip
                     self._kernel.sysctls.add_link(interface.name)
                 case ChangeLink(name, hardware_address, master, up, note):

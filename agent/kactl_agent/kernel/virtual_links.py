@@ -26,6 +26,8 @@ _IFF_UP = 0x1
 NOTES = "; "  # stands between an alias and what is to be remembered
 _IFINFOMSG = struct.Struct("=BxHiII")
 _U32 = struct.Struct("=I")
+# what the kernel takes as such an interface itself: a new one made on it stands on the same device beneath
+_ALIKE = {InterfaceKind.MACVLAN: ("macvlan", "macvtap"), InterfaceKind.IPVLAN: ("ipvlan", "ipvtap")}
 _ENCODE_DATA = {InterfaceKind.MACVLAN: macvlan.encode_data, InterfaceKind.IPVLAN: ipvlan.encode_data}
 
 
@@ -117,8 +119,13 @@ def _vrf_of(parent: Link, links: Links) -> int:
     return master.index if master is not None and master.kind == "vrf" else 0
 
 
+def stands_on(kind: InterfaceKind, parent: Link) -> int:
+    """What `Link.parent` is of an interface made on this one."""
+    return parent.parent if parent.kind in _ALIKE[kind] else parent.index
+
+
 def _is_compatible(link: Link, interface: VirtualInterface, parent: Link) -> bool:
-    if link.kind != interface.kind.value or link.parent != parent.index:
+    if link.kind != interface.kind.value or link.parent != stands_on(interface.kind, parent):
         return False
     return interface.kind is InterfaceKind.IPVLAN or macvlan.is_compatible(link)
 

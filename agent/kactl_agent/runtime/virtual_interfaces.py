@@ -94,10 +94,11 @@ class VirtualInterfaces:
     def _traffic(self) -> tuple[VmacTraffic, ...]:
         found = []
         for interface, link in self._present():
-            if interface.kind is InterfaceKind.MACVLAN:
+            parent = self._kernel.links.link(interface.parent)
+            if interface.kind is InterfaceKind.MACVLAN and parent is not None:
                 own = self._own.get(interface.name)
                 link_local = b"" if own is None else own.address
-                found.append(VmacTraffic(interface.family, link.index, link.parent, link_local, link.name))
+                found.append(VmacTraffic(interface.family, link.index, parent.index, link_local, link.name))
         return tuple(found)
 
     def leave(self) -> None:
@@ -219,14 +220,17 @@ class VirtualInterfaces:
         self._leave_word(macvlans)
 
     def _leave_word(self, macvlans: list[VirtualInterface]) -> None:
-        """A successor, should this process be killed, finds in the alias what the parent's parameters were."""
+        """A successor, should this process be killed, finds in the alias what the parent's parameters were. Which
+        interface that is stands there too: of a parent that is a macvlan itself the kernel says nothing."""
         changes = []
         for interface in macvlans:
-            link = self._kernel.links.link(interface.name)
+            link, parent = (self._kernel.links.link(name) for name in (interface.name, interface.parent))
             before = {key: self._sysctls.before(key) for key in of_parent(interface.parent)}
             words = [f"{key.rpartition('/')[2]}={value}" for key, value in before.items() if value is not None]
-            alias = f"{self.alias}{NOTES}{' '.join(words)}"
-            if link is not None and is_ours(link, self.alias) and words and link.alias != alias:
+            if link is None or parent is None or not words or not is_ours(link, self.alias):
+                continue
+            alias = f"{self.alias}{NOTES}parent={parent.index} {' '.join(words)}"
+            if link.alias != alias:
                 changes.append(ChangeLink(interface.name, alias=alias))
         if changes:
             self._kernel.virtual_links.apply(changes)
@@ -261,10 +265,13 @@ def reclaim(kernel: Kernel, alias: str) -> list[str]:
 def _recall(kernel: Kernel, alias: str, sysctls: BorrowedSysctls) -> None:
     """What predecessors have left word of."""
     for link in kernel.links.all():
-        parent = kernel.links.by_index(link.parent) if is_ours(link, alias) else None
-        if parent is None:
+        if not is_ours(link, alias):
             continue
         words = dict(word.partition("=")[::2] for word in link.alias.removeprefix(alias + NOTES).split())
+        index = words.get("parent", "")
+        parent = kernel.links.by_index(int(index)) if index.isdigit() else None
+        if parent is None:
+            continue
         for key, value in of_parent(parent.name).items():
             before = words.get(key.rpartition("/")[2], "")
             if before.isdigit():

@@ -59,7 +59,7 @@ NAMES = st.sampled_from(("a", "b", "c"))
 INTERFACES = st.builds(
     VirtualInterface,
     name=NAMES,
-    parent=st.sampled_from(("eth0", "eth1", "missing")),
+    parent=st.sampled_from(("eth0", "eth1", "macvlan0", "ipvlan0", "missing")),
     family=st.sampled_from(Family),
     kind=st.sampled_from(InterfaceKind),
     hardware_address=st.sampled_from((MAC, virtual_router_mac(Family.IPV6, 9))),
@@ -72,8 +72,10 @@ def test_after_a_plan_there_is_nothing_left_to_do(
     configurations: list[list[VirtualInterface]], foreign: dict[str, str]
 ) -> None:
     kernel = FakeKernel()
-    for name in ("eth0", "eth1"):
+    for name in ("eth0", "eth1", "macvlan0", "ipvlan0"):
         kernel.links.add_link(name)
+    kernel.links.change("macvlan0", kind="macvlan", parent=2)
+    kernel.links.change("ipvlan0", kind="ipvlan")  # on a device of another network namespace
     for name, kind in foreign.items():
         kernel.links.add_link(name)
         kernel.links.change(name, kind=kind, private=kind == "macvlan", parent=1 if kind == "macvlan" else 0)
@@ -87,7 +89,8 @@ def test_after_a_plan_there_is_nothing_left_to_do(
         for name, interface in wanted.items():
             link = kernel.links.table[name]
             assert link.kind == interface.kind.value
-            assert link.parent == kernel.links.table[interface.parent].index
+            parent = kernel.links.table[interface.parent]
+            assert link.parent == (parent.parent if parent.kind == link.kind else parent.index)
         assert set(foreign) <= set(kernel.links.table), "what somebody else made stays"
         mine = {link.name for link in kernel.links.all() if link.alias == "mine"}
         assert mine <= {interface.name for interface in desired}

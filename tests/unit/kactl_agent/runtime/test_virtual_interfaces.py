@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kactl_agent.kernel.fake import FakeKernel
 from kactl_agent.runtime.virtual_interfaces import VirtualInterfaces, alias_of, modified_eui64, reclaim
 from kactl_agent.vrrp.actions import Report
+from kactl_agent.vrrp.firewall import VmacTraffic
 from kactl_agent.vrrp.settings import Family
 from kactl_agent.vrrp.virtual_interface import InterfaceKind, VirtualInterface, virtual_router_mac
 from support.vrrp import make_settings, packed
@@ -228,6 +231,33 @@ def test_one_left_on_another_parent_is_made_anew() -> None:
     world.interfaces.want([vmac()])
     world.interfaces.want([vmac(parent="eth1")])
     assert world.kernel.links.table["vrrp.51"].parent == world.kernel.links.table["eth1"].index
+
+
+@pytest.mark.parametrize("beneath", ["eth1", ""])
+def test_one_on_a_macvlan_is_made_once_and_is_that_macvlans(beneath: str) -> None:
+    """The kernel puts it beside its parent, on the same device, which may be in another network namespace."""
+    world = World()
+    links = world.kernel.links
+    device = links.add_link(beneath).index if beneath else 0
+    parent = links.add_link("macvlan0").index
+    links.change("macvlan0", kind="macvlan", parent=device)
+    for name in ("eth1", "macvlan0"):
+        world.kernel.sysctls.add_link(name)
+    before = dict(world.values)
+    traffic: list[tuple[VmacTraffic, ...]] = []
+    world.interfaces.follow = traffic.append
+    world.interfaces.want([vmac(parent="macvlan0")])
+    for mtu in (1400, 1500):
+        links.change("macvlan0", mtu=mtu)
+        world.settle()
+    assert [entry for entry in world.kernel.log if entry[0].endswith("link")] == [
+        ("create link", "vrrp.51", bytes.fromhex("00005e000133"))
+    ]
+    assert links.table["vrrp.51"].parent == device
+    assert {each.parent for vmacs in traffic for each in vmacs} == {parent}
+    assert world.values["net/ipv4/conf/macvlan0/arp_ignore"] == 1
+    assert reclaim(world.kernel, ALIAS) == []
+    assert {key: world.values[key] for key in before} == before
 
 
 def test_another_agents_interfaces_are_not_touched() -> None:
