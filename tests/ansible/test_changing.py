@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,3 +66,17 @@ def test_a_file_that_no_agent_runs_with_needs_no_folder_beforehand(controller: C
     assert not path.parent.exists()
     assert controller.task("config", **said)["changed"]
     assert not controller.task("config", **said)["changed"]
+
+
+def test_wait_bears_an_agent_that_is_starting(controller: Controller, tmp_path: Path) -> None:
+    late = StandIn(tmp_path / "late", CONFIG)
+    begun = time.monotonic()
+    silent = controller.task("wait", run_dir=str(late.run_dir), wait=0.5)
+    spent = time.monotonic() - begun
+    assert "no agent answers" in silent["msg"]
+    with contextlib.ExitStack() as stack:
+        timer = threading.Timer(2 * spent, lambda: stack.enter_context(serving(late)))
+        timer.start()
+        found = controller.task("wait", run_dir=str(late.run_dir), wait=60)
+        timer.join()
+    assert found["states"] == {"A": "MASTER"}, found

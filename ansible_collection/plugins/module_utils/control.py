@@ -100,12 +100,13 @@ class AgentClient(object):
         return answer.get("result")
 
     def check_protocol(self):
-        """The agent's version. Raises AgentUnreachable for an agent that speaks another version of the protocol."""
+        """The agent's version. Raises AgentError for an agent that speaks another version of the protocol."""
         said = self.call("version")
         if said.get("protocol") != PROTOCOL_VERSION:
-            raise AgentUnreachable(
+            raise AgentError(
+                "other-protocol",
                 "%s: agent %s speaks version %s of the control protocol, this collection version %d: "
-                "upgrade the older of the two" % (self.path, said.get("agent"), said.get("protocol"), PROTOCOL_VERSION)
+                "upgrade the older of the two" % (self.path, said.get("agent"), said.get("protocol"), PROTOCOL_VERSION),
             )
         return said.get("agent")
 

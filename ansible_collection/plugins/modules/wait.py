@@ -12,8 +12,8 @@ DOCUMENTATION = r"""
 module: wait
 short_description: Wait until the virtual routers of a node are well
 description:
-  - Waits until the instances of the node's agent are MASTER, or BACKUP of a master that they hear. The task fails and says what is
-    wrong when they are not in time.
+  - Waits until the node's agent answers and its instances are MASTER, or BACKUP of a master that they hear. The task fails and says
+    what is wrong when they are not in time.
   - Whether a virtual router has exactly one master only several nodes together show; P(kactl.agent.cluster_problems#filter) says.
   - Changes nothing.
 version_added: 0.1.0
@@ -28,7 +28,7 @@ options:
     default: []
   wait:
     description:
-      - Seconds to wait.
+      - Seconds to wait, for an agent that is starting too.
     type: float
     default: 20.0
 extends_documentation_fragment:
@@ -66,11 +66,38 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kactl.agent.plugins.module_utils.agent import agent_options, call, connect
+from ansible_collections.kactl.agent.plugins.module_utils.agent import agent_options, fail
 from ansible_collections.kactl.agent.plugins.module_utils.cluster import node_problems
+from ansible_collections.kactl.agent.plugins.module_utils.control import AgentClient, AgentError, AgentUnreachable
 from ansible_collections.kactl.agent.plugins.module_utils.routers import states_of
 
 _LOOK_AGAIN = 0.2
+
+
+class Watch(object):
+    """Looks at the node's agent again and again, through a restart too."""
+
+    def __init__(self, module):
+        self._module = module
+        self._client = None
+
+    def look(self):
+        """The status and None; or None and why nobody answers. The task fails for what waiting does not mend."""
+        try:
+            if self._client is None:
+                self._client = AgentClient(self._module.params["run_dir"], self._module.params["timeout"])
+                self._client.check_protocol()
+            return self._client.call("status"), None
+        except AgentUnreachable as error:
+            self.close()
+            return None, error
+        except AgentError as error:
+            fail(self._module, error)
+
+    def close(self):
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
 
 def main():
@@ -81,16 +108,20 @@ def main():
         ),
         supports_check_mode=True,
     )
-    client = connect(module)
+    watch = Watch(module)
     deadline = time.time() + module.params["wait"]
+    names, problems = [], []
     while True:
-        status = call(module, client, "status")
-        names = module.params["instances"] or sorted(status.get("vrrp", {}).get("instances", {}))
-        problems = node_problems(status, names)
-        if not problems or time.time() >= deadline:
+        status, silence = watch.look()
+        if status is not None:
+            names = module.params["instances"] or sorted(status.get("vrrp", {}).get("instances", {}))
+            problems = node_problems(status, names)
+        if not (silence or problems) or time.time() >= deadline:
             break
         time.sleep(_LOOK_AGAIN)
-    client.close()
+    watch.close()
+    if silence:
+        fail(module, silence)
     result = dict(changed=False, states=states_of(status, names))
     if problems:
         module.fail_json(

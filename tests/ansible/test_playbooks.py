@@ -1,0 +1,79 @@
+"""The playbooks against stand-ins for agents: what they do when something goes wrong on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.fleet import ROOT, Controller, Outcome
+from support.fleet_agents import Segment, StandIn, hosts_of, serving
+
+PLAYBOOKS = ROOT / "ansible_collection" / "playbooks"
+
+
+def instance(priority: int = 100, vip: str = "192.0.2.10/24", **more: Any) -> dict[str, Any]:
+    block = {"interface": "eth0", "virtual_router_id": 51, "priority": priority, "virtual_ipaddress": [vip]}
+    return {"vrrp_instance": {"VI_1": block | more}}
+
+
+class Fleet:
+    """Hosts with stand-ins, and a controller."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.agents: dict[str, StandIn] = {}
+        self._folder = folder
+        self._stack = stack
+
+    def pair(self, *hosts: str, vip: str = "192.0.2.10/24") -> None:
+        """Hosts on a segment of their own, the first preferred."""
+        segment = Segment()
+        for host in hosts:
+            number = len(self.agents) + 1
+            config = instance(150 if host == hosts[0] else 100 - number, vip)
+            self.agents[host] = StandIn(self._folder / host, config, segment, number)
+            self._stack.enter_context(serving(self.agents[host]))
+
+    def __getitem__(self, host: str) -> StandIn:
+        return self.agents[host]
+
+    def controller(self, **more: dict[str, Any]) -> Controller:
+        folder = self._folder / "controller"
+        folder.mkdir(exist_ok=True)
+        hosts = hosts_of(**self.agents)
+        return Controller(folder, {host: said | more.get(host, {}) for host, said in hosts.items()})
+
+    def run(self, playbook: str, *arguments: str, **variables: Any) -> Outcome:
+        """With variables as data, and arguments as they are typed."""
+        return self.controller().run(str(PLAYBOOKS / f"{playbook}.yml"), *arguments, variables=variables)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    with ExitStack() as stack:
+        yield Fleet(tmp_path, stack)
+
+
+def test_back_to_keepalived(fleet: Fleet, tmp_path: Path) -> None:
+    """A node that does not fare well waits once, and not again and again."""
+    fleet.pair("lb1")
+    fleet["lb1"].text = json.dumps(instance(interface="eth7"))
+    target = tmp_path / "agent.yaml"
+    Path(f"{target}.migrated").write_text(fleet["lb1"].text)
+    said = {
+        "kactl_migrate_target": str(target), "kactl_migrate_settle": 1, "agent_service": "none",
+        "agent_hardening": False, "kactl_keepalived_stop": "true", "agent_start": "true", "agent_stop": "true",
+        "kactl_keepalived_start": f"touch {tmp_path}/back",
+    }  # fmt: skip
+    outcome = fleet.controller(lb1=said).play(
+        {"ansible.builtin.include_tasks": str(PLAYBOOKS / "tasks" / "switch_over.yml")}
+    )
+    assert "runs keepalived again" in outcome.output, outcome.output
+    assert (tmp_path / "back").exists()
+    waited = outcome.of("Wait until the node is well")
+    assert [each.get("attempts", 1) for each in waited] == [1]
+    assert "interface eth7" in waited[0]["msg"]
