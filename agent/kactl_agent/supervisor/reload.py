@@ -5,8 +5,10 @@ Whatever fails before that, the old configuration stays in force in all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Protocol
+
+import msgspec
 
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, compare
@@ -19,6 +21,7 @@ _PREPARING_SECONDS = 10.0
 _APPLYING_SECONDS = 10.0
 _MOST_NAMES = 20  # of what has changed, in a message
 _MOST_PROBLEMS = 20  # in an answer
+_LONGEST_MESSAGE = 16_000
 
 
 class Host(Protocol):
@@ -32,7 +35,8 @@ class Host(Protocol):
         """Why the workers cannot run this, or an empty string."""
 
     def hand_over(self, serial: int, configuration: AgentConfiguration) -> list[str]:
-        """Send every worker its settings to look at. Who will answer; the others start with what is current."""
+        """Send every worker its settings to look at. Who will answer; the others start with what is current. Raises
+        OSError when there is no room for them: nobody has got any then."""
 
     def commit(self, serial: int, workers: Iterable[str], configuration: AgentConfiguration) -> None:
         """Tell them to put in force what they have looked at."""
@@ -46,6 +50,20 @@ class Host(Protocol):
     def reloading(self, under_way: bool) -> None: ...
 
     def answer(self, outcome: frames.ReloadOutcome) -> None: ...
+
+
+class _Handover(msgspec.Struct, eq=False):
+    """Settings that workers have been given, and for which order. Their answers say which of these they are about."""
+
+    serial: int
+    configuration: AgentConfiguration
+    order: ReloadOrder
+    text: bytes | None  # what was read for it
+    impact: str
+    asked: list[str]
+    awaited: set[str]  # those of them that have not answered
+    changes: dict[str, ConfigurationChanges] = {}
+    problems: list[str] = []
 
 
 class Reload:
@@ -64,13 +82,9 @@ class Reload:
         self._text: bytes | None = None  # what was read for it
         self._impact = ""
         self._loading: LoadingProcess | None = None
-        self._preparing: AgentConfiguration | None = None
-        self._applying: AgentConfiguration | None = None
-        self._late: AgentConfiguration | None = None  # put in force, never answered: a worker may yet take it
-        self._asked: list[str] = []  # the workers that were handed the settings
-        self._awaited: set[str] = set()  # those of them that have not answered
-        self._changes: dict[str, ConfigurationChanges] = {}
-        self._problems: list[str] = []
+        self._preparing: _Handover | None = None
+        self._applying: _Handover | None = None
+        self._late: list[_Handover] = []  # to be put in force, and not by all in time: who is awaited may yet do it
         self._serial = 0
         self._timed_out = False
         self._cancelled = False
@@ -83,15 +97,18 @@ class Reload:
         return self._loading is not None or self._preparing is not None or self._applying is not None
 
     def configurations(self) -> list[AgentConfiguration]:
-        """Those a worker may be running: in the middle of a reload either."""
-        possible = (self._host.configuration, self._late, self._applying)
-        return [configuration for configuration in possible if configuration is not None]
+        """Those a worker may be running: in the middle of a reload either, and after one that not all have answered."""
+        applying = [] if self._applying is None else [self._applying]
+        return [self._host.configuration, *(handed.configuration for handed in (*self._late, *applying))]
 
     def to_start_with(self) -> AgentConfiguration | None:
-        """For a worker that starts now; None while it may be the old one or the new one."""
+        """For a worker that starts now; None while it may be the old one or the new one. What once was to be put in
+        force is that: all who live run it, or will as soon as they can."""
         if self._preparing is not None:
             return None
-        return self._applying or self._host.configuration
+        if self._applying is not None:
+            return self._applying.configuration
+        return self._late[-1].configuration if self._late else self._host.configuration
 
     def request(self, order: ReloadOrder) -> None:
         if self.under_way:
@@ -113,49 +130,53 @@ class Reload:
 
     def prepared(self, worker: str, frame: frames.SettingsPrepared) -> None:
         """A worker has looked at its settings."""
-        if self._cancelled or self._preparing is None or frame.serial != self._serial:
+        handed = self._preparing
+        if self._cancelled or handed is None or frame.serial != handed.serial:
             return
         if frame.error:
-            self._drop(f"the {worker} worker refused the settings: {frame.error}")
+            self._drop(handed, f"the {worker} worker refused the settings: {frame.error}")
             return
-        self._awaited.discard(worker)
-        if not self._awaited:
-            self._commit()
+        handed.awaited.discard(worker)
+        if not handed.awaited:
+            self._commit(handed)
 
     def applied(self, worker: str, frame: frames.SettingsApplied) -> None:
-        """A worker has put them in force."""
-        if self._cancelled or frame.serial != self._serial:
+        """A worker has put them in force, however late."""
+        handed = next((each for each in self._committed if each.serial == frame.serial), None)
+        if self._cancelled or handed is None:
             return
         if frame.error:
-            self._problems.append(f"{worker}: {frame.error}")
-        self._problems += [f"{worker}: {problem}" for problem in frame.problems]
-        self._changes[worker] = frame.changes
-        self._awaited.discard(worker)
-        if self._awaited:
+            text = f"the {worker} worker did not put the settings in force: {frame.error}"
+            if handed is self._applying:
+                self._fail(handed, text)
+            else:
+                self._host.log("error", text)
             return
-        if self._late is not None:
-            late, self._late = self._late, None
-            self._host.adopt(late)
-            self._versions.accept(self._order, self._text)
-            self._versions.concluded(self._order, late, self._text)
-            text = f"the {worker} worker runs again: configuration {late.revision} is in force after all"
-            self._host.log("warning", text)
-        elif self._applying is not None:
-            self._adopt(self._applying)
+        handed.problems += [f"{worker}: {problem}" for problem in frame.problems]
+        handed.changes[worker] = frame.changes
+        handed.awaited.discard(worker)
+        self._go_on()
 
     def worker_lost(self, worker: str) -> None:
         """A worker has ended. While others look at their settings that may have been their fault; later, the one that
         follows starts with the new configuration."""
-        if self._preparing is not None and worker in self._asked:
-            self._drop(f"the {worker} worker ended while it looked at the settings")
-            return
-        if worker not in self._awaited:
-            return
-        self._awaited.discard(worker)
-        if self._awaited:
-            return
-        self._late = None
-        if self._applying is not None:
+        for handed in self._committed:
+            handed.awaited.discard(worker)
+        if self._preparing is not None and worker in self._preparing.asked:
+            self._drop(self._preparing, f"the {worker} worker ended while it looked at the settings")
+        else:
+            self._go_on()
+
+    @property
+    def _committed(self) -> list[_Handover]:
+        """What is to be in force, in order."""
+        return self._late if self._applying is None else [*self._late, self._applying]
+
+    def _go_on(self) -> None:
+        """Somebody who was awaited is not any more."""
+        if self._applying is None:
+            self._adopt_late()
+        elif not self._applying.awaited:
             self._adopt(self._applying)
 
     # -- one after the other -------------------------------------------------------------------------------------------
@@ -217,72 +238,99 @@ class Reload:
             self._end(False, refusal)
             return
         self._host.log("debug", f"reload: handing configuration {configuration.revision} over")
-        self._serial += 1
-        self._late = None  # whatever it was, this one follows it
-        self._changes, self._problems = {}, []
-        self._preparing = configuration
+        serial = self._serial + 1
+        try:
+            asked = self._host.hand_over(serial, configuration)
+        except OSError as error:
+            self._end(False, f"there is no room for the settings: {error.strerror or error}")
+            return
+        self._serial = serial
+        handed = _Handover(serial, configuration, self._order, self._text, self._impact, asked, set(asked))
+        self._preparing = handed
         self._patience = self._poller.call_later(_PREPARING_SECONDS, self._unprepared)
-        self._asked = self._host.hand_over(self._serial, configuration)
-        self._awaited = set(self._asked)
-        if not self._awaited:
-            self._commit()
+        if not asked:
+            self._commit(handed)
 
     def _say(self, outcome: LoadOutcome) -> None:
         for level, line in report_lines(outcome, self._host.configuration.file):
             self._host.log(level, line)
 
     def _unprepared(self) -> None:
-        self._drop(f"the {self._who()} did not look at the settings within {_PREPARING_SECONDS:.0f} s")
+        if self._preparing is not None:
+            text = f"the {_who(self._preparing)} did not look at the settings within {_PREPARING_SECONDS:.0f} s"
+            self._drop(self._preparing, text)
 
-    def _drop(self, message: str) -> None:
+    def _drop(self, handed: _Handover, message: str) -> None:
         self._preparing = None
-        self._host.drop(self._serial, self._asked)
+        self._host.drop(handed.serial, handed.asked)
         self._end(False, message)
 
-    def _commit(self) -> None:
+    def _commit(self, handed: _Handover) -> None:
         """From here on the new configuration is the one that workers start with."""
         if self._patience is not None:
             self._patience.cancel()
-        assert self._preparing is not None
-        self._applying, self._preparing = self._preparing, None
-        self._awaited = set(self._asked)
+        self._applying, self._preparing = handed, None
+        handed.awaited = set(handed.asked)
         self._patience = self._poller.call_later(_APPLYING_SECONDS, self._too_late)
-        self._host.commit(self._serial, self._asked, self._applying)
-        if not self._awaited:
-            self._adopt(self._applying)
+        self._host.commit(handed.serial, handed.asked, handed.configuration)
+        self._go_on()
 
     def _too_late(self) -> None:
-        """A worker hangs. What it runs is not known: what was asked for is not in force before it says so."""
-        self._late = self._applying
-        self._end(False, f"the {self._who()} did not take the settings within {_APPLYING_SECONDS:.0f} s")
+        if self._applying is not None:
+            text = f"the {_who(self._applying)} did not take the settings within {_APPLYING_SECONDS:.0f} s"
+            self._fail(self._applying, text)
 
-    def _who(self) -> str:
-        names = sorted(self._awaited)
-        return f"{' and '.join(names)} worker{'s' if len(names) > 1 else ''}"
+    def _fail(self, handed: _Handover, message: str) -> None:
+        """What those who are awaited run is not known: what was asked for is not in force before they say so, or are
+        followed by others."""
+        self._late.append(handed)
+        self._end(False, message)
 
-    def _adopt(self, new: AgentConfiguration) -> None:
-        changes = self._changes.pop("vrrp", None) or compare(self._host.configuration.vrrp, new.vrrp)
+    def _adopt(self, handed: _Handover) -> None:
+        outcome = self._put_in_force(handed)
+        self._late.clear()  # this follows all of them
+        self._end(True, outcome.message, outcome)
+
+    def _adopt_late(self) -> None:
+        """What was to be in force last, when all run it by now. Not in the middle of another reload, which may take its
+        place."""
+        if self.under_way or not self._late or self._late[-1].awaited:
+            return
+        late = self._late[-1]
+        outcome = self._put_in_force(late, self._versions.accept(late.order, late.text))
+        self._late.clear()
+        text = f"configuration {late.configuration.revision} is in force after all: {outcome.message}"
+        self._host.log("warning", f"reload: {text}")
+        self._host.answer(msgspec.structs.replace(outcome, message=text[:_LONGEST_MESSAGE]))
+
+    def _put_in_force(self, handed: _Handover, remark: str = "") -> frames.ReloadOutcome:
+        """It is, in every worker. What there is to say about that, to nobody."""
+        new = handed.configuration
+        changes = handed.changes.pop("vrrp", None) or compare(self._host.configuration.vrrp, new.vrrp)
         self._host.adopt(new)
-        notes = self._versions.concluded(self._order, new, self._text)
+        notes = [*([remark] if remark else []), *self._versions.concluded(handed.order, new, handed.text)]
         parts = _in_words(changes)
         for worker, what in (("checkers", "virtual server"), ("bfd", "bfd_instance")):
-            others = self._changes.get(worker)
+            others = handed.changes.get(worker)
             parts += [] if others is None else _in_words(others, f"{what} ")
-        if self._problems:
-            more = len(self._problems) - _MOST_PROBLEMS
-            shown = [*self._problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
+        if handed.problems:
+            more = len(handed.problems) - _MOST_PROBLEMS
+            shown = [*handed.problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
             notes.insert(0, f"in force, but not all of it is as it should be: {'; '.join(shown)}")
-        self._end(True, "; ".join([*(parts or ["nothing changed"]), *notes]), changes, notes=notes)
+        return frames.ReloadOutcome(
+            0,
+            True,
+            "; ".join([*(parts or ["nothing changed"]), *notes])[:_LONGEST_MESSAGE],
+            new.revision,
+            changes,
+            others=handed.changes,
+            impact=handed.impact,
+            notes=tuple(notes),
+            rolled_back=True if handed.order.back else None,
+        )
 
-    def _end(
-        self,
-        ok: bool,
-        message: str,
-        changes: ConfigurationChanges | None = None,
-        *,
-        invalid: bool = False,
-        notes: Sequence[str] = (),
-    ) -> None:
+    def _end(self, ok: bool, message: str, done: frames.ReloadOutcome | None = None, *, invalid: bool = False) -> None:
+        """`done` is what came of it; without that and `ok`, there was nothing to do."""
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
@@ -291,26 +339,21 @@ class Reload:
             self._versions.abandoned(self._order)
         self._host.log("info" if ok else "error", f"reload {'done' if ok else 'failed'}: {message.splitlines()[0]}")
         self._host.reloading(False)
-        revision = self._host.configuration.revision
-        others = self._changes if changes is not None else {}
-        nothing_done = ok and changes is None
-        rolled_back = not nothing_done if ok and self._order.back else None
         answering, self._answering = self._answering, []
+        outcome = done or frames.ReloadOutcome(
+            0,
+            ok,
+            message[:_LONGEST_MESSAGE],
+            self._host.configuration.revision,
+            journal=not ok,
+            invalid=invalid,
+            impact=self._impact,
+            rolled_back=False if ok and self._order.back else None,
+        )
         for number, serial in enumerate(answering):
-            outcome = frames.ReloadOutcome(
-                serial,
-                ok,
-                message[:16_000],
-                revision,
-                changes,
-                number == 0 and not nothing_done,
-                others,
-                invalid,
-                self._impact,
-                tuple(notes),
-                rolled_back,
-            )
-            self._host.answer(outcome)
+            journal = outcome.journal and number == 0
+            self._host.answer(msgspec.structs.replace(outcome, serial=serial, journal=journal))
+        self._adopt_late()
         self._next()
 
     def _next(self) -> None:
@@ -322,6 +365,11 @@ class Reload:
         count = max(plain, 1)
         orders, self._waiting = self._waiting[:count], self._waiting[count:]
         self._begin(orders)
+
+
+def _who(handed: _Handover) -> str:
+    names = sorted(handed.awaited)
+    return f"{' and '.join(names)} worker{'s' if len(names) > 1 else ''}"
 
 
 def _in_words(changes: ConfigurationChanges, what: str = "") -> list[str]:

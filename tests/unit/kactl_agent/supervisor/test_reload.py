@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -53,6 +54,7 @@ class Host:
         self.answers: list[frames.ReloadOutcome] = []
         self.workers = ["vrrp"]
         self.refusal = ""
+        self.room = True
         self.states: list[bool] = []
 
     def log(self, level: str, message: str) -> None:
@@ -62,6 +64,8 @@ class Host:
         return self.refusal
 
     def hand_over(self, serial: int, configuration: AgentConfiguration) -> list[str]:
+        if not self.room:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         self.handed.append(serial)
         return list(self.workers)
 
@@ -287,8 +291,10 @@ def test_a_worker_that_takes_settings_too_late_is_believed() -> None:
     assert bench.reload.configurations() == [OLD, NEW], "it may be running either"
     bench.reload.applied("vrrp", frames.SettingsApplied(bench.host.handed[0], CHANGES))
     assert bench.host.configuration is NEW
-    assert any("in force after all" in line for line in bench.host.logged)
-    assert len(bench.host.answers) == 1
+    assert "warning: reload: configuration new is in force after all: changed VI" in bench.host.logged
+    told = bench.host.answers[1]
+    assert (told.serial, told.ok, told.journal, told.revision) == (0, True, True, "new"), "the journal, and no client"
+    assert bench.reload.configurations() == [NEW]
 
 
 def test_a_late_answer_to_a_reload_that_another_one_followed_is_not_taken() -> None:
@@ -303,6 +309,114 @@ def test_a_late_answer_to_a_reload_that_another_one_followed_is_not_taken() -> N
     assert bench.host.configuration is OLD
     bench.reload.applied("vrrp", frames.SettingsApplied(bench.host.handed[1], CHANGES))
     assert bench.host.configuration is newer
+
+
+def late(*outcomes: LoadOutcome, configuration_file: Path | None = None, **order: Any) -> Bench:
+    """The settings of the first outcome are in force in vrrp; checkers hangs, and the reload has failed."""
+    bench = Bench(*outcomes, file=configuration_file)
+    bench.host.workers = ["vrrp", "checkers"]
+    bench.request(1, **order)
+    bench.prepare()
+    bench.reload.applied("vrrp", frames.SettingsApplied(bench.host.handed[0], CHANGES))
+    bench.reload._too_late()
+    assert bench.host.answers[0].message == "the checkers worker did not take the settings within 10 s"
+    return bench
+
+
+NEWER = msgspec.structs.replace(NEW, revision="newer")
+LATER = LoadOutcome(NEWER, (), 0, 0)
+
+
+def test_a_reload_that_comes_to_nothing_does_not_forget_one_that_is_late() -> None:
+    bench = late(GOOD, LATER)
+    bench.request(2)
+    bench.until(lambda: len(bench.host.handed) == 2)
+    bench.reload.prepared("vrrp", frames.SettingsPrepared(bench.host.handed[1]))
+    bench.reload._unprepared()
+    assert bench.host.answers[1].message == "the checkers worker did not look at the settings within 10 s"
+    assert bench.reload.configurations() == [OLD, NEW]
+    bench.reload.applied("checkers", frames.SettingsApplied(bench.host.handed[0], CHANGES))
+    assert (bench.host.configuration, bench.reload.configurations()) == (NEW, [NEW])
+
+
+def test_what_is_late_is_not_adopted_in_the_middle_of_another_reload() -> None:
+    bench = late(GOOD, LATER)
+    bench.request(2)
+    bench.until(lambda: len(bench.host.handed) == 2)
+    bench.reload.applied("checkers", frames.SettingsApplied(bench.host.handed[0], CHANGES))
+    assert bench.host.configuration is OLD
+    bench.reload.prepared("vrrp", frames.SettingsPrepared(bench.host.handed[1], "no"))
+    assert bench.host.configuration is NEW, "when nothing comes of that one"
+    assert [answer.serial for answer in bench.host.answers] == [1, 2, 0]
+
+
+def test_a_reload_that_all_answer_takes_the_place_of_what_was_late() -> None:
+    bench = late(GOOD, LATER)
+    bench.request(2)
+    bench.prepare(2)
+    assert bench.reload.configurations() == [OLD, NEW, NEWER]
+    for worker in bench.host.workers:
+        bench.reload.applied(worker, frames.SettingsApplied(bench.host.handed[1], CHANGES))
+    assert (bench.host.configuration, bench.reload.configurations()) == (NEWER, [NEWER])
+    bench.reload.applied("checkers", frames.SettingsApplied(bench.host.handed[0], CHANGES))
+    assert bench.host.configuration is NEWER
+
+
+@pytest.mark.parametrize("when", ["at rest", "while another reload is looked at"])
+def test_who_follows_a_worker_that_hangs_and_is_killed_runs_what_the_others_run(when: str) -> None:
+    bench = late(GOOD, LATER)
+    if when != "at rest":
+        bench.request(2)
+        bench.until(lambda: len(bench.host.handed) == 2)
+    assert bench.reload.configurations() == [OLD, NEW], "what it leaves may be of either"
+    bench.reload.worker_lost("checkers")
+    assert bench.reload.to_start_with() is NEW
+    assert bench.host.configuration is NEW
+    assert bench.reload.configurations() == [NEW]
+
+
+def test_who_starts_while_another_worker_hangs_runs_what_that_one_will_run() -> None:
+    bench = Bench(GOOD)
+    bench.host.workers = ["vrrp", "checkers", "bfd"]
+    bench.request(1)
+    bench.prepare()
+    bench.reload._too_late()
+    bench.reload.worker_lost("vrrp")
+    assert bench.host.configuration is OLD, "two of them may not run it yet"
+    assert bench.reload.to_start_with() is NEW
+    for worker in ("bfd", "checkers"):
+        bench.reload.applied(worker, frames.SettingsApplied(bench.host.handed[0], CHANGES))
+    assert bench.host.configuration is NEW
+
+
+def test_what_a_worker_did_not_put_in_force_is_not_in_force() -> None:
+    bench = Bench(GOOD, LATER)
+    bench.host.workers = ["vrrp", "checkers"]
+    bench.request(1)
+    bench.prepare()
+    bench.reload.applied("vrrp", frames.SettingsApplied(bench.host.handed[0], CHANGES))
+    bench.reload.applied("checkers", frames.SettingsApplied(bench.host.handed[0], CHANGES, "not prepared"))
+    (answer,) = bench.host.answers
+    assert (answer.ok, answer.revision) == (False, "old")
+    assert answer.message == "the checkers worker did not put the settings in force: not prepared"
+    assert bench.host.configuration is OLD
+    assert bench.reload.configurations() == [OLD, NEW], "for vrrp did"
+    bench.request(2)
+    bench.apply(2)
+    assert bench.host.configuration is NEWER
+
+
+def test_settings_for_which_there_is_no_room_change_nothing(good: Bench) -> None:
+    good.host.room = False
+    good.request(1)
+    good.until(lambda: good.host.answers)
+    assert good.host.answers[0].message == "there is no room for the settings: Too many open files"
+    assert (good.host.configuration, good.reload.to_start_with()) == (OLD, OLD)
+    assert not good.reload.under_way
+    good.host.room = True
+    good.request(2)
+    good.apply()
+    assert good.host.configuration is NEW
 
 
 def test_a_stop_in_the_middle_of_a_reload_knows_what_may_be_on_the_machine() -> None:
@@ -420,6 +534,22 @@ def test_what_is_confirmed_stays(file: Path) -> None:
     bench.until(lambda: done)
     assert bench.host.configuration is NEW
     assert len(bench.host.handed) == 1
+
+
+@pytest.mark.parametrize("first", ["trial", "plain"])
+def test_what_is_late_is_on_trial_and_in_the_file_as_it_was_ordered(file: Path, first: str) -> None:
+    """Whatever was ordered after it."""
+    trial = {"file": "/etc/new.yaml", "confirm": 60 * SECOND}
+    bench = late(OTHER, BAD, configuration_file=file, **(trial if first == "trial" else {}))
+    bench.request(2, **({} if first == "trial" else trial))
+    bench.until(lambda: len(bench.host.answers) == 2)
+    assert bench.host.answers[1].invalid
+    assert (file.read_bytes(), bench.pending.revision) == (OLD_TEXT, "")
+    bench.reload.applied("checkers", frames.SettingsApplied(bench.host.handed[0], CHANGES))
+    assert bench.host.configuration is NEW
+    assert bench.pending.revision == ("new" if first == "trial" else "")
+    assert file.read_bytes() == (NEW_TEXT if first == "trial" else OLD_TEXT)
+    assert ".agent.yaml.kactl-new" not in names(file)
 
 
 def test_while_something_waits_to_be_confirmed_no_other_reload_gets_in_between(file: Path) -> None:
