@@ -20,8 +20,9 @@ from kactl_agent.control.protocol import SOCKET_NAME, ControlError
 from support.control_agent import FakeService, serve
 
 METHODS = st.sampled_from([*protocol.METHODS, "nonsense", "", "__class__", "status\n"])
+ANY_TEXT = st.text(max_size=20) | st.text(st.characters(), max_size=5)  # of the second, half surrogate pairs too
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | ANY_TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=8,
 )
@@ -41,6 +42,7 @@ LINES = st.one_of(
     st.just(b'{"id":1,"method":"subscribe"}\n'),
     st.just(b'{"id":' + b"9" * 5000 + b',"method":"ping"}\n'),
     st.just(b'{"id":"\\ud800","method":"ping"}\n'),
+    st.just(b'{"id":1,"method":"reload","params":{"file":"/caf\\udce9.yaml"}}\n'),
 )
 
 

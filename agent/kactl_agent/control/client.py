@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from kactl_agent.control.protocol import SOCKET_NAME, ControlError
+from kactl_agent.control.protocol import BAD_PARAMS, SOCKET_NAME, ControlError, is_text
 
 _CHUNK = 1 << 16
 _LARGEST_ANSWER = 64 * 1024 * 1024
@@ -57,7 +57,11 @@ class ControlClient:
         self._socket.close()
 
     def call(self, method: str, params: dict[str, Any] | None = None, timeout: float | None = None) -> Any:
-        """The result of a method. Raises ControlError when the agent answers with one."""
+        """The result of a method. Raises ControlError when the agent answers with one, or would: names of files may
+        hold bytes that are no UTF-8, and cannot be said in JSON."""
+        for name, value in (params or {}).items():
+            if not is_text(value):
+                raise ControlError(BAD_PARAMS, f"{name} {value!a} holds bytes that are no UTF-8: use another name")
         self._identity += 1
         identity = self._identity
         self._socket.settimeout(self._timeout if timeout is None else timeout)

@@ -118,11 +118,27 @@ def decode_request(line: bytes) -> Request:
     identity, method, params = value.get("id"), value.get("method"), value.get("params", {})
     if isinstance(identity, bool) or not isinstance(identity, int | str | None):
         raise ControlError(BAD_REQUEST, "id is a number or a string")
+    if not is_text(identity):
+        raise ControlError(BAD_REQUEST, "id holds half a surrogate pair, which is no character")
     if not isinstance(method, str):
         raise ControlError(BAD_REQUEST, "method is missing or no string", {"id": identity})
     if not isinstance(params, dict):
         raise ControlError(BAD_REQUEST, "params is a JSON object", {"id": identity})
+    for name, said in params.items():
+        if not is_text((name, said)):
+            text = f"{name[:64]!a} holds half a surrogate pair, which is no character"
+            raise ControlError(BAD_PARAMS, text, {"id": identity})
     return Request(identity, method, params)
+
+
+def is_text(value: Any) -> bool:
+    """Whether all strings of a JSON value are characters. JSON spells halves of surrogate pairs too, which stand for
+    no text; so does Python for bytes of a name that are no UTF-8."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def encode_result(identity: int | str | None, result: Any) -> bytes:

@@ -131,9 +131,14 @@ class Edge:
             self.on_pending()
 
     def flush(self) -> bool:
-        """Send what can be sent without blocking. Returns whether all is out. Raises EdgeClosed."""
+        """Send what can be sent without blocking. Returns whether all is out. Raises EdgeClosed, and ValueError for a
+        frame that cannot be sent; it is gone then, and does not stand in the way of those behind it."""
         while self._queue:
-            entries, data = self._next_message()
+            try:
+                entries, data = self._next_message()
+            except ValueError:
+                self._done_with(self._queue[0])
+                raise
             descriptors = entries[0].descriptors
             ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
             try:
@@ -143,11 +148,15 @@ class Edge:
             except OSError as error:
                 raise EdgeClosed(str(error)) from error
             for entry in entries:
-                self._queue.popleft()
-                self._events -= entry.is_event
-                self._states.pop(entry.key, None)
-                _close_all(entry.descriptors)
+                self._done_with(entry)
         return True
+
+    def _done_with(self, entry: _Entry) -> None:
+        """The first of the queue."""
+        self._queue.popleft()
+        self._events -= entry.is_event
+        self._states.pop(entry.key, None)
+        _close_all(entry.descriptors)
 
     def _next_message(self) -> tuple[list[_Entry], bytes]:
         """The first frame of the queue, and small ones behind it in one message: each message wakes the other end."""

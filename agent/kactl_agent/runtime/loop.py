@@ -147,6 +147,9 @@ class LoopEdge:
         except EdgeClosed:
             self._end()
             return
+        except ValueError:
+            self._pending()  # what stands behind it is sent
+            raise
         if done == self._writing:
             self._writing = not done
             if done:

@@ -165,6 +165,16 @@ def test_what_is_wrong_with_the_file_is_not_what_else_may_go_wrong(tmp_path: Pat
         assert call("reload", "--run-dir", str(tmp_path)) == (exits, "", "kactl: no\n")
 
 
+def test_a_name_that_is_no_utf_8_is_refused_before_anybody_is_asked(tmp_path: Path) -> None:
+    service = Service(reload={}, plan={})
+    with serve(tmp_path, service):
+        for command in ("reload", "plan"):
+            code, out, err = call(command, "/caf\udce9.yaml", "--run-dir", str(tmp_path))
+            text = "kactl: file '/caf\\udce9.yaml' holds bytes that are no UTF-8: use another name\n"
+            assert (code, out, err) == (ExitCode.FAILED, "", text)
+    assert service.asked == []
+
+
 def test_nothing_to_confirm(tmp_path: Path) -> None:
     with serve(tmp_path, Service(confirm=ControlError(CONFIRM_FAILED, "nothing waits to be confirmed"))):
         assert call("confirm", "--run-dir", str(tmp_path))[::2] == (

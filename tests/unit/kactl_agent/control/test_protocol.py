@@ -53,6 +53,35 @@ def test_answers_are_one_line_each(identity: int | str | None, result: object) -
     assert line.count(b"\n") == 1
 
 
+@pytest.mark.parametrize(
+    "params", ['{"file": "/caf\\udce9"}', '{"x\\ud800": 1}', '{"t": [{"a": ["\\udfff"]}]}', '{"t": {"\\ud800": 1}}']
+)
+def test_half_surrogate_pairs_are_no_text(params: str) -> None:
+    """JSON can spell them, in every place; nobody can send them on."""
+    with pytest.raises(ControlError, match="holds half a surrogate pair") as caught:
+        protocol.decode_request(b'{"id": 7, "method": "reload", "params": %s}' % params.encode())
+    assert (caught.value.code, caught.value.data) == (protocol.BAD_PARAMS, {"id": 7})
+
+
+def test_whole_surrogate_pairs_are_text() -> None:
+    request = protocol.decode_request(b'{"id": 7, "method": "drain", "params": {"reason": "\\ud83d\\ude00"}}')
+    assert request.params == {"reason": "\U0001f600"}
+    with pytest.raises(ControlError):
+        protocol.decode_request(b'{"id": "\\ud83d", "method": "ping"}')
+
+
+any_text = st.text(st.characters(), max_size=5) | st.text(st.characters(categories=["Cs"]), max_size=3)
+any_json = st.recursive(any_text, lambda v: st.lists(v) | st.dictionaries(any_text, v), max_leaves=8)
+
+
+@given(any_text, st.dictionaries(any_text, any_json, max_size=3))
+def test_a_request_that_is_taken_is_text_throughout(identity: str, params: dict[str, object]) -> None:
+    line = json.dumps({"id": identity, "method": "m", "params": params}).encode()
+    with contextlib.suppress(ControlError):
+        request = protocol.decode_request(line)
+        json.dumps([request.id, request.params], ensure_ascii=False).encode()
+
+
 def test_shapes() -> None:
     error = ControlError("c", "m", {"k": 1})
     assert json.loads(protocol.encode_error(3, error)) == {

@@ -265,6 +265,19 @@ def test_parameters_are_read_and_refused_with_their_name(running: Running) -> No
         assert client.call("ping") == "pong"
 
 
+def test_a_name_that_cannot_be_said_is_refused_on_both_sides(running: Running) -> None:
+    with ControlClient(running.run_dir) as client:
+        with pytest.raises(ControlError, match="holds bytes that are no UTF-8") as refused:
+            client.call("picky", {"name": "/caf\udce9"})
+        assert refused.value.code == protocol.BAD_PARAMS
+        assert client.call("picky", {"name": "/café"})[0] == "/café"
+    sock = running.raw()
+    sock.sendall(b'{"id": 5, "method": "picky", "params": {"name": "/caf\\udce9"}}\n{"id": 6, "method": "ping"}\n')
+    refusal, pong = lines(sock, 2)
+    assert (refusal["id"], refusal["error"]["code"], pong["result"]) == (5, protocol.BAD_PARAMS, "pong")
+    sock.close()
+
+
 def test_a_parameter_that_is_not_known_is_refused(running: Running) -> None:
     """A misspelled wish must not be taken for no wish."""
     with ControlClient(running.run_dir) as client:

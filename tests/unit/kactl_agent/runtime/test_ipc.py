@@ -115,10 +115,28 @@ def test_the_end_of_the_other_process(edges: tuple[Edge, Edge]) -> None:
 
 
 def test_a_frame_too_large_is_a_bug_that_shows(edges: tuple[Edge, Edge]) -> None:
-    one, _two = edges
+    one, two = edges
     one.post(record("x" * 600_000))
+    one.post(record("behind it"))
     with pytest.raises(ValueError, match="does not fit"):
         one.flush()
+    assert one.flush()
+    assert sent(two) == [record("behind it")], "and does not stand in the way"
+
+
+def test_what_is_no_text_comes_with_its_other_characters(edges: tuple[Edge, Edge]) -> None:
+    one, two = edges
+    one.post(frames.ReloadRequest(1, "/caf\udce9.yaml"))
+    one.post_event(frames.LogRecord(1, "info", "\ud800", "é\udcfc", {"na\udcefve": "\udfff"}))
+    one.post(frames.RecordingLine("V\udcfc", b"\xff\x00", first=True))
+    one.post(frames.ReloadRequest(2))
+    assert one.flush()
+    assert sent(two) == [
+        frames.ReloadRequest(1, "/caf?.yaml"),
+        frames.LogRecord(1, "info", "?", "é?", {"na?ve": "?"}),
+        frames.RecordingLine("V?", b"\xff\x00", first=True),
+        frames.ReloadRequest(2),
+    ]
 
 
 def test_who_does_not_speak_our_language_is_gone(edges: tuple[Edge, Edge]) -> None:

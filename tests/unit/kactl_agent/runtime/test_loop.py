@@ -134,3 +134,26 @@ def test_a_posting_callback_does_not_recurse(loop: asyncio.AbstractEventLoop) ->
     run_until(loop, lambda: len(turns) == 2000)
     here.close()
     there.close()
+
+
+def test_a_frame_that_cannot_be_sent_holds_up_none_behind_it() -> None:
+    """Where what a callback raises is said and the others go on, as in the observer."""
+    loop = asyncio.SelectorEventLoop()
+    raised: list[BaseException | None] = []
+    loop.set_exception_handler(lambda _loop, context: raised.append(context.get("exception")))
+    ours, theirs = (Edge(sock) for sock in socket_pair())
+    edge = LoopEdge(loop, ours, lambda _frame, _descriptors: None, lambda: None)
+    other: list[frames.AnyFrame] = []
+    ours.post(frames.LogRecord(0, "info", "test", "x" * 600_000))
+    ours.post(frames.ReloadRequest(2))
+
+    def arrived() -> bool:
+        other.extend(frame for frame, _descriptors in theirs.receive())
+        return bool(other)
+
+    run_until(loop, arrived)
+    assert other == [frames.ReloadRequest(2)]
+    assert isinstance(raised[0], ValueError)
+    edge.close()
+    theirs.close()
+    loop.close()
