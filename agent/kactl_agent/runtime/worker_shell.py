@@ -62,6 +62,7 @@ class WorkerShell:
         self._worker = worker
         self._prepared: tuple[int, AgentConfiguration] | None = None
         self._applying = False
+        self._next: tuple[int, int] | None = None  # serial and descriptor of settings that came meanwhile
         self._stopping = False
         self._peers: dict[str, LoopEdge] = {}
         self._handlers: dict[type[frames.Frame], Callable[[Any], object]] = {}
@@ -138,6 +139,7 @@ class WorkerShell:
 
     def close(self) -> None:
         """Hang up. Only for who goes on after the loop has ended."""
+        self._drop()
         for edge in (self._supervisor, self._observer, *self._peers.values()):
             if edge is not None:
                 edge.close()
@@ -176,14 +178,16 @@ class WorkerShell:
             case frames.PeerEdge() if descriptors and not self._stopping:
                 self._use_peer(frame.worker, Edge.from_descriptor(descriptors.pop()))
             case frames.Settings() if descriptors and not self._stopping:
-                self._supervisor.edge.post(self._prepare(frame.serial, descriptors.pop()))
+                self._drop()
+                self._next = (frame.serial, descriptors.pop())
+                self._look_at_next()
             case frames.ApplySettings() if not self._stopping:
                 self._apply(frame.serial)
             case DescribeYourself():
                 edges: dict[str, Edge | None] = {"supervisor": self._supervisor.edge, "observer": self.observer}
                 self.log("info", describe(edges | {name: edge.edge for name, edge in self._peers.items()}))
             case frames.DropSettings():
-                self._prepared = None
+                self._drop()
             case _ if type(frame) in self._takers and not self._stopping:
                 self._takers[type(frame)](frame, descriptors)
                 return
@@ -212,8 +216,19 @@ class WorkerShell:
 
     # -- reload --------------------------------------------------------------------------------------------------------
 
-    def _prepare(self, serial: int, descriptor: int) -> frames.SettingsPrepared:
+    def _drop(self) -> None:
         self._prepared = None
+        if self._next is not None:
+            os.close(self._next[1])
+            self._next = None
+
+    def _look_at_next(self) -> None:
+        """Not while others are being put in force: a worker knows of one change at a time, and answers in order."""
+        if self._next is not None and not self._applying and not self._stopping:
+            (serial, descriptor), self._next = self._next, None
+            self._supervisor.edge.post(self._prepare(serial, descriptor))
+
+    def _prepare(self, serial: int, descriptor: int) -> frames.SettingsPrepared:
         try:
             new = load_sealed(descriptor)
         except ValueError as error:
@@ -224,7 +239,7 @@ class WorkerShell:
         return frames.SettingsPrepared(serial, refusal)
 
     def _apply(self, serial: int) -> None:
-        if self._prepared is None or self._prepared[0] != serial or self._applying:
+        if self._prepared is None or self._prepared[0] != serial:
             text = "these settings were not prepared"
             self._supervisor.edge.post(frames.SettingsApplied(serial, NO_CHANGES, text))
             return
@@ -237,6 +252,7 @@ class WorkerShell:
     def _applied(self, serial: int, changes: ConfigurationChanges, problems: Sequence[str]) -> None:
         self._applying = False
         self._supervisor.edge.post(frames.SettingsApplied(serial, changes, problems=tuple(problems)))
+        self._look_at_next()
 
 
 def _close_all(descriptors: Sequence[int]) -> None:

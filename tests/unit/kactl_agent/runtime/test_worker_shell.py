@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,6 +63,14 @@ class Plain:
         self.calls.append(("lost", name))
 
 
+def sealed(revision: str) -> int:
+    return dump_sealed(AgentConfiguration(revision=revision, file="f"))
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 class Bench:
     def __init__(self) -> None:
         self.loop = asyncio.SelectorEventLoop()
@@ -89,8 +98,7 @@ class Bench:
         self.loop.run_until_complete(poll())
 
     def settings(self, worker: Plain, serial: int, revision: str) -> frames.SettingsPrepared:
-        descriptor = dump_sealed(AgentConfiguration(revision=revision, file="f"))
-        worker.supervisor.post(frames.Settings(serial), [descriptor])
+        worker.supervisor.post(frames.Settings(serial), [sealed(revision)])
         self.until(lambda: any(isinstance(it, frames.SettingsPrepared) for it in worker.answers))
         (answer,) = (it for it in worker.answers if isinstance(it, frames.SettingsPrepared))
         worker.answers.clear()
@@ -140,6 +148,49 @@ def test_settings_that_were_refused_dropped_or_never_seen_are_not_applied(bench:
     text = "these settings were not prepared"
     assert worker.answers == [frames.SettingsApplied(serial, NO_CHANGES, text) for serial in (1, 2, 3)]
     assert not [call for call in worker.calls if call[0] == "apply"]
+
+
+def test_settings_that_come_while_others_are_put_in_force_wait_for_that(bench: Bench) -> None:
+    """As they do behind each other for a worker that was suspended."""
+    worker = bench.worker()
+    bench.settings(worker, 1, "one")
+    worker.supervisor.post(frames.ApplySettings(1))
+    worker.supervisor.post(frames.Settings(2), [sealed("two")])
+    worker.supervisor.post(frames.DropSettings(2))
+    worker.supervisor.post(frames.Settings(3), [sealed("three")])
+    worker.supervisor.post(frames.DescribeYourself())
+    bench.until(lambda: worker.heard)
+    assert worker.calls[1:] == [("apply", "one")]
+    assert worker.answers == []
+    worker.done(CHANGES, ())
+    bench.until(lambda: len(worker.answers) == 2)
+    assert worker.answers == [frames.SettingsApplied(1, CHANGES), frames.SettingsPrepared(3)]
+    worker.supervisor.post(frames.ApplySettings(3))
+    bench.until(lambda: len(worker.calls) == 4)
+    assert worker.calls[2:] == [("prepare", "three"), ("apply", "three")]
+    worker.done(CHANGES, ())
+    bench.until(lambda: len(worker.answers) == 3)
+
+
+@pytest.mark.parametrize("dropped_by", ["the supervisor", "the end"])
+def test_settings_that_waited_and_are_dropped_leave_no_descriptor(bench: Bench, dropped_by: str) -> None:
+    worker = bench.worker()
+    before = descriptors()
+    bench.settings(worker, 1, "one")
+    worker.supervisor.post(frames.ApplySettings(1))
+    worker.supervisor.post(frames.Settings(2), [sealed("two")])
+    worker.supervisor.post(frames.DescribeYourself())
+    bench.until(lambda: worker.heard)
+    assert descriptors() == before + 1
+    if dropped_by == "the end":
+        worker.shell.close()
+        assert descriptors() < before
+        return
+    worker.supervisor.post(frames.DropSettings(2))
+    bench.until(lambda: descriptors() == before)
+    worker.done(CHANGES, ())
+    bench.until(lambda: worker.answers)
+    assert worker.answers == [frames.SettingsApplied(1, CHANGES)]
 
 
 def test_what_is_no_sealed_configuration_is_refused(bench: Bench) -> None:
