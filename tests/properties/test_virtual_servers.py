@@ -71,6 +71,7 @@ class World:
             nobody,
             lambda: self.now,
             lambda _address: True,
+            lambda _settings, _marked: True,
         )  # fmt: skip
 
     def apply(self, wanted: CheckersSettings) -> None:

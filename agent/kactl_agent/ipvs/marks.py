@@ -6,7 +6,7 @@ own, from a first one up; a reload changes no mark of a virtual server that stay
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from kactl_agent.ipvs.model import Service, ServiceKey
@@ -25,32 +25,37 @@ class Marked(NamedTuple):
 class Marks:
     """Who has which mark."""
 
-    def __init__(self) -> None:
-        self._marks: dict[Identity, int] = {}
-        self.settings: MarksSettings | None = None
+    def __init__(self, marks: Mapping[Identity, int] | None = None) -> None:
+        self._marks = dict(marks or {})
 
-    def assign(self, servers: Sequence[VirtualServerSettings], settings: MarksSettings | None) -> set[Identity]:
-        """Give every virtual server its mark; those whose services are others now, though their settings may not be."""
-        before = dict(self._marks)
-        if settings is None or (self.settings is not None and settings.first_mark != self.settings.first_mark):
-            self._marks.clear()
-        self.settings = settings
-        if settings is not None:
-            wanted = [server.identity for server in servers if is_marked(server)]
-            kept = {identity: self._marks[identity] for identity in wanted if identity in self._marks}
-            taken = set(kept.values()) | {m.fwmark for server in servers for m in server.members if m.fwmark}
-            mark = settings.first_mark
-            for identity in wanted:
-                if identity not in kept:
-                    while mark in taken:
-                        mark += 1
-                    kept[identity] = mark
-                    taken.add(mark)
-            self._marks = kept
+    def assigned(self, servers: Iterable[VirtualServerSettings], settings: MarksSettings | None) -> Marks:
+        """Those of these virtual servers: who has one keeps it, unless the configuration says the same mark itself."""
+        if settings is None:
+            return Marks()
+        servers = list(servers)
+        taken = {members.fwmark for server in servers for members in server.members if members.fwmark}
+        wanted = [server.identity for server in servers if is_marked(server)]
+        kept: dict[Identity, int] = {}
+        for identity in wanted:
+            mark = self._marks.get(identity)
+            if mark is not None and mark not in taken:
+                kept[identity] = mark
+                taken.add(mark)
+        mark = settings.first_mark
+        for identity in wanted:
+            if identity not in kept:
+                while mark in taken:
+                    mark += 1
+                kept[identity] = mark
+                taken.add(mark)
+        return Marks(kept)
+
+    def changed(self, before: Marks) -> set[Identity]:
+        """Those whose services are others now, though their settings may not be."""
         return {
             identity
-            for identity in before.keys() | self._marks.keys()
-            if before.get(identity) != self._marks.get(identity)
+            for identity in before._marks.keys() | self._marks.keys()
+            if before._marks.get(identity) != self._marks.get(identity)
         }
 
     def services(

@@ -51,8 +51,7 @@ def _settings(configuration: AgentConfiguration) -> CheckersSettings:
 
 
 def _services(settings: CheckersSettings) -> Iterator[ServiceKey]:
-    marks = Marks()
-    marks.assign(settings.virtual_servers, settings.marks)
+    marks = Marks().assigned(settings.virtual_servers, settings.marks)
     for server in settings.virtual_servers:
         for service in marks.services(server, services_of):
             yield service.key

@@ -66,16 +66,21 @@ class IpvsTable:
     # -- what is -------------------------------------------------------------------------------------------------------
 
     def open(self, port: IpvsPort, *, flush: bool) -> None:
-        """Begin: learn what there is of the services that are wanted. With `flush` all others are deleted."""
+        """Begin, again where the kernel was lost: learn what there is of the services that are wanted, and of those
+        that were and have not gone yet. With `flush` all others are deleted."""
         self._port = port
         self._actual.clear()
         self._audit.clear()
+        self.retry_refused()
         there = {seen.service.key: seen.service for seen in port.services()}
-        for key, service in there.items():
-            if key in self.desired:
-                self._actual[key] = self._entry(service)
         if flush:
-            port.apply([genl.encode_delete_service(key) for key in foreign(there, self.desired)])
+            others = foreign(there, self.desired)
+            port.apply([genl.encode_delete_service(key) for key in others])
+            for key in others:
+                del there[key]
+        for key, service in there.items():
+            if key in self.desired or key in self.desired.touched:
+                self._actual[key] = self._entry(service)
         self.desired.touch_all()
 
     def close(self) -> None:
@@ -94,7 +99,6 @@ class IpvsTable:
         entries: dict[ServiceKey, Entry | None] = {}
         encoder = Encoder()
         for key in list(islice(self.desired.touched, limit)):
-            del self.desired.touched[key]
             self._audit.pop(key, None)
             entry = entries[key] = self.desired.entry(key)
             operations += encoder.difference(key, entry, self._actual.get(key))
@@ -103,6 +107,7 @@ class IpvsTable:
         failed = self._send(operations)
         for key, entry in entries.items():
             if key not in failed:
+                del self.desired.touched[key]  # not before: where the kernel was lost nobody knows what it did
                 self._tries.pop(key, None)
                 self._refused.pop(key, None)
                 self._learn(key, entry)
@@ -122,7 +127,7 @@ class IpvsTable:
         return failed
 
     def _again(self, failed: dict[ServiceKey, str]) -> None:
-        """The kernel is not as we thought, or it cannot do it: look, and try once more."""
+        """The kernel is not as we thought, or it cannot do it: look, and try once more. (They are touched still.)"""
         services = {seen.service.key: seen.service for seen in self._kernel.services()}
         for key, text in failed.items():
             service = services.get(key)
@@ -130,9 +135,8 @@ class IpvsTable:
             tries = self._tries.get(key, 0)
             if tries < _SECOND_TRIES:
                 self._tries[key] = tries + 1
-                self.desired.touched[key] = None
             else:
-                del self._tries[key]
+                del self._tries[key], self.desired.touched[key]
                 if self._refused.get(key) != text:
                     self._log("error", text)
                 self._refused[key] = text

@@ -28,9 +28,9 @@ from kactl_agent.ipvs.actions import (
     SuspendCheckers,
     WeightOrdered,
 )
-from kactl_agent.ipvs.marks import Marks
+from kactl_agent.ipvs.marks import Marked, Marks
 from kactl_agent.ipvs.plan import services_of
-from kactl_agent.ipvs.settings import CheckersSettings, VirtualServerSettings
+from kactl_agent.ipvs.settings import CheckersSettings, MarksSettings, VirtualServerSettings
 from kactl_agent.ipvs.virtual_server import CheckerState, VirtualServer
 from kactl_agent.runtime.chance import RandomBytes
 from kactl_agent.runtime.checks import Checks
@@ -39,6 +39,7 @@ from kactl_agent.runtime.ipvs_table import IpvsTable
 from kactl_agent.vrrp.actions import Action, Input, Report, Shutdown, Startup
 
 Identity = tuple[str, int, int]
+MarkPackets = Callable[[MarksSettings | None, Sequence[Marked]], bool]
 _SEEDS_AT_ONCE = 512
 
 
@@ -80,12 +81,15 @@ class LoadBalancer:
         listener: Listener,
         clock: Callable[[], int],
         has_address: Callable[[bytes], bool],
+        mark_packets: MarkPackets,
         random: RandomBytes = os.urandom,
     ) -> None:
-        """`random` decides on the delays of checkers."""
+        """`mark_packets` is asked before there are services of marks: without marks there are none. `random` decides on
+        the delays of checkers."""
         self.table = table
         self.checks = make_checks(self._checker_acts, self._checker_changed)
-        self.marks = Marks()
+        self._marks = Marks()
+        self._mark_packets = mark_packets
         self._listener = listener
         self._clock = clock
         self._has_address = has_address
@@ -114,7 +118,7 @@ class LoadBalancer:
     def apply(self, new: CheckersSettings) -> ConfigurationChanges:
         """These virtual servers and no others. Those that end do so first, with what they have to say."""
         wanted = {settings.identity: settings for settings in new.virtual_servers}
-        remarked = self.marks.assign(new.virtual_servers, new.marks)
+        remarked = self._mark(new)
         gone = [identity for identity in self._balanced if identity not in wanted]
         for identity in gone:
             self._remove(identity)
@@ -142,6 +146,13 @@ class LoadBalancer:
             self._listener.work()
         removed = tuple(name for name, _protocol, _family in gone)
         return ConfigurationChanges(removed, tuple(changed), tuple(added), tuple(unchanged))
+
+    def _mark(self, new: CheckersSettings) -> set[Identity]:
+        """Groups get their marks first. Those whose services are others in consequence."""
+        before, self._marks = self._marks, self._marks.assigned(new.virtual_servers, new.marks)
+        if not self._mark_packets(new.marks, list(self._marks.marked(new.virtual_servers))):
+            self._marks = Marks()
+        return self._marks.changed(before)
 
     def stop(self) -> None:
         """Everything is to be gone; with omega that is told."""
@@ -277,7 +288,7 @@ class LoadBalancer:
         for action in actions:
             match action:
                 case PutServices():
-                    self.table.put_services(identity, self.marks.services(balanced.settings, services_of))
+                    self.table.put_services(identity, self._marks.services(balanced.settings, services_of))
                     touched = True
                 case RemoveServices():
                     self.table.remove_services(identity)

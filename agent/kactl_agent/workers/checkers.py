@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import socket
 import time
@@ -156,15 +155,16 @@ class CheckersWorker:
         self._table = IpvsTable(self._shell.log, self._drifted)
         self._daemons = SyncDaemons(self._shell.log)
         self._timeouts = IdleTimeouts()
+        self._marks = GroupMarks(open_marks, self._shell.log)
         self._balancer = LoadBalancer(
             self._table,
             self._make_checks,
             self._listener,
             time.monotonic_ns,
             self._has_address,
+            self._marks.follow,
             random_bytes(start.configuration.process),
         )
-        self._marks = GroupMarks(open_marks, self._shell.log)
         self._reports.balancer = self._balancer
         programs = MiscRuns(loop, self._runner, time.monotonic_ns)
         asked = CheckRuns(self._balancer, self._prober, programs, self._tell_observer, time.monotonic_ns)
@@ -202,13 +202,9 @@ class CheckersWorker:
         self._shell.started()
 
     def _balance(self, settings: CheckersSettings) -> ConfigurationChanges:
-        """Groups that share marks get them first, and do without where there are none to be had."""
         gc.disable()  # thousands of new objects, and none to throw away
         changes = self._balancer.apply(settings)
         gc.enable()
-        marked = list(self._balancer.marks.marked(settings.virtual_servers))
-        if not self._marks.follow(settings.marks, marked):
-            self._balancer.apply(msgspec.structs.replace(settings, marks=None))
         return changes
 
     def close(self) -> None:
@@ -231,7 +227,8 @@ class CheckersWorker:
             self._table.open(self._ipvs, flush=flush)
             self._daemons.open(self._ipvs)
             self._timeouts.open(self._ipvs)
-            self._configure_globals()
+            if not self._stopping:
+                self._configure_globals()
         except (OSError, MalformedMessage) as error:
             self._lost(error)
             return
@@ -381,14 +378,18 @@ class CheckersWorker:
             try:
                 self._ipvs.resize_buffer(wanted.command_buffer)
                 self._configure_globals()
-            except OSError as error:
+            except (OSError, MalformedMessage) as error:
                 self._lost(error)
         self._table.retry_refused()
-        self._applied = lambda: self._say_applied(changes, done)
-        self._work()
+        before = self._applied  # the start may not be complete, nor another reload
 
-    def _say_applied(self, changes: ConfigurationChanges, done: Applied) -> None:
-        done(changes, [self._absent] if self._absent else self._table.problems)
+        def say() -> None:
+            if before is not None:
+                before()
+            done(changes, [self._absent] if self._absent else self._table.problems)
+
+        self._applied = say
+        self._work()
 
     def stop(self, order: frames.Stop | None = None) -> None:
         """Services and what they hold are deleted, unless that is not wanted. A second call changes nothing."""
@@ -410,17 +411,26 @@ class CheckersWorker:
         self._balancer.stop()
         self._marks.stop()
         self._reports.flush(None)
-        if self._ipvs is None:
-            return
-        with contextlib.suppress(OSError, MalformedMessage):  # the kernel's last word was an error: there is no more
+        for _attempt in range(2):  # the kernel may have been lost for a moment
+            if self._ipvs is None:
+                self._open()
+            if self._ipvs is None or self._emptied():
+                break
+        for problem in self._table.problems:
+            self._shell.log("error", problem)
+
+    def _emptied(self) -> bool:
+        try:
             if self._settings.flush_on_stop == "all":
                 self._table.flush()
             while not self._table.apply():
                 pass
             self._daemons.stop()
             self._timeouts.restore()
-        for problem in self._table.problems:
-            self._shell.log("error", problem)
+        except (OSError, MalformedMessage) as error:
+            self._lost(error)
+            return False
+        return True
 
     def observed(self) -> None:
         self._reports.configured(self._settings.virtual_servers)
@@ -446,7 +456,7 @@ class CheckersWorker:
             case InstanceVerdict():
                 try:
                     self._daemons.instance_changed(frame.instance, frame.state)
-                except OSError as error:
+                except (OSError, MalformedMessage) as error:
                     self._lost(error)
             case _:
                 pass

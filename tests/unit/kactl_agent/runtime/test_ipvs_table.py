@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
+
+import pytest
 
 from kactl_agent.ipvs import genl
 from kactl_agent.ipvs.model import AF_INET, Destination, DestinationKey, Service, ServiceKey
@@ -207,6 +210,56 @@ def test_what_changes_during_an_audit_is_no_drift() -> None:
     assert world.drifted == []
 
 
+def test_what_goes_while_the_kernel_is_lost_goes_when_it_is_there_again() -> None:
+    world = World()
+    world.put(1, to(1))
+    world.put(2, to(1))
+    world.settle()
+    foreign = key(9)
+    world.fake.table[foreign] = (Service(foreign, "rr"), {})
+    world.table.close()
+    world.table.remove_services(2)
+    world.table.open(world.fake, flush=False)
+    world.settle()
+    assert world.kernel() == {1: {1: 1}, 9: {}}
+    assert world.log == []
+
+
+@pytest.mark.parametrize("command", [genl.NEW_DEST, genl.DEL_SERVICE])
+def test_a_batch_that_breaks_off_leaves_nothing_behind(command: int) -> None:
+    """Nobody knows what of it the kernel has done."""
+    world = World()
+    world.put(1, to(1))
+    world.settle()
+    world.put(2, to(1))
+    world.table.remove_services(1)
+    world.fake.refuse = broken(command)
+    with pytest.raises(OSError, match="No buffer space"):
+        world.settle()
+    world.fake.refuse = lambda _request: 0
+    world.table.close()
+    world.table.remove_services(2)
+    world.table.open(world.fake, flush=False)
+    world.settle()
+    assert world.kernel() == {}
+
+
+def test_what_could_not_be_deleted_is_not_forgotten_with_the_kernel() -> None:
+    world = World()
+    world.put(1, to(1))
+    world.settle()
+    world.fake.refuse = refuse(genl.DEL_SERVICE, errno.EPERM)
+    world.table.remove_services(1)
+    world.settle()
+    assert len(world.table.problems) == 1
+    world.fake.refuse = lambda _request: 0
+    world.table.close()
+    world.table.open(world.fake, flush=False)
+    world.settle()
+    assert world.kernel() == {}
+    assert world.table.problems == []
+
+
 def test_a_flush_takes_everything() -> None:
     world = World()
     world.put(1, to(1))
@@ -218,3 +271,14 @@ def test_a_flush_takes_everything() -> None:
 
 def refuse(command: int, error: int) -> Callable[[bytes], int]:
     return lambda request: error if genl.command_of(request) == command else 0
+
+
+def broken(command: int) -> Callable[[bytes], int]:
+    """The kernel is lost at the first such request."""
+
+    def answer(request: bytes) -> int:
+        if genl.command_of(request) == command:
+            raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+        return 0
+
+    return answer

@@ -103,6 +103,7 @@ class World:
             listener,
             lambda: 1,
             lambda _address: True,
+            lambda _settings, _marked: True,
         )
         self.answers: list[ServerOrdered] = []
         self.orders = ServerOrders(loop, self.balancer, self._show, self._answer)

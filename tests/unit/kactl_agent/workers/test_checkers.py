@@ -45,6 +45,7 @@ from kactl_agent.runtime.checker_frames import InstanceVerdict
 from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed
 from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
 from kactl_agent.runtime.ipvs_leftovers import reclaim_at_end, reclaim_replaced
+from kactl_agent.runtime.ipvs_table import SLICE
 from kactl_agent.runtime.journal_frames import Happening
 from kactl_agent.tracking.settings import FileSettings
 from kactl_agent.vrrp.settings import SECOND
@@ -133,6 +134,9 @@ class Bench:
         if self.absent:
             raise NoIpvs(errno.ENOENT, "the kernel has no IPVS (module ip_vs)")
         return self.ipvs
+
+    def lose(self, _request: bytes) -> int:
+        raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
 
     def reload(self, settings: CheckersSettings) -> frames.SettingsApplied:
         self.serial += 1
@@ -382,6 +386,46 @@ def test_without_ipvs_servers_are_checked_and_it_is_asked_for_again(bench: Bench
     bench.until(lambda: bench.table() == {1: {2: 1}}, 30)
 
 
+def test_a_stop_while_ipvs_is_lost_for_a_moment_takes_everything_away(bench: Bench) -> None:
+    bench.start(only(virtual(1, real(1)), virtual(2, real(1))))
+    bench.ipvs.refuse = bench.lose
+    assert bench.reload(only(virtual(1, real(1)))).problems == ("No buffer space available",)
+    bench.ipvs.refuse = lambda _request: 0
+    bench.stop()
+    assert bench.ipvs.table == {}
+
+
+def test_a_stop_that_loses_ipvs_asks_for_it_once_more(bench: Bench) -> None:
+    bench.start(only(virtual(1, real(1)), virtual(2, real(1))))
+
+    def lost_once(request: bytes) -> int:
+        bench.ipvs.refuse = lambda _request: 0
+        return bench.lose(request)
+
+    bench.ipvs.refuse = lost_once
+    bench.stop()
+    assert bench.ipvs.table == {}
+
+
+def test_a_stop_without_ipvs_ends(bench: Bench) -> None:
+    bench.absent = True
+    bench.start(only(virtual(1, real(1))))
+    bench.stop()
+    assert bench.ipvs.table == {}
+
+
+def test_a_reload_before_the_table_is_complete_takes_nothing_from_the_start(bench: Bench) -> None:
+    """Whoever waits for the one and whoever waits for the other is told."""
+    many = tuple(RealServerSettings(bytes((10, 2, n >> 8, n & 255)), 80) for n in range(SLICE + 1))
+    bench.serial += 1
+    after = AgentConfiguration(revision="2", file="f", checkers=msgspec.msgpack.encode(only(virtual(1, real(1)))))
+    bench.supervisor.post(frames.Settings(bench.serial), [dump_sealed(after)])
+    bench.supervisor.post(frames.ApplySettings(bench.serial))
+    bench.start(only(virtual(1, *many)))
+    bench.until(lambda: bench.answered(frames.SettingsApplied))
+    assert bench.table() == {1: {1: 1}}
+
+
 def test_what_ipvs_refuses_is_a_problem_of_the_reload(bench: Bench) -> None:
     """S14"""
     bench.start(only(virtual(1, real(1))))
@@ -501,6 +545,16 @@ def test_without_nftables_each_address_has_a_service(bench: Bench) -> None:
     bench.start(only(GROUP, marks=MarksSettings()))
     assert sorted(key.text for key in bench.ipvs.table) == EACH
     bench.until(lambda: any("nftables_ipvs cannot mark packets" in line for line in bench.log()))
+
+
+def test_services_of_marks_that_are_not_to_be_had_are_not_touched(bench: Bench) -> None:
+    """They are somebody else's."""
+    foreign = ServiceKey(AF_INET, fwmark=1000)
+    bench.ipvs.table[foreign] = (Service(foreign, "rr"), {})
+    bench.marks.error = errno.EOPNOTSUPP
+    bench.start(only(GROUP, marks=MarksSettings()))
+    bench.stop()
+    assert list(bench.ipvs.table) == [foreign]
 
 
 def test_marks_go_with_the_agent(bench: Bench) -> None:
