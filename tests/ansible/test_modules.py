@@ -192,6 +192,40 @@ def test_wrong_arguments(controller: Controller, module: str, arguments: dict[st
     assert said in result["msg"]
 
 
+JOURNAL = {
+    "__init__": "",
+    "daemon": "def booted(): return True",
+    "journal": "import os\nsendv = None\ndef send(**said): open(os.environ['JOURNAL'], 'a').write(str(said))",
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "more"),
+    [
+        ("config", {"config": {"vrrp_instance": {"A": {"authentication": {"auth_pass": "hush"}}}}}),
+        ("config", {"state": "parsed", "running_config": "vrrp_instance A { authentication { auth_pass hush } }"}),
+        ("real_server", {"virtual_server": "x", "address": "10.0.0.1", "options": {"HTTP_GET": {"x": "hush"}}}),
+    ],
+)
+def test_no_secret_of_a_parameter_is_in_the_nodes_log(
+    controller: Controller, tmp_path: Path, module: str, more: dict[str, Any]
+) -> None:
+    """systemd's journal as modules see it is a file here."""
+    (tmp_path / "systemd").mkdir()
+    for name, text in JOURNAL.items():
+        (tmp_path / "systemd" / f"{name}.py").write_text(text)
+    journal = tmp_path / "journal"
+    task = {
+        f"kactl.agent.{module}": {"timeout": 1.25} | more,
+        "environment": {"PYTHONPATH": str(tmp_path), "JOURNAL": str(journal)},
+        "ignore_errors": True,
+    }
+    controller.play(task)
+    logged = journal.read_text()
+    assert "1.25" in logged
+    assert "hush" not in logged
+
+
 def test_offline_states_of_config(controller: Controller) -> None:
     config = {"vrrp_instance": {"A": {"interface": "eth0", "virtual_router_id": 1, "virtual_ipaddress": ["192.0.2.1"]}}}
     executable = {"executable": "{{ agent_executable }}"}

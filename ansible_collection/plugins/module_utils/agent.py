@@ -13,6 +13,8 @@ import json
 import os
 import time
 
+from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.kactl.agent.plugins.module_utils.control import (
     DEFAULT_RUN_DIR,
     AgentClient,
@@ -21,6 +23,26 @@ from ansible_collections.kactl.agent.plugins.module_utils.control import (
 )
 
 SEARCHED = ["/opt/kactl/bin", "/usr/local/bin", "/usr/bin"]
+
+MAY_HOLD_SECRETS = ("config", "options", "running_config")
+"""Parameters with configuration in them, which may have passwords."""
+
+
+class AgentModule(AnsibleModule):
+    """A module that takes configuration. Its invocation is logged on the node without what may hold secrets.
+
+    ``no_log`` of the parameter would do that too, and would make asterisks of every interface name and number of the
+    configuration wherever they stand in a result.
+    """
+
+    def log(self, msg, log_args=None):
+        if log_args:
+            shown = dict(
+                (name, "NOT_LOGGING_PARAMETER" if name in MAY_HOLD_SECRETS else value)
+                for name, value in log_args.items()
+            )
+            log_args, msg = shown, "Invoked with %s" % " ".join("%s=%s" % item for item in shown.items())
+        super(AgentModule, self).log(msg, log_args=log_args)
 
 
 def agent_options(**options):

@@ -181,9 +181,8 @@ findings:
 import json
 import os
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.kactl.agent.plugins.module_utils.agent import (
+    AgentModule,
     agent_options,
     call,
     fail,
@@ -317,7 +316,7 @@ def parsed(module):
 
 def main():
     wanting = [("state", state, ["config"]) for state in CHANGING + ("rendered",)]
-    module = AnsibleModule(
+    module = AgentModule(
         argument_spec=agent_options(
             config=dict(type="dict"),
             state=dict(type="str", choices=list(CHANGING) + ["gathered", "rendered", "parsed"], default="merged"),

@@ -129,9 +129,8 @@ import json
 import re
 import time
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.kactl.agent.plugins.module_utils.agent import (
+    AgentModule,
     agent_options,
     call,
     connect,
@@ -261,7 +260,7 @@ def shown(module, client):
 
 
 def main():
-    module = AnsibleModule(
+    module = AgentModule(
         argument_spec=agent_options(
             virtual_server=dict(type="str", required=True),
             address=dict(type="str", required=True),
