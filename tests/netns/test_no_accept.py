@@ -144,6 +144,32 @@ def test_a_batch_is_all_or_nothing(net: Network) -> None:
 
 
 @pytest.mark.skipif(shutil.which("nft") is None, reason="nft is not installed")
+def test_ten_thousand_addresses_come_and_go(net: Network) -> None:
+    many = [Blocked(bytes((10, 9, *divmod(n, 256)))) for n in range(10_000)]
+    many += [Blocked(packed("2001:db8:0:9::")[:14] + n.to_bytes(2, "big")) for n in range(10_000)]
+
+    def counts() -> tuple[int, int]:
+        shown = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+        return shown.count("10.9."), shown.count("2001:db8:0:9:")
+
+    with inside(net.nodes[0].namespace):
+        port = NftablesFirewall()
+        port.install(BOTH, ENTRIES)
+        port.apply([], many)
+        assert counts() == (10_000, 10_000)
+        port.install(BOTH, [*ENTRIES, *many])
+        assert counts() == (10_000, 10_000)
+        port.apply(many, [])
+        assert counts() == (0, 0)
+        with pytest.raises(OSError, match="No such file"):
+            port.apply(many, [])
+        port.apply([], many[:1])
+        assert counts() == (1, 0), "nobody takes refusals of before for those of now"
+        port.uninstall()
+        port.close()
+
+
+@pytest.mark.skipif(shutil.which("nft") is None, reason="nft is not installed")
 def test_what_the_probe_finds_is_what_the_kernel_takes(net: Network) -> None:
     """S13."""
 
@@ -163,7 +189,7 @@ def test_what_the_probe_finds_is_what_the_kernel_takes(net: Network) -> None:
         if ranges:
             first, last = packed("192.0.2.1") + b"\0\x50\0\0", packed("192.0.2.9") + b"\0\x5a\0\0"
             with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, nft.NETLINK_NETFILTER) as sock:
-                sock.send(nft.batch([nft.new_ranges(nft.IPV4, "t", "s", [(first, last, b"")])], 1))
+                sock.send(nft.batch(nft.new_ranges(nft.IPV4, "t", "s", [(first, last, b"")]), 1))
                 sock.recv(1 << 16)
             shown = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
             assert "192.0.2.1-192.0.2.9 . 80-90" in shown

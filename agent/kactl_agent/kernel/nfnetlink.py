@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from kactl_agent.kernel import rtnetlink as nl
 
@@ -36,6 +37,7 @@ NETWORK_HEADER, TRANSPORT_HEADER = 1, 2
 REGISTER_1, REGISTER_2 = 1, 2  # of 16 bytes each, one behind the other
 _VERDICT_REGISTER = 0
 _HOST_ORDER = 1
+_ELEMENTS_A_MESSAGE = 256  # what holds them has a length of 16 bits
 _HOST_ORDERED = (TYPE_INTERFACE_INDEX, TYPE_MARK)
 
 
@@ -123,40 +125,35 @@ def new_set(
     return _message(_NEWSET, family, nl.NLM_F_CREATE, body + number(10, 1))
 
 
-def new_elements(family: int, table: str, name: str, elements: Iterable[tuple[bytes, bytes]]) -> bytes:
+def new_elements(family: int, table: str, name: str, elements: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
     """(key, value); the value is b"" in what is no map. Those that are there already stay."""
-    return _message(_NEWSETELEM, family, nl.NLM_F_CREATE, _elements(table, name, elements))
+    return [_message(_NEWSETELEM, family, nl.NLM_F_CREATE, body) for body in _elements(table, name, elements)]
 
 
-def new_ranges(family: int, table: str, name: str, ranges: Iterable[tuple[bytes, bytes, bytes]]) -> bytes:
+def new_ranges(family: int, table: str, name: str, ranges: Iterable[tuple[bytes, bytes, bytes]]) -> list[bytes]:
     """(first key, last key, value): of a set of concatenations (`SET_CONCAT | SET_INTERVAL`), where every part is a
     range of its own. Kernels know these since 5.6: see `kactl_agent.kernel.nftables.probe`."""
-    return _message(_NEWSETELEM, family, nl.NLM_F_CREATE, _elements(table, name, _ranges(ranges)))
+    elements = ((first, value, last) for first, last, value in ranges)
+    return [_message(_NEWSETELEM, family, nl.NLM_F_CREATE, body) for body in _elements(table, name, elements)]
 
 
-def delete_ranges(family: int, table: str, name: str, ranges: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """(first key, last key) of what `new_ranges` made."""
-    return _message(_DELSETELEM, family, 0, _elements(table, name, _ranges((*each, b"") for each in ranges)))
+def delete_elements(family: int, table: str, name: str, elements: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    return [_message(_DELSETELEM, family, 0, body) for body in _elements(table, name, elements)]
 
 
-def _ranges(ranges: Iterable[tuple[bytes, bytes, bytes]]) -> Iterable[tuple[bytes, bytes, bytes]]:
-    return ((first, value, last) for first, last, value in ranges)
+def _elements(table: str, name: str, elements: Iterable[tuple[bytes, ...]]) -> Iterable[bytes]:
+    """(key, value) or (key, value, last key of the range); bodies of as many messages as they need."""
+    rest = iter(elements)
+    while part := list(islice(rest, _ELEMENTS_A_MESSAGE)):
+        yield text(1, table) + text(2, name) + nested(3, *(_element(*element) for element in part))
 
 
-def delete_elements(family: int, table: str, name: str, elements: Iterable[tuple[bytes, bytes]]) -> bytes:
-    return _message(_DELSETELEM, family, 0, _elements(table, name, elements))
-
-
-def _elements(table: str, name: str, elements: Iterable[tuple[bytes, ...]]) -> bytes:
-    """(key, value) or (key, value, last key of the range)."""
-    encoded = []
-    for key, value, *last in elements:
-        parts = [nested(1, attribute(1, key))]
-        if value:
-            parts.append(nested(2, attribute(1, value)))
-        parts += [nested(10, attribute(1, end)) for end in last]
-        encoded.append(nested(1, *parts))
-    return text(1, table) + text(2, name) + nested(3, *encoded)
+def _element(key: bytes, value: bytes, *last: bytes) -> bytes:
+    parts = [nested(1, attribute(1, key))]
+    if value:
+        parts.append(nested(2, attribute(1, value)))
+    parts += [nested(10, attribute(1, end)) for end in last]
+    return nested(1, *parts)
 
 
 # -- expressions -------------------------------------------------------------------------------------------------------

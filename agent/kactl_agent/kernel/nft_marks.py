@@ -22,7 +22,6 @@ _PORT_REGISTER = {nft.IPV4: 9, nft.IPV6: nft.REGISTER_2}  # behind the address: 
 _PORT = struct.Struct("!Hxx")
 _MARK = struct.Struct("=I")
 _ANY_PORT = 0xFFFF
-_ELEMENTS_A_MESSAGE = 256
 Range = tuple[bytes, bytes, bytes]  # first key, last key, mark
 
 
@@ -91,12 +90,10 @@ def _map(family: int, table: str, protocol: int, elements: Sequence[Range], *, r
         family, table, name, kind << 6 | nft.TYPE_SERVICE, length + 4, data=(nft.TYPE_MARK, 4),
         flags=nft.SET_CONCAT | nft.SET_INTERVAL if ranges else nft.SET_CONCAT, fields=(length, 2),
     )  # fmt: skip
-    for start in range(0, len(elements), _ELEMENTS_A_MESSAGE):
-        part = elements[start : start + _ELEMENTS_A_MESSAGE]
-        if ranges:
-            yield nft.new_ranges(family, table, name, part)
-        else:
-            yield nft.new_elements(family, table, name, [(first, mark) for first, _last, mark in part])
+    if ranges:
+        yield from nft.new_ranges(family, table, name, elements)
+    else:
+        yield from nft.new_elements(family, table, name, [(first, mark) for first, _last, mark in elements])
     yield nft.new_rule(
         family,
         table,

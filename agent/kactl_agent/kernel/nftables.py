@@ -13,10 +13,14 @@ from typing import NamedTuple, Protocol
 
 from kactl_agent.kernel import nfnetlink as nft
 from kactl_agent.kernel import rtnetlink as nl
+from kactl_agent.kernel.buffers import set_receive_buffer, set_send_buffer
 from kactl_agent.vrrp.family import Family
 from kactl_agent.vrrp.firewall import Blocked, FirewallEntry, FirewallSettings, VmacTraffic, is_link_local
 
 _REPLY_TIMEOUT = 2.0
+_SEND_BUFFER = 64 << 20  # a transaction goes out in one piece: tens of thousands of addresses
+_RECEIVE_BUFFER = 4 << 20  # each message of one may be refused
+_SOL_NETLINK, _NETLINK_CAP_ACK = 270, 10
 _NAME_LENGTH = 16
 _FAMILIES = {Family.IPV4: nft.IPV4, Family.IPV6: nft.IPV6}
 _IGMP, _ICMPV6 = b"\x02", b"\x3a"
@@ -137,7 +141,7 @@ class _Table:
 
     def _constants(self, name: str, values: Iterable[bytes]) -> list[bytes]:
         elements = nft.new_elements(self._family, self._name, name, [(value, b"") for value in values])
-        return [self._set(name, nft.TYPE_ICMPV6, 1), elements]
+        return [self._set(name, nft.TYPE_ICMPV6, 1), *elements]
 
     def _vmac_map(self) -> bytes:
         index = nft.TYPE_INTERFACE_INDEX
@@ -264,10 +268,20 @@ class NftablesFirewall:
         if self._socket is None:
             self._socket = self._connect()
         self._sequence += 2
-        self._socket.send(nft.batch(messages, self._sequence))
+        try:
+            self._socket.send(nft.batch(messages, self._sequence))
+            first = self._first_failure(self._socket)
+        except OSError:
+            self.close()  # answers that come later are not those to the next transaction
+            raise
+        if first is not None:
+            raise OSError(first.error, nl.reason(first.error))
+
+    def _first_failure(self, sock: BatchSocket) -> nl.Failure | None:
+        """All answers to the transaction are read."""
         first: nl.Failure | None = None
         while True:
-            for message in nl.messages(self._socket.recv(1 << 17)):
+            for message in nl.messages(sock.recv(1 << 17)):
                 if message.type != nl.NLMSG_ERROR:
                     continue
                 failure = nl.decode_failure(message.body)
@@ -275,9 +289,7 @@ class NftablesFirewall:
                     first = failure
                 whole = failure.request.type == nft.BATCH_BEGIN and failure.request.sequence == self._sequence
                 if whole or failure.request.sequence == self._sequence + 1:
-                    if first is not None:
-                        raise OSError(first.error, nl.reason(first.error))
-                    return
+                    return first
 
 
 class NftFeatures(NamedTuple):
@@ -299,7 +311,7 @@ def probe(connect: Callable[[], BatchSocket] | None = None) -> NftFeatures:
             nft.IPV4, _PROBE, "ranges", nft.TYPE_IPV4 << 6 | nft.TYPE_SERVICE, 8,
             flags=nft.SET_CONCAT | nft.SET_INTERVAL, fields=(4, 2),
         ),
-        nft.new_ranges(nft.IPV4, _PROBE, "ranges", [(b"\x01\0\0\0\0\1\0\0", b"\x01\0\0\7\0\7\0\0", b"")]),
+        *nft.new_ranges(nft.IPV4, _PROBE, "ranges", [(b"\x01\0\0\0\0\1\0\0", b"\x01\0\0\7\0\7\0\0", b"")]),
         nft.new_rule(nft.IPV4, _PROBE, "chain", [*device, nft.duplicate(nft.REGISTER_1, nft.REGISTER_2)]),
         nft.delete_table(nft.IPV4, f"{_PROBE}-none"),
     ]  # fmt: skip
@@ -333,13 +345,16 @@ def _refusals(sock: BatchSocket, messages: Sequence[bytes]) -> dict[int, str]:
 
 
 def _element_messages(
-    encode: Callable[[int, str, str, Iterable[tuple[bytes, bytes]]], bytes], table: str, elements: Elements
+    encode: Callable[[int, str, str, Iterable[tuple[bytes, bytes]]], list[bytes]], table: str, elements: Elements
 ) -> list[bytes]:
-    return [encode(family, table, name, each) for (family, name), each in elements.items()]
+    return [message for (family, name), each in elements.items() for message in encode(family, table, name, each)]
 
 
 def _open() -> socket.socket:
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, nft.NETLINK_NETFILTER)
+    set_send_buffer(sock, _SEND_BUFFER)
+    set_receive_buffer(sock, _RECEIVE_BUFFER)
+    sock.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)  # refusals without what is refused
     sock.bind((0, 0))
     sock.settimeout(_REPLY_TIMEOUT)
     return sock

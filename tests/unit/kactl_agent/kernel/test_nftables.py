@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import struct
+import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -174,10 +176,49 @@ def test_a_kernel_that_cannot_be_asked_can_do_nothing() -> None:
 
 def test_ranges_have_a_first_and_a_last_key() -> None:
     key, last, value = b"\1" * 8, b"\2" * 8, b"\3" * 4
-    message = nft.new_ranges(nft.IPV4, "t", "s", [(key, last, value)])
+    [message] = nft.new_ranges(nft.IPV4, "t", "s", [(key, last, value)])
     element = nl.attributes(nl.attributes(nl.attributes(message, 20)[3], 0)[1], 0)
     assert nl.attributes(element[1], 0)[1] == key
     assert nl.attributes(element[2], 0)[1] == value
     assert nl.attributes(element[10], 0)[1] == last
-    removed = nl.attributes(nl.attributes(nl.attributes(nft.delete_ranges(2, "t", "s", [(key, last)]), 20)[3], 0)[1], 0)
-    assert set(removed) == {1, 10}
+
+
+@pytest.mark.parametrize("encode", [nft.new_elements, nft.delete_elements])
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(0, []), (1, [1]), (256, [256]), (257, [256, 1]), (9_000, [256] * 35 + [40])]
+)
+def test_many_elements_are_several_messages(
+    encode: Callable[[int, str, str, list[tuple[bytes, bytes]]], list[bytes]], count: int, sizes: list[int]
+) -> None:
+    elements = [(n.to_bytes(16, "big"), n.to_bytes(4, "big")) for n in range(count)]
+    found = [attribute_list(nl.attributes(message, 20)[3]) for message in encode(nft.IPV6, "t", "s", elements)]
+    assert [len(each) for each in found] == sizes
+    keys = [nl.attributes(nl.attributes(element, 0)[1], 0)[1] for each in found for element in each]
+    assert keys == [key for key, _value in elements]
+
+
+def attribute_list(body: bytes) -> list[bytes]:
+    found = []
+    while body:
+        length = int.from_bytes(body[:2], sys.byteorder)
+        found.append(body[4:length])
+        body = body[nl.align(length) :]
+    return found
+
+
+def test_answers_that_were_not_awaited_are_none_to_what_follows() -> None:
+    kernels: list[Kernel] = []
+
+    class Overrun(Kernel):
+        def recv(self, size: int, /) -> bytes:
+            raise OSError(errno.ENOBUFS, "No buffer space available")
+
+    def connect() -> Kernel:
+        kernels.append(Kernel() if kernels else Overrun())
+        return kernels[-1]
+
+    port = NftablesFirewall(connect)
+    with pytest.raises(OSError, match="No buffer space"):
+        port.install(BOTH, ())
+    assert port.install(BOTH, ()) == ""
+    assert len(kernels) == 2
