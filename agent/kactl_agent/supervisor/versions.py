@@ -47,11 +47,13 @@ class ConfigurationFile:
     """All names are next to the file, so that putting one in its place is one step. Everything raises OSError."""
 
     def __init__(self, path: Path) -> None:
-        self._path = Path(os.path.realpath(path))  # a link stays one
-        self._staged = self._beside("kactl-new")
+        self._name = path.absolute()
+        self._staged: Path | None = None
 
-    def _beside(self, what: str) -> Path:
-        return self._path.with_name(f".{self._path.name}.{what}")
+    @property
+    def _path(self) -> Path:
+        """A link stays one, and may be switched to another file at any time."""
+        return Path(os.path.realpath(self._name))
 
     @property
     def previous(self) -> Path:
@@ -73,13 +75,16 @@ class ConfigurationFile:
 
     def stage(self, text: bytes) -> None:
         """Write a version that is to become the file: with its owner and mode, and on the disk."""
-        self._staged.unlink(missing_ok=True)
-        descriptor = os.open(self._staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self.discard()
+        path = self._path
+        staged = self._staged = _beside(path, "new")
+        staged.unlink(missing_ok=True)
+        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             with os.fdopen(descriptor, "wb", closefd=False) as file:
                 file.write(text)
             with contextlib.suppress(FileNotFoundError):
-                known = self._path.stat()
+                known = path.stat()
                 with contextlib.suppress(PermissionError):
                     os.fchown(descriptor, known.st_uid, known.st_gid)
                 os.fchmod(descriptor, stat.S_IMODE(known.st_mode))
@@ -92,21 +97,28 @@ class ConfigurationFile:
 
     def discard(self) -> None:
         """The staged version becomes nothing."""
-        with contextlib.suppress(OSError):
-            self._staged.unlink(missing_ok=True)
+        staged, self._staged = self._staged, None
+        if staged is not None:
+            with contextlib.suppress(OSError):
+                staged.unlink(missing_ok=True)
 
     def install(self, keep_as: Path) -> None:
         """The staged version becomes the file, which is kept under another name. There is a file at every moment."""
-        keeping = self._beside("kactl-keep")
+        assert self._staged is not None
+        path = self._path
+        if self._staged != _beside(path, "new"):  # the link was switched meanwhile
+            self.stage(self._staged.read_bytes())
+        keeping = _beside(path, "keep")
         keeping.unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            os.link(self._path, keeping)
+            os.link(path, keeping)
             keeping.replace(keep_as)
-        self._staged.replace(self._path)
+        self._staged.replace(path)
+        self._staged = None
 
     @property
     def has_staged(self) -> bool:
-        return self._staged.exists()
+        return self._staged is not None
 
     def says(self, text: bytes) -> bool:
         """Whether the file has this text."""
@@ -115,6 +127,10 @@ class ConfigurationFile:
                 return file.read(len(text) + 1) == text
         except OSError:
             return False
+
+
+def _beside(path: Path, what: str) -> Path:
+    return path.with_name(f".{path.name}.kactl-{what}")
 
 
 class Host(Protocol):
