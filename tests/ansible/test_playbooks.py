@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.fleet import ROOT, Controller, Outcome
+from support.fleet import KACTL, ROOT, Controller, Outcome
 from support.fleet_agents import Segment, StandIn, hosts_of, serving
 
 PLAYBOOKS = ROOT / "ansible_collection" / "playbooks"
@@ -19,6 +20,14 @@ PLAYBOOKS = ROOT / "ansible_collection" / "playbooks"
 def instance(priority: int = 100, vip: str = "192.0.2.10/24", **more: Any) -> dict[str, Any]:
     block = {"interface": "eth0", "virtual_router_id": 51, "priority": priority, "virtual_ipaddress": [vip]}
     return {"vrrp_instance": {"VI_1": block | more}}
+
+
+def drill(folder: Path) -> dict[str, Any]:
+    """A short one, with this machine as the client and in the place of the address."""
+    return {
+        "kactl_drill_instance": "VI_1", "kactl_drill_report": str(folder / "drill.md"), "kactl_drill_seconds": 3,
+        "kactl_drill_vip": "127.0.0.1",
+    }  # fmt: skip
 
 
 class Fleet:
@@ -43,9 +52,11 @@ class Fleet:
 
     def controller(self, **more: dict[str, Any]) -> Controller:
         folder = self._folder / "controller"
-        folder.mkdir(exist_ok=True)
-        hosts = hosts_of(**self.agents)
-        return Controller(folder, {host: said | more.get(host, {}) for host, said in hosts.items()})
+        if not folder.exists():
+            folder.mkdir()
+            hosts = hosts_of(**self.agents)
+            self._controller = Controller(folder, {host: said | more.get(host, {}) for host, said in hosts.items()})
+        return self._controller
 
     def run(self, playbook: str, *arguments: str, **variables: Any) -> Outcome:
         """With variables as data, and arguments as they are typed."""
@@ -77,3 +88,37 @@ def test_back_to_keepalived(fleet: Fleet, tmp_path: Path) -> None:
     waited = outcome.of("Wait until the node is well")
     assert [each.get("attempts", 1) for each in waited] == [1]
     assert "interface eth7" in waited[0]["msg"]
+
+
+SWITCHES = re.compile(r"(kactl_\w+ \| default\((?:true|false)\))( \| bool)?")
+
+
+def test_every_switch_of_a_playbook_takes_what_is_typed() -> None:
+    """`-e name=false` is a text. Options of modules and keywords of tasks take one; conditions do not."""
+    bare = [
+        found[1]
+        for file in PLAYBOOKS.rglob("*.yml")
+        for line in file.read_text().splitlines()
+        for found in SWITCHES.finditer(line)
+        if not found[2] and not re.match(r" *(become|backup|require_peer): ", line)
+    ]
+    assert bare == []
+
+
+def test_switches_as_they_are_typed(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.pair("lb1", "lb2")
+    for host, agent in fleet.agents.items():
+        agent.file.write_text(json.dumps(instance(vip="192.0.2.10/24" if host == "lb1" else "192.0.2.11/24")))
+    off = ("-e", "kactl_rollout_fleet_check=false", "-e", "kactl_rollout_quiet=true")
+    wanted = {host: json.loads(agent.file.read_text()) for host, agent in fleet.agents.items()}
+    rolled = fleet.run("rollout", *off, "--check", wanted=wanted, agent_config="{{ wanted[inventory_hostname] }}")
+    assert not rolled.of("Stop when hosts disagree"), rolled.output
+    assert rolled.of("Sort the nodes, masters last"), rolled.output
+    audited = fleet.run("fleet_audit", "-e", "kactl_audit_strict=false", kactl_controller_executable=str(KACTL))
+    assert audited.status == 0, audited.output
+    strictly = fleet.run("fleet_audit", "-e", "kactl_audit_strict=true", kactl_controller_executable=str(KACTL))
+    assert strictly.status != 0
+    drilled = fleet.run("failover_drill", "-e", "kactl_drill_back=false", **drill(tmp_path))
+    assert drilled.status == 0, drilled.output
+    assert [each["goal"] for each in drilled.facts("kactl_drill_there")[:1]] == ["lb2"]
+    assert not drilled.facts("kactl_drill_back_again")

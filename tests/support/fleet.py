@@ -66,6 +66,11 @@ class Outcome:
             if each["task"].endswith(task) and host in ("", each["host"])
         ]
 
+    def facts(self, name: str) -> list[Any]:
+        """The values that tasks gave a fact, in order."""
+        given = [each["result"].get("ansible_facts", {}) for each in self.results]
+        return [facts[name] for facts in given if name in facts]
+
     @property
     def failures(self) -> list[str]:
         return [f"{each['host']}: {each['result'].get('msg')}" for each in self.results if each["how"] != "ok"]
