@@ -56,6 +56,10 @@ class ConfigurationDesk:
     def log(self, level: str, message: str) -> None:
         self._host.log(level, message)
 
+    @property
+    def going_back(self) -> bool:
+        return self.reload.going_back
+
     def request_reload(self, order: ReloadOrder) -> None:
         if not self._closed:
             self.reload.request(order)

@@ -96,6 +96,12 @@ class Reload:
     def under_way(self) -> bool:
         return self._loading is not None or self._preparing is not None or self._applying is not None
 
+    @property
+    def going_back(self) -> bool:
+        """Whether the version before comes back: now, or as soon as a worker that hangs goes on."""
+        running = (self._order,) if self.under_way else ()
+        return any(order.back for order in (*running, *(handed.order for handed in self._late)))
+
     def configurations(self) -> list[AgentConfiguration]:
         """Those a worker may be running: in the middle of a reload either, and after one that not all have answered."""
         applying = [] if self._applying is None else [self._applying]

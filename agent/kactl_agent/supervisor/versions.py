@@ -138,6 +138,10 @@ class Host(Protocol):
 
     def log(self, level: str, message: str) -> None: ...
 
+    @property
+    def going_back(self) -> bool:
+        """Whether the version before is on its way."""
+
     def request_reload(self, order: ReloadOrder) -> None: ...
 
     def tell_pending(self, pending: PendingConfirmation) -> None: ...
@@ -153,7 +157,6 @@ class Versions:
         self._current = current
         self._previous: Version | None = None
         self._rejected = ""  # revision that the one in force was gone back from
-        self._going_back = False  # right now
         self._timer: TimerHandle | None = None
         self.pending = PendingConfirmation()
 
@@ -200,7 +203,6 @@ class Versions:
     def accept(self, order: ReloadOrder, text: bytes | None) -> str:
         """The configuration is valid. What is to become the file is written now, while nothing has happened yet; why
         that fails, or an empty string."""
-        self._going_back = order.back
         if order.back and self._previous is not None:
             text = self._previous.text
         wanted = bool(order.file) or order.back
@@ -215,7 +217,6 @@ class Versions:
     def concluded(self, order: ReloadOrder, new: AgentConfiguration, text: bytes | None) -> list[str]:
         """It is in force. What there is to say about files and confirmation."""
         said = []
-        self._going_back = False
         if order.back and self._previous is not None:
             text = self._previous.text
         self._end_waiting()
@@ -250,7 +251,6 @@ class Versions:
     def abandoned(self, order: ReloadOrder) -> None:
         """Nothing has come of it."""
         self._file.discard()
-        self._going_back = False
         if order.back and not order.serial and self.pending.revision:
             self._timer = self._poller.call_later(_AGAIN_SECONDS, self._expired)
 
@@ -258,7 +258,7 @@ class Versions:
 
     def confirm(self, serial: int, revision: str = "") -> ConfirmOutcome:
         """What is in force stays, when it is that revision (empty: whichever it is)."""
-        if self._going_back:
+        if self._host.going_back:
             return ConfirmOutcome(serial, f"configuration {self.revision} is being rolled back")
         if revision and revision == self._rejected:
             return ConfirmOutcome(serial, f"configuration {revision} was rolled back")

@@ -111,6 +111,10 @@ class Bench:
     def log(self, level: str, message: str) -> None:
         self.host.log(level, message)
 
+    @property
+    def going_back(self) -> bool:
+        return self.reload.going_back
+
     def request_reload(self, order: ReloadOrder) -> None:
         self.reload.request(order)
 
@@ -652,6 +656,30 @@ def test_what_is_being_rolled_back_cannot_be_confirmed_any_more(file: Path) -> N
     assert bench.versions.confirm(1).error == "configuration new is being rolled back"
     bench.apply(2)
     assert bench.host.configuration is OLD
+
+
+def test_what_a_worker_that_hangs_will_roll_back_cannot_be_confirmed(file: Path) -> None:
+    bench = Bench(OTHER, file=file)
+    bench.request(7, file="/etc/new.yaml", confirm=60 * SECOND)
+    bench.apply()
+    bench.request(8, back=True)
+    bench.prepare(2)
+    bench.reload._too_late()
+    assert bench.host.answers[-1].ok is False
+    assert bench.versions.confirm(1).error == "configuration new is being rolled back"
+    assert bench.pending.revision == "new"
+    bench.reload.applied("vrrp", frames.SettingsApplied(bench.host.handed[1], CHANGES))
+    assert (bench.host.configuration, bench.pending.revision) == (OLD, "")
+    assert bench.versions.confirm(1, "new").error == "configuration new was rolled back"
+
+
+def test_a_rollback_that_was_refused_leaves_the_choice(file: Path) -> None:
+    bench = Bench(OTHER, file=file)
+    bench.request(7, file="/etc/new.yaml", confirm=60 * SECOND)
+    bench.apply()
+    bench.request(8, back=True)
+    bench.reload.prepared("vrrp", frames.SettingsPrepared(bench.host.handed[1], "no"))
+    assert bench.versions.confirm(1).error == ""
 
 
 def test_a_rollback_that_waits_for_a_reload_goes_back_from_no_other_revision(file: Path) -> None:

@@ -25,6 +25,8 @@ class Host:
 
     def log(self, level: str, message: str) -> None: ...
 
+    going_back = False
+
     def request_reload(self, order: ReloadOrder) -> None:
         self.orders.append(order)
 
