@@ -10,10 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from kactl_agent.control.protocol import BAD_PARAMS, SOCKET_NAME, ControlError, is_text
+from kactl_agent.control.protocol import BAD_PARAMS, LARGEST_ANSWER, SOCKET_NAME, ControlError, is_text
 
 _CHUNK = 1 << 16
-_LARGEST_ANSWER = 64 * 1024 * 1024
 
 
 class AgentNotReachable(Exception):
@@ -29,7 +28,7 @@ class ControlClient:
         self._timeout = timeout
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._socket.settimeout(timeout)
-        self._buffer = b""
+        self._buffer = bytearray()
         self._identity = 0
         try:
             self._connect()
@@ -92,7 +91,11 @@ class ControlClient:
                 yield answer["event"]
 
     def _read(self, *, patient: bool = False) -> dict[str, Any]:
-        while b"\n" not in self._buffer:
+        seen = 0
+        while (end := self._buffer.find(b"\n", seen)) < 0:
+            seen = len(self._buffer)
+            if seen >= LARGEST_ANSWER:
+                raise AgentNotReachable(f"{self.path}: an answer of more than {LARGEST_ANSWER} bytes")
             try:
                 data = self._socket.recv(_CHUNK)
             except TimeoutError as error:
@@ -104,9 +107,8 @@ class ControlClient:
             if not data:
                 raise AgentNotReachable(f"{self.path}: the agent closed the connection")
             self._buffer += data
-            if len(self._buffer) > _LARGEST_ANSWER:
-                raise AgentNotReachable(f"{self.path}: an answer of more than {_LARGEST_ANSWER} bytes")
-        line, _, self._buffer = self._buffer.partition(b"\n")
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
         try:
             answer = json.loads(line)
         except ValueError as error:

@@ -16,7 +16,8 @@ PROTOCOL_VERSION = 1
 SOCKET_NAME = "agent.sock"
 
 LARGEST_REQUEST = 64 * 1024  # bytes, line feed included
-LARGEST_BACKLOG = 4 * 1024 * 1024  # bytes of answers a client may leave unread
+LARGEST_ANSWER = 64 * 1024 * 1024  # bytes, line feed included
+LARGEST_BACKLOG = 4 * 1024 * 1024  # bytes a client may leave unread before there is something more to say to it
 MOST_CLIENTS = 64
 MOST_EVENTS = 1000  # in one answer
 
@@ -44,6 +45,7 @@ taken for a smaller one (a reload that was to be confirmed)."""
 
 BAD_REQUEST = "bad-request"
 TOO_LARGE = "request-too-large"
+ANSWER_TOO_LARGE = "answer-too-large"
 TOO_MANY_CLIENTS = "too-many-clients"
 UNKNOWN_METHOD = "unknown-method"
 BAD_PARAMS = "bad-params"

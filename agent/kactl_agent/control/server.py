@@ -62,6 +62,9 @@ class _Client(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._buffer = b""
         self._patience: asyncio.TimerHandle | None = None
+        self._most_unread = 0  # bytes
+        self._reads_slowly = False
+        self._come_to: str | None = None  # cursor of a subscription that has to be told of what was before
         self._unfollow: Callable[[], None] | None = None
 
     # -- asyncio.Protocol ----------------------------------------------------------------------------------------------
@@ -79,6 +82,7 @@ class _Client(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         self._server.clients.discard(self)
         self._transport = None
+        self._come_to = None
         self._be_patient(False)
         if self._unfollow is not None:
             self._unfollow()
@@ -102,6 +106,13 @@ class _Client(asyncio.Protocol):
             return
         self._be_patient(bool(self._buffer))
 
+    def pause_writing(self) -> None:
+        self._reads_slowly = True
+
+    def resume_writing(self) -> None:
+        self._reads_slowly = False
+        self._catch_up()
+
     # -- in and out ----------------------------------------------------------------------------------------------------
 
     def drop(self) -> None:
@@ -124,10 +135,14 @@ class _Client(asyncio.Protocol):
             self._transport.close()
 
     def _write(self, data: bytes) -> None:
-        """What a client does not read is kept up to a limit, then the client is let go."""
+        """What a client does not read is kept up to a limit, then the client is let go. An answer of any size fits
+        behind what is within the limit, and as much again behind that."""
         if self._transport is None or self._transport.is_closing():
             return
-        if self._transport.get_write_buffer_size() + len(data) > protocol.LARGEST_BACKLOG:
+        unread = self._transport.get_write_buffer_size()
+        if unread <= protocol.LARGEST_BACKLOG:
+            self._most_unread = protocol.LARGEST_BACKLOG + len(data)
+        if unread + len(data) > self._most_unread:
             self.drop()
             return
         self._transport.write(data)
@@ -155,7 +170,11 @@ class _Client(asyncio.Protocol):
             self._write(protocol.encode_error(error.data.pop("id", identity), error))
 
     def _result(self, request: Request, result: Any) -> None:
-        self._write(protocol.encode_result(request.id, result))
+        data = protocol.encode_result(request.id, result)
+        if len(data) > protocol.LARGEST_ANSWER:
+            text = f"the answer has {len(data)} bytes, more than the {protocol.LARGEST_ANSWER} that a client takes"
+            data = protocol.encode_error(request.id, ControlError(protocol.ANSWER_TOO_LARGE, text))
+        self._write(data)
 
     def _ping(self, request: Request) -> None:
         self._result(request, "pong")
@@ -176,18 +195,35 @@ class _Client(asyncio.Protocol):
 
     def _subscribe(self, request: Request) -> None:
         """Answer, then what is behind the cursor (nothing without one), then every event as it happens."""
-        if self._unfollow is not None:
+        if self._unfollow is not None or self._come_to is not None:
             raise ControlError(protocol.BAD_REQUEST, "this connection has subscribed already")
         service = self._server.service
         cursor = Parameters(request.params).text("cursor") or service.end_of_events()
         try:
-            events, gap = service.events_since(cursor, 1 << 30)
+            _events, gap = service.events_since(cursor, 1)
         except ValueError as error:
             raise ControlError(protocol.BAD_PARAMS, str(error)) from None
         self._result(request, {"cursor": cursor, "gap": gap})
-        for event in events:
-            self._write(protocol.encode_event(event))
-        self._unfollow = service.follow(lambda event: self._write(protocol.encode_event(event)))
+        self._come_to = "" if gap else cursor  # the oldest there are
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Write what is behind the subscription's cursor, as fast as it is read; from its end on, what happens."""
+        service = self._server.service
+        while self._come_to is not None and not self._reads_slowly:
+            events, gap = service.events_since(self._come_to, protocol.MOST_EVENTS)
+            if gap:  # too slow: what comes next is no longer kept, which the next connection is told
+                self.drop()
+                return
+            for event in events:
+                self._write(protocol.encode_event(event))
+            if self._transport is None or self._transport.is_closing():
+                return
+            if events:
+                self._come_to = events[-1]["cursor"]
+            else:
+                self._come_to = None
+                self._unfollow = service.follow(lambda event: self._write(protocol.encode_event(event)))
 
     def _ask(self, request: Request, method: Method) -> None:
         answered = False

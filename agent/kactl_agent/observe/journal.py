@@ -31,6 +31,8 @@ from kactl_agent.observe.journal_files import JournalFiles
 from kactl_agent.observe.wall_clock import timestamp
 from kactl_agent.runtime.journal_frames import Happening
 
+_PAGE = 1 << 20  # bytes
+
 Event = dict[str, Any]
 
 
@@ -99,7 +101,8 @@ class Journal:
         return [msgspec.json.decode(line) for _, line in self._events]
 
     def since(self, cursor: str, limit: int) -> tuple[list[Event], bool]:
-        """The oldest `limit` events behind `cursor`, and whether there is a gap before them.
+        """The oldest `limit` events behind `cursor`, fewer where they are long (one in any case), and whether there is
+        a gap before them.
 
         An empty cursor is the beginning of what is kept. Raises ValueError for what never was a cursor.
         """
@@ -114,9 +117,11 @@ class Journal:
             else:
                 gap = True
         events: list[Event] = []
+        size = 0
         for number_, line in self._events:
             if number_ > after:
-                if len(events) == limit:
+                size += len(line)
+                if events and (len(events) == limit or size > _PAGE):
                     break
                 events.append(msgspec.json.decode(line))
         return events, gap

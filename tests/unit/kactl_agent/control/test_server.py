@@ -210,6 +210,91 @@ def test_a_client_that_asks_without_reading_is_let_go(running: Running) -> None:
         sock.sendall(many)
 
 
+def test_an_answer_larger_than_what_may_be_unread_arrives(running: Running) -> None:
+    running.service.padding = "x" * (3 * protocol.LARGEST_BACKLOG)
+    with ControlClient(running.run_dir) as client:
+        for _ in range(2):
+            assert len(client.call("status")["padding"]) == 3 * protocol.LARGEST_BACKLOG
+    sock = running.raw()
+    sock.sendall(b'{"id": 1, "method": "subscribe"}\n')
+    lines(sock, 1)
+    sock.sendall(b'{"id": 2, "method": "status"}\n')
+    sock.recv(1, socket.MSG_PEEK)
+    for _ in range(5):  # while most of the answer is unread
+        running.call(running.service.journal.append, "x", 0, text="y" * 500_000)
+    answers = lines(sock, 6)
+    assert [len(answer["event"]["text"]) for answer in answers[1:]] == [500_000] * 5
+    sock.close()
+
+
+def test_one_that_asks_for_large_answers_and_reads_none_is_let_go(running: Running) -> None:
+    running.service.padding = "x" * (3 * protocol.LARGEST_BACKLOG)
+    sock = running.raw()
+    sock.sendall(b'{"id": 1, "method": "status"}\n' * 3)
+    wait_for(lambda: not running.server.clients, 5, "it is gone")
+    sock.close()
+
+
+def test_an_answer_that_no_client_takes_is_an_error(running: Running) -> None:
+    running.service.padding = "x" * protocol.LARGEST_ANSWER
+    with ControlClient(running.run_dir) as client:
+        with pytest.raises(ControlError, match=r"the answer has 671\d{5} bytes") as refused:
+            client.call("status")
+        assert refused.value.code == protocol.ANSWER_TOO_LARGE
+        running.service.padding = running.service.padding[:-100]
+        assert len(client.call("status")["padding"]) == protocol.LARGEST_ANSWER - 100
+        assert client.call("ping") == "pong"
+
+
+def test_a_long_backlog_of_events_is_streamed_as_it_is_read(running: Running) -> None:
+    def fill() -> None:
+        for number in range(100):
+            running.service.journal.append("x", 0, number=number, text="y" * 200_000)
+
+    running.call(fill)
+    with ControlClient(running.run_dir) as client:
+        events = client.events(cursor="j-0", timeout=5)
+        assert [next(events)["number"] for _ in range(50)] == list(range(50))
+        running.call(running.service.journal.append, "x", 0, number=100)
+        assert [next(events)["number"] for _ in range(51)] == list(range(50, 101))
+        running.call(running.service.journal.append, "x", 0, number=101)
+        assert next(events)["number"] == 101, "and what happens from then on"
+
+
+def test_one_that_reads_a_backlog_too_slowly_is_told_of_the_gap_when_it_comes_again(running: Running) -> None:
+    running.service.journal = Journal(identity="j", limit=20)
+
+    def fill(first: int, last: int) -> None:
+        for number in range(first, last):
+            running.service.journal.append("x", 0, number=number, text="y" * 200_000)
+
+    running.call(fill, 0, 20)
+    sock = running.raw()
+    sock.sendall(b'{"id": 1, "method": "subscribe", "params": {"cursor": "j-0"}}\n')
+    wait_for(lambda: any(client._reads_slowly for client in running.server.clients), 5, "it does not read")
+    running.call(fill, 20, 60)
+    data = b""
+    while part := sock.recv(1 << 20):
+        data += part
+    events = [json.loads(line)["event"] for line in data.splitlines()[1:] if line.endswith(b"}}")]
+    sock.close()
+    assert [event["number"] for event in events] == list(range(len(events)))
+    with ControlClient(running.run_dir) as client:
+        assert client.call("events", {"cursor": events[-1]["cursor"]})["gap"]
+
+
+def test_a_subscription_from_before_what_is_kept_begins_with_the_oldest(running: Running) -> None:
+    running.service.journal = Journal(identity="j", limit=3)
+    for number in range(10):
+        running.call(running.service.journal.append, "x", 0, number=number)
+    sock = running.raw()
+    sock.sendall(b'{"id": 1, "method": "subscribe", "params": {"cursor": "j-2"}}\n')
+    answer, *events = lines(sock, 4)
+    assert answer["result"]["gap"]
+    assert [event["event"]["number"] for event in events] == [7, 8, 9]
+    sock.close()
+
+
 def test_the_number_of_clients_is_limited(running: Running) -> None:
     socks = [running.raw() for _ in range(protocol.MOST_CLIENTS)]
     wait_for(lambda: len(running.server.clients) == protocol.MOST_CLIENTS, 5, "all are connected")

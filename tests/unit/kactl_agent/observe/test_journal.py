@@ -28,6 +28,14 @@ def test_it_is_bounded_and_tells_of_the_gap() -> None:
     assert [event["number"] for event in journal.since("j-2", 2)[0]] == [3, 4]
 
 
+def test_a_page_is_bounded_by_its_length_too() -> None:
+    journal = Journal(identity="j")
+    for number in range(1, 5):
+        journal.append("x", 0, number=number, text="y" * (2_000_000 if number == 3 else 400_000))
+    pages = [[event["number"] for event in journal.since(f"j-{after}", 10)[0]] for after in (0, 2, 3, 4)]
+    assert pages == [[1, 2], [3], [4], []]
+
+
 def test_a_cursor_of_another_journal_starts_over_with_a_gap() -> None:
     journal = Journal(identity="new")
     event = journal.append("x", 0)
