@@ -59,6 +59,22 @@ def test_an_agent_without_privileges_reads_what_it_is_to_plan_and_to_take(
     assert sorted(each.name for each in agent.file.parent.iterdir()) == ["agent.yaml"]
 
 
+def test_what_the_agent_was_not_granted_is_refused_before_anything_is_changed(
+    controller: Controller, agent: StandIn
+) -> None:
+    agent.not_granted = "CAP_NET_RAW"
+    before = agent.file.read_text()
+    for options in (["--check"], []):
+        refused = task(controller, agent, "config", *options, config=MORE)
+        assert refused["failed"]
+        assert "the agent would refuse it: VRRP needs CAP_NET_RAW" in refused["msg"]
+    assert (agent.said, agent.file.read_text()) == ([], before)
+    written = task(controller, agent, "config", config=MORE, reload=False)
+    assert (written["changed"], written["reloaded"]) == (True, False), written
+    assert written["plan"]["refused"] == "VRRP needs CAP_NET_RAW"
+    assert "192.0.2.2/24" in agent.file.read_text()
+
+
 def test_a_file_that_no_agent_runs_with_needs_no_folder_beforehand(controller: Controller, tmp_path: Path) -> None:
     path = tmp_path / "new" / "agent.yaml"
     said = {"path": str(path), "run_dir": str(tmp_path), "executable": str(KACTL), "config": CONFIG}

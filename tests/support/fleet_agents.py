@@ -66,6 +66,7 @@ class StandIn(FakeService):
         self.holds: list[int] = []  # seconds of the drains that were asked for
         self.ordered: dict[tuple[str, str], dict[str, Any]] = {}
         self.refuse_drains = False
+        self.not_granted = ""  # what a new configuration needs and its unit does not grant
         self.clock = 0.0
         self.look_seconds = 0.0  # of its own time that pass with each look at its state
         self.said: list[str] = []  # methods that change something, in order
@@ -189,6 +190,8 @@ class StandIn(FakeService):
                 "revision": {"current": self.revision, "new": _revision(new)},
                 "class": "hitless" if changed else "no-op",
                 "peer_incompatible": False,
+                "refused": self._refusal(new),
+                "capabilities": ["CAP_KILL", *([self.not_granted] if self.not_granted else [])],
                 "changes": changes,
                 "left_out": 0,
                 "report": [],
@@ -197,11 +200,16 @@ class StandIn(FakeService):
             }
         )
 
+    def _refusal(self, new: str) -> str:
+        return f"VRRP needs {self.not_granted}" if self.not_granted and _revision(new) != self.revision else ""
+
     def reload(self, parameters: Parameters, answer: Answer) -> None:
         if self.pending:
             raise ControlError(RELOAD_FAILED, f"configuration {self.pending['revision']} waits to be confirmed")
         self.said.append("reload")
         new = self._read(parameters)
+        if refusal := self._refusal(new):
+            raise ControlError(RELOAD_FAILED, refusal)
         self.file.write_text(new)
         if new != self.text:
             self.previous, self.text, self.rejected = self.text, new, ""

@@ -41,8 +41,13 @@ def plan_text(plan):
     return "\n".join(lines) + "\n"
 
 
-def refusal(plan, most, peer_incompatible):
-    """Why a plan is not to be carried out; empty when it is."""
+def refusal(plan, most, peer_incompatible, reloads=True):
+    """Why a plan is not to be carried out; empty when it is. What the agent could not run can still be written for its
+    next start."""
+    if reloads and plan.get("refused"):
+        return (
+            "the agent would refuse it: %s. The role kactl.agent.agent writes the unit that grants it" % plan["refused"]
+        )
     worst = plan["class"] or "no-op"
     if CLASSES.index(worst) > CLASSES.index(most):
         return "the change is %s, and max_impact allows %s at most" % (worst, most)

@@ -50,6 +50,8 @@ options:
     description:
       - Whether to put the change in force. Otherwise only the file is written, for the agent's next start or reload.
       - When no agent runs, the file alone is written.
+      - What the agent would refuse because its unit does not grant a capability that the change needs fails before anything is changed,
+        in check mode too. The role P(kactl.agent.agent#role) writes such a unit first.
     type: bool
     default: true
   confirm:
@@ -258,7 +260,8 @@ def change(module):
     if applies:
         name = staged(module, path)
         result["plan"] = plan_of(module, client, name)
-        against = refusal(result["plan"], module.params["max_impact"], module.params["allow_peer_incompatible"])
+        limits = [module.params[each] for each in ("max_impact", "allow_peer_incompatible", "reload")]
+        against = refusal(result["plan"], *limits)
         if against:
             module.fail_json(msg="%s; nothing was changed\n%s" % (against, plan_text(result["plan"])), **result)
     if module._diff:
