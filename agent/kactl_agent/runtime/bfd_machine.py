@@ -97,7 +97,7 @@ class BfdMachine:
             removed=tuple(name for name in before if name not in after),
             changed=tuple(name for name in after if name in before and before[name] != after[name]),
             added=tuple(name for name in after if name not in before),
-            unchanged=tuple(name for name in after if before.get(name) == after[name]),
+            unchanged=sum(before.get(name) == after[name] for name in after),
         )
 
     @property

@@ -77,7 +77,7 @@ class ConfigurationChanges(msgspec.Struct, frozen=True):
     removed: tuple[str, ...]
     changed: tuple[str, ...]
     added: tuple[str, ...]
-    unchanged: tuple[str, ...]
+    unchanged: int = 0  # how many: thousands, whose names say nothing
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -129,7 +129,7 @@ def compare(old: tuple[VrrpSettings, ...], new: tuple[VrrpSettings, ...]) -> Con
         removed=tuple(name for name in before if name not in after),
         changed=tuple(name for name in after if name in before and before[name] != after[name]),
         added=tuple(name for name in after if name not in before),
-        unchanged=tuple(name for name in after if before.get(name) == after[name]),
+        unchanged=sum(before.get(name) == after[name] for name in after),
     )
 
 

@@ -124,7 +124,7 @@ class LoadBalancer:
             self._remove(identity)
         changed: list[str] = []
         added: list[str] = []
-        unchanged: list[str] = []
+        unchanged = 0
         fresh: list[Balanced] = []
         now = self._clock()
         for identity, settings in wanted.items():
@@ -133,7 +133,7 @@ class LoadBalancer:
                 added.append(settings.name)
                 fresh.append(self._add(settings, now))
             elif balanced.settings == settings:
-                unchanged.append(settings.name)
+                unchanged += 1
                 if identity in remarked:
                     self._perform(balanced, [PutServices()])
             else:
@@ -145,7 +145,7 @@ class LoadBalancer:
         if gone:
             self._listener.work()
         removed = tuple(name for name, _protocol, _family in gone)
-        return ConfigurationChanges(removed, tuple(changed), tuple(added), tuple(unchanged))
+        return ConfigurationChanges(removed, tuple(changed), tuple(added), unchanged)
 
     def _mark(self, new: CheckersSettings) -> set[Identity]:
         """Groups get their marks first. Those whose services are others in consequence."""

@@ -20,7 +20,7 @@ from kactl_agent.runtime.self_description import describe
 
 _LAST_WORDS_SECONDS = 0.5
 F = TypeVar("F", bound=frames.Frame)
-NO_CHANGES = ConfigurationChanges((), (), (), ())
+NO_CHANGES = ConfigurationChanges((), (), ())
 Applied = Callable[[ConfigurationChanges, Sequence[str]], None]
 """To be called once, now or in a later turn of the loop: what changed, and what is not on the machine as it should."""
 

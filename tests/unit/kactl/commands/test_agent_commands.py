@@ -194,7 +194,7 @@ def test_a_lost_beginning_is_said(tmp_path: Path) -> None:
 
 def test_reload_says_what_changed(tmp_path: Path) -> None:
     service = FakeService(document())
-    changes = {"removed": ["A"], "changed": [], "added": ["B", "C"], "unchanged": []}
+    changes = {"removed": ["A"], "changed": [], "added": ["B", "C"], "unchanged": 0}
     service.outcome = {"revision": "f" * 64, "changes": changes, "message": ""}
     with serve(tmp_path, service):
         code, out, _ = call("reload", "--run-dir", str(tmp_path))

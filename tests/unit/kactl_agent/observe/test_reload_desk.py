@@ -12,7 +12,7 @@ from kactl_agent.observe.reload_desk import ReloadDesk
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.configuration import ConfigurationChanges
 
-CHANGES = ConfigurationChanges((), ("VI",), (), ())
+CHANGES = ConfigurationChanges((), ("VI",), (), unchanged=7)
 
 
 class Bench:
@@ -88,6 +88,9 @@ def test_outcomes_find_their_clients() -> None:
     assert (fine["revision"], fine["class"], list(fine["changes"]["changed"])) == ("r2", "brief", ["VI"])
     assert list(fine["workers"]["bfd"]["changed"]) == ["VI"]
     assert (failed.code, invalid.code) == ("reload-failed", "configuration-invalid")
+    (event,) = bench.journal.since("", 9)[0]
+    kinds = {"removed": [], "changed": ["VI"], "added": [], "unchanged": 7}
+    assert (event["changes"], event["workers"]) == (kinds, {"bfd": kinds}), "of what stays as it is, no names"
     assert bench.kinds() == ["reload"]
     bench.desk.reload_outcome(frames.ReloadOutcome(0, True, "by signal", "r3"))
     assert bench.kinds() == ["reload", "reload"]

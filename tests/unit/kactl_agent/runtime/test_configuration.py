@@ -132,7 +132,7 @@ def test_compare_by_name() -> None:
     old = (instance("A"), instance("B"), instance("C"))
     new = (instance("D"), instance("C"), instance("B", priority=7))
     changes = compare(old, new)
-    assert (changes.removed, changes.changed, changes.added, changes.unchanged) == (("A",), ("B",), ("D",), ("C",))
+    assert (changes.removed, changes.changed, changes.added, changes.unchanged) == (("A",), ("B",), ("D",), 1)
 
 
 SESSION = SessionSettings(

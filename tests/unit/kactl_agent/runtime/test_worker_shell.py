@@ -16,7 +16,7 @@ from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationC
 from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
 from kactl_agent.runtime.worker_shell import NO_CHANGES, Applied, WorkerShell
 
-CHANGES = ConfigurationChanges((), ("x",), (), ())
+CHANGES = ConfigurationChanges((), ("x",), ())
 
 
 class Plain:

@@ -20,7 +20,7 @@ from kactl_agent.supervisor.versions import ConfigurationFile, ReloadOrder, Vers
 
 OLD = AgentConfiguration(revision="old", file="f")
 NEW = AgentConfiguration(revision="new", file="f")
-CHANGES = ConfigurationChanges((), ("VI",), (), ())
+CHANGES = ConfigurationChanges((), ("VI",), ())
 
 
 class Loading:

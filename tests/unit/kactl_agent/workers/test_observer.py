@@ -27,7 +27,7 @@ from kactl_agent.workers.observer import Observer, ObserverStart
 SETTINGS = VrrpSettings(
     name="VI", interface="eth0", virtual_router_id=51, version=3, family=Family.IPV4, priority=100
 )  # fmt: skip
-CHANGES = ConfigurationChanges(("a",), (), (), ())
+CHANGES = ConfigurationChanges(("a",), (), ())
 
 
 class Bench:
