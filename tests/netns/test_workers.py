@@ -214,12 +214,25 @@ def test_a_worker_that_needs_what_it_has_given_up_is_restarted_alone(start: Star
     agent = start(EVERYTHING)
     agent.wait_said(*PEERS)
     before = agent.pids()
-    pinged = {"virtual_server": [SERVER | {"real_server": [{"address": "192.0.2.20", "port": 80, "PING_CHECK": [{}]}]}]}
-    agent.configure(EVERYTHING | pinged)
+    looped = {"bfd_instance": {"b1": BFD["bfd_instance"]["b1"] | {"interface": "eth0", "unaffiliated_echo": True}}}
+    agent.configure(EVERYTHING | looped)
     agent.reload()
-    wait_for(lambda: agent.said().count("checkers hears vrrp") == 2, START, f"another one; log:\n{agent.log}")
-    assert "the checkers worker is restarted: it needs CAP_NET_RAW now" in agent.log
-    assert "checkers applied" not in "\n".join(agent.said()), "the old one was not asked for what it cannot do"
+    wait_for(lambda: agent.said().count("bfd hears vrrp") == 2, START, f"another one; log:\n{agent.log}")
+    assert "the bfd worker is restarted: it needs CAP_NET_RAW now" in agent.log
+    assert "bfd applied" not in "\n".join(agent.said()), "the old one was not asked for what it cannot do"
     after = agent.pids()
-    assert {name for name in before if before[name] != after[name]} == {"checkers"}
+    assert {name for name in before if before[name] != after[name]} == {"bfd"}
     assert "worker ended" not in agent.log, "which is no failure"
+
+
+def test_checks_of_any_kind_restart_no_worker(start: Start) -> None:
+    """What is known of real servers is known by this one, and what operators have ordered."""
+    agent = start(EVERYTHING)
+    agent.wait_said(*PEERS)
+    before = agent.pids()
+    checks = {"PING_CHECK": [{}], "TCP_CHECK": [{"bindto": "192.0.2.1", "bind_port": 500, "bind_if": "eth0"}]}
+    pinged = {"virtual_server": [SERVER | {"real_server": [{"address": "192.0.2.20", "port": 80} | checks]}]}
+    agent.configure(EVERYTHING | pinged, "checkers:1")
+    agent.reload()
+    agent.wait_said("checkers applied ['1']")
+    assert agent.pids() == before

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 import msgspec
 
-from kactl_agent.checkers.settings import ConnectTarget, PingCheckSettings
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.ipvs.settings import CheckersSettings
 from kactl_agent.process_settings import ProcessSettings
@@ -19,7 +18,6 @@ from kactl_agent.supervisor.script_files import ScriptPreparer
 from kactl_agent.tracking.settings import Command, Executable
 
 _HINT = "the event is told in all other ways, but this script is not run"
-_PRIVILEGED_PORTS = 1024
 
 
 def prepare_balancing(
@@ -44,20 +42,9 @@ def told(settings: CheckersSettings, notify: PreparedNotify) -> CheckersSettings
     return msgspec.structs.replace(settings, fifos=fifos, mails=notify.mail is not None)
 
 
-def privileges_for(settings: CheckersSettings, process: ProcessSettings) -> tuple[str, ...]:
-    """Capabilities the worker needs beyond CAP_NET_ADMIN."""
-    names = ["CAP_SYS_ADMIN"] if process.namespace_ipvs is not None else []
-    checkers = [
-        checker for server in settings.virtual_servers for real in server.real_servers for checker in real.checkers
-    ]
-    targets = (target for each in checkers if isinstance(target := getattr(each, "target", None), ConnectTarget))
-    bound = [target for target in targets if target.bind_port or target.bind_interface]
-    if any(0 < target.bind_port < _PRIVILEGED_PORTS for target in bound):
-        names.append("CAP_NET_BIND_SERVICE")
-    pings = any(isinstance(each, PingCheckSettings) for each in checkers)
-    if pings or any(target.bind_interface for target in bound):
-        names.append("CAP_NET_RAW")  # of pings: raw sockets, where ping_group_range allows no others
-    return tuple(names)
+def privileges_for(process: ProcessSettings) -> tuple[str, ...]:
+    """Capabilities the worker needs beyond those it always has: to enter the network namespace of IPVS."""
+    return () if process.namespace_ipvs is None else ("CAP_SYS_ADMIN",)
 
 
 def encoded(settings: CheckersSettings) -> bytes:

@@ -180,7 +180,7 @@ def _privileges(bfd: BfdSettings, balancing: CheckersSettings, process: ProcessS
     from kactl_agent.supervisor import balancing_files
 
     names = {"bfd": privileges_for(bfd)} if bfd.sessions else {}
-    return names | ({"checkers": balancing_files.privileges_for(balancing, process)} if balancing.wanted else {})
+    return names | ({"checkers": balancing_files.privileges_for(process)} if balancing.wanted else {})
 
 
 def _as_the_command_line_says(options: Options, process: ProcessSettings) -> ProcessSettings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from kactl_agent.ipvs.settings import CheckersSettings
 from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.balancing_files import privileges_for
@@ -27,8 +26,7 @@ def keep_fixed(current: AgentConfiguration, new: AgentConfiguration) -> tuple[Ag
         return new, []
     allowed = dict(new.privileges)
     if new.checkers:  # may enter the namespace that stays, and no other
-        checkers = msgspec.msgpack.decode(new.checkers, type=CheckersSettings)
-        allowed["checkers"] = privileges_for(checkers, process)
+        allowed["checkers"] = privileges_for(process)
     return msgspec.structs.replace(new, process=process, privileges=allowed), changed
 
 

@@ -43,10 +43,13 @@ class WorkerKind(NamedTuple):
 _GRANT = "run as root, or grant it (AmbientCapabilities= in a unit)"
 _FOR_SCRIPTS = (Capability.CAP_SETUID, Capability.CAP_SETGID, Capability.CAP_KILL)  # of the spawner alone
 _VRRP = (Capability.CAP_NET_ADMIN, Capability.CAP_NET_RAW)
+_CHECKERS = (Capability.CAP_NET_ADMIN, Capability.CAP_NET_RAW, Capability.CAP_NET_BIND_SERVICE)
+"""For IPVS, and for any check that a reload may bring: raw sockets of pings, interfaces and ports to check from.
+Another process would know nothing of what this one has seen."""
 WORKERS = {
     kind.name: kind
     for kind in (
-        WorkerKind("checkers", "kactl_agent.workers.checkers", (Capability.CAP_NET_ADMIN,), True, False, True, True),
+        WorkerKind("checkers", "kactl_agent.workers.checkers", _CHECKERS, True, False, True, True),
         WorkerKind("bfd", "kactl_agent.workers.bfd", (), False, False, False),
         WorkerKind("vrrp", "kactl_agent.workers.vrrp", _VRRP, True, True, True),
     )

@@ -5,42 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-import pytest
 
-from kactl_agent.checkers.settings import CheckTiming, ConnectTarget, TcpCheckSettings
 from kactl_agent.config.bind import bind
 from kactl_agent.config.checks.problem import Sheet
 from kactl_agent.config.trackers import ScriptPolicy
-from kactl_agent.ipvs.model import AF_INET, Timeouts
-from kactl_agent.ipvs.settings import CheckersSettings, Members, RealServerSettings, VirtualServerSettings
+from kactl_agent.ipvs.model import Timeouts
+from kactl_agent.ipvs.settings import CheckersSettings
 from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.supervisor.balancing_files import encoded, prepare_balancing, privileges_for
 from kactl_agent.supervisor.script_files import ScriptPreparer
 from kactl_agent.tracking.settings import Command
 
 
-def with_check(target: ConnectTarget) -> CheckersSettings:
-    check = TcpCheckSettings(timing=CheckTiming(), target=target)
-    real = RealServerSettings(bytes((10, 0, 0, 1)), 80, checkers=(check,))
-    server = VirtualServerSettings(
-        name="v", protocol=6, members=(Members(AF_INET, 6, b"\1\2\3\4"),), real_servers=(real,)
-    )
-    return CheckersSettings(virtual_servers=(server,))
-
-
-@pytest.mark.parametrize(
-    ("settings", "names"),
-    [
-        (with_check(ConnectTarget(address="10.0.0.1", port=80)), ()),
-        (with_check(ConnectTarget(address="10.0.0.1", port=80, bind_port=500)), ("CAP_NET_BIND_SERVICE",)),
-        (with_check(ConnectTarget(address="10.0.0.1", port=80, bind_port=5000)), ()),
-        (with_check(ConnectTarget(address="fe80::1", port=80, bind_interface="eth0")), ("CAP_NET_RAW",)),
-    ],
-)
-def test_privileges_are_those_that_are_needed(settings: CheckersSettings, names: tuple[str, ...]) -> None:
-    assert privileges_for(settings, ProcessSettings()) == names
+def test_only_another_network_namespace_is_a_privilege_beyond_those_of_every_worker() -> None:
+    assert privileges_for(ProcessSettings()) == ()
     for namespace in ("other", ""):
-        assert privileges_for(settings, ProcessSettings(namespace_ipvs=namespace)) == ("CAP_SYS_ADMIN", *names)
+        assert privileges_for(ProcessSettings(namespace_ipvs=namespace)) == ("CAP_SYS_ADMIN",)
 
 
 def test_nothing_to_do_is_no_worker() -> None:

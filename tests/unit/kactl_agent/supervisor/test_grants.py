@@ -12,6 +12,13 @@ import pytest
 
 ALWAYS = {"CAP_KILL", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"}
 VRRP = {"vrrp_instance": {"A": {"interface": "eth0", "virtual_router_id": 1, "virtual_ipaddress": ["192.0.2.1"]}}}
+SERVER = {
+    "address": "192.0.2.10",
+    "port": 80,
+    "protocol": "TCP",
+    "real_server": [{"address": "192.0.2.20", "port": 80}],
+}
+BALANCING = {"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_NET_BIND_SERVICE"}
 
 
 def printed(tmp_path: Path, config: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
@@ -28,6 +35,8 @@ def printed(tmp_path: Path, config: dict[str, Any], *options: str) -> subprocess
         (VRRP, {"CAP_NET_ADMIN", "CAP_NET_RAW"}),
         (VRRP | {"global_defs": {"vrrp_rt_priority": 50}}, {"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_NICE"}),
         (VRRP | {"global_defs": {"vrrp_no_swap": True}}, {"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK"}),
+        ({"virtual_server": [SERVER]}, BALANCING),  # whatever checks a reload brings: it restarts no worker
+        ({"virtual_server": [SERVER], "net_namespace_ipvs": "red"}, BALANCING | {"CAP_SYS_ADMIN"}),
         (VRRP | {"net_namespace": "red"}, {"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_ADMIN"}),
     ],
 )
