@@ -32,6 +32,12 @@ class DrainKeeper:
             name: order for order in reversed(self._orders) for name in covered(order.target, instances, groups)
         }
 
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Instances that are called something else from now on: old name -> new name. `configure` follows."""
+        self._unsettled = {
+            serial: [names.get(name, name) for name in concerned] for serial, concerned in self._unsettled.items()
+        }
+
     def inputs(self, name: str) -> list[Input]:
         """What an instance has to be told before its Startup."""
         order = self._wanted.get(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 
 from kactl_agent.kernel.addresses import plan
@@ -56,6 +56,11 @@ class StaticKeeper:
         self._complain("remove", self._kernel.addresses.apply(work.remove, (), links))
         self._kernel.links.drain()
         self._find_faults()
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Instances that are called something else from now on: old name -> new name. Items that name them so follow at
+        once (`apply`)."""
+        self._faults = {(names.get(instance, instance), fault): None for instance, fault in self._faults}
 
     def stop(self) -> None:
         """Take everything off the machine, in the opposite order."""

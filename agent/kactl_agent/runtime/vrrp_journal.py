@@ -41,14 +41,14 @@ def of_transition(name: str, transition: Transition, now: int, lag: int, revisio
     )
 
 
-def of_report(report: Report, snapshot: InstanceSnapshot) -> frames.Frame | None:
+def of_report(name: str, report: Report, snapshot: InstanceSnapshot) -> frames.Frame | None:
     """What a report of an instance is to the journal, if it is anything."""
     if report.code == PRIORITY_CHANGED:
         return frames.PriorityRecord(
-            time.time_ns(), snapshot.name, snapshot.state.value, snapshot.effective_priority, report.detail
+            time.time_ns(), name, snapshot.state.value, snapshot.effective_priority, report.detail
         )
     if report.code in _HAPPENINGS:
-        subject = f"vrrp_instance {snapshot.name}"
+        subject = f"vrrp_instance {name}"
         return Happening(at=time.time_ns(), kind=report.code, subject=subject, detail=report.detail)
     return None
 

@@ -171,17 +171,18 @@ class VrrpMachine:
     def reconfigure(self, changes: Mapping[str, VrrpSettings]) -> None:
         """Instances, by the names they have had so far, go on with other settings of the same virtual router
         (`kactl_agent.vrrp.pairing`)."""
-        for _slice in self.reconfiguring(changes, len(changes) or 1):
+        self.adopt(changes)
+        for _slice in self.reconfiguring(list(changes.values()), len(changes) or 1):
             pass
 
-    def reconfiguring(self, changes: Mapping[str, VrrpSettings], size: int) -> Iterator[None]:
-        """`reconfigure` in slices: what is between two of its steps may be anything but another change of instances."""
+    def adopt(self, changes: Mapping[str, VrrpSettings]) -> None:
+        """Instances, by the names they have had so far, have these names and places from now on. `reconfiguring`
+        follows."""
         new = list(changes.values())
         old = [self._settings[name] for name in changes]
         for settings in old:
             self._places.remove(settings)
-        renamed = {name: settings.name for name, settings in changes.items() if settings.name != name}
-        self._rename(renamed)
+        self._rename({name: settings.name for name, settings in changes.items() if settings.name != name})
         for settings in new:
             self._settings[settings.name] = settings
             self._places.add(settings)
@@ -194,14 +195,17 @@ class VrrpMachine:
         self._kernel.addresses.prepare(addresses_of(new), self._kernel.links)
         self._kernel.routing.prepare(routing_of(new), self._kernel.links)
         self._places.open()
-        for batch in batches(new, size):
-            yield
+
+    def reconfiguring(self, adopted: Iterable[VrrpSettings], size: int) -> Iterator[None]:
+        """Engines go on with what was adopted, in slices: what is between two of its steps may be anything but another
+        change of instances."""
+        for batch in batches(adopted, size):
             for settings in batch:
                 if settings.auth_hmac is not None and self._clock_offset is not None:
                     self.driver.tell(settings.name, ClockOffset(self._clock_offset))
                 self.driver.reconfigure(settings.name, settings)
             self.actions.refresh(batch)
-        yield
+            yield
         self._forget_places()
         self._kernel.links.drain()
         self._want_interfaces()

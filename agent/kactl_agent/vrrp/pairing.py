@@ -7,6 +7,7 @@ priorities, addresses and everything else may change.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from kactl_agent.vrrp.settings import Family, VirtualAddress, VrrpSettings
 
@@ -41,6 +42,31 @@ def pair(old: Iterable[VrrpSettings], new: Iterable[VrrpSettings]) -> dict[str, 
             pairs[settings.name] = found[0].name
             alike.remove(found[0])
     return pairs
+
+
+class Succession(NamedTuple):
+    """What becomes of the instances of a configuration when another one takes its place."""
+
+    gone: list[str]
+    renamed: dict[str, str]  # old name -> new name, of those that have another one
+    kept: dict[str, VrrpSettings]  # old name -> the new settings
+    changed: dict[str, VrrpSettings]  # likewise, of those whose settings are not the same
+    fresh: list[VrrpSettings]
+
+
+def succession(old: Iterable[VrrpSettings], new: Iterable[VrrpSettings]) -> Succession:
+    """Who goes, who stays and how, and who comes."""
+    before = {settings.name: settings for settings in old}
+    after = {settings.name: settings for settings in new}
+    names = pair(before.values(), after.values())
+    kept = {name: after[later] for later, name in names.items()}
+    return Succession(
+        gone=[name for name in before if name not in kept],
+        renamed={name: settings.name for name, settings in kept.items() if name != settings.name},
+        kept=kept,
+        changed={name: settings for name, settings in kept.items() if settings != before[name]},
+        fresh=[settings for settings in after.values() if settings.name not in names],
+    )
 
 
 Place = tuple[bytes, int, str, bytes]

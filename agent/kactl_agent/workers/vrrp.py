@@ -47,7 +47,7 @@ from kactl_agent.vrrp.actions import GroupTransition, Input, LowerPriorityReceiv
 from kactl_agent.vrrp.firewall import together
 from kactl_agent.vrrp.instance import PRIORITY_CHANGED, VrrpInstance
 from kactl_agent.vrrp.network_settings import NetworkSettings
-from kactl_agent.vrrp.pairing import pair
+from kactl_agent.vrrp.pairing import Succession, succession
 from kactl_agent.vrrp.settings import VrrpSettings
 
 PROCESS = "vrrp"
@@ -257,44 +257,22 @@ class VrrpWorker:
     def _reloading(self, new: AgentConfiguration) -> Generator[None, None, tuple[ConfigurationChanges, list[str]]]:
         """Stop what is gone, let go on with other settings what is the same virtual router, then start what is new. In
         slices: the timers of a thousand instances do not wait for each other's settings."""
-        new = self._with_free_names(new)
-        old = {settings.name: settings for settings in self._configuration.vrrp}
-        names = {before: after for after, before in pair(old.values(), new.vrrp).items()}
-        renamed = {before: after for before, after in names.items() if before != after}
-        gone = [name for name in old if name not in names]
-        settings_of = {settings.name: settings for settings in new.vrrp}
-        kept = {name: settings_of[after] for name, after in names.items()}
-        fresh = [settings for settings in new.vrrp if settings.name not in set(names.values())]
-        self._machine.spare(kept, fresh)
-        self._machine.part(new.sync_groups, {*gone, *renamed})
-        for batch in batches(gone, _INSTANCES_A_SLICE):
-            for name in batch:
-                self._trackers.forget(name)
-            with self._told.removing():
-                self._machine.stop(batch)
+        new, old = self._with_free_names(new), self._configuration
+        after = succession(old.vrrp, new.vrrp)
+        self._machine.spare(after.kept, after.fresh)
+        self._machine.part(new.sync_groups, {*after.gone, *after.renamed})
+        for ending in batches(after.gone, _INSTANCES_A_SLICE):
+            self._end(ending)
             yield
-        self._told.reconfigure(new.vrrp_notify)
-        self._runner.umask = new.process.umask
-        for name in (*gone, *renamed):
-            self._report_last(name)
-        for name in gone:
-            del self._instances[name]
-        self._instances = {names[name]: instance for name, instance in self._instances.items()}
-        self._trackers.rename(renamed)
-        for name in renamed.values():
-            self._shell.tell(_FOLLOWER, name, InstanceVerdict(name, self._instances[name].state.value))
-        self._static.apply(new.static)
-        self._apply_network(new.network)
+        self._machine.actions.firewall.configure(together(old.firewall, new.firewall))
+        self._adopt(after, new)
         yield
-        self._machine.actions.firewall.configure(together(self._configuration.firewall, new.firewall))
-        changed = {name: settings for name, settings in kept.items() if old[name] != settings}
-        yield from self._machine.reconfiguring(changed, _INSTANCES_A_SLICE)
-        changes, self._configuration = compare(self._configuration.vrrp, new.vrrp), new
+        yield from self._machine.reconfiguring(after.changed.values(), _INSTANCES_A_SLICE)
         self._trackers.apply(new.tracking, new.track_scripts)
-        for name in names.values():
-            self._trackers.switch(name, new.tracking.uses.get(name, ()))
+        for settings in after.kept.values():
+            self._trackers.switch(settings.name, new.tracking.uses.get(settings.name, ()))
         yield
-        self._drains.configure(new.vrrp, new.sync_groups)
+        fresh = after.fresh
         if not new.sync_groups:  # those of a group start together
             for starting in batches(fresh, _INSTANCES_A_SLICE):
                 with self._told.together():
@@ -312,7 +290,34 @@ class VrrpWorker:
         self._dirty.update(dict.fromkeys(self._instances))
         self._report_soon()
         yield
-        return changes, self._machine.problems()
+        return compare(old.vrrp, new.vrrp), self._machine.problems()
+
+    def _end(self, names: Sequence[str]) -> None:
+        """Stop instances. Nobody knows them any more at the end of the slice."""
+        for name in names:
+            self._trackers.forget(name)
+        with self._told.removing():
+            self._machine.stop(names)
+        for name in names:
+            del self._instances[name]
+            self._report_last(name)
+
+    def _adopt(self, after: Succession, new: AgentConfiguration) -> None:
+        """Everybody knows the instances that stay by their new names at the end of the slice."""
+        self._configuration, renamed = new, after.renamed
+        self._told.reconfigure(new.vrrp_notify)
+        self._runner.umask = new.process.umask
+        self._machine.adopt(after.changed)
+        self._instances = {renamed.get(name, name): instance for name, instance in self._instances.items()}
+        for name in renamed:
+            self._report_last(name)
+        for name in renamed.values():
+            self._shell.tell(_FOLLOWER, name, InstanceVerdict(name, self._instances[name].state.value))
+        for keeper in (self._trackers, self._drains, self._static):
+            keeper.rename(renamed)
+        self._drains.configure(new.vrrp, new.sync_groups)
+        self._static.apply(new.static)
+        self._apply_network(new.network)
 
     def _write_states(self) -> None:
         """Where that is wanted after a reload."""
@@ -364,7 +369,7 @@ class VrrpWorker:
         now = instance.snapshot()
         if report.code == PRIORITY_CHANGED and instance.settings.notify_priority_changes:
             self._told.priority_changed(name, now.state, now.effective_priority)
-        record = vrrp_journal.of_report(report, now)
+        record = vrrp_journal.of_report(name, report, now)
         if record is not None:
             self._shell.event(record)
 
@@ -408,7 +413,7 @@ class VrrpWorker:
             instance = self._instances.get(name)
             if instance is not None and self._shell.observer is not None:
                 # the observer has the addresses from the configuration: hundreds need not travel every second
-                slim = msgspec.structs.replace(instance.snapshot(), addresses=())
+                slim = msgspec.structs.replace(instance.snapshot(), name=name, addresses=())
                 self._shell.state(name, frames.Snapshot(now, at, slim))
                 longest = longest_down_delay(instance.settings.down_timer_adverts, slim.master_adver_interval)
                 self._link_states.limit(slim.interface, name, longest)

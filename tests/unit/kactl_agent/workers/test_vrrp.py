@@ -1,4 +1,4 @@
-"""The VRRP worker in a real loop over the fake kernel, with this test as supervisor and observer."""
+"""The VRRP worker over the kernel in memory."""
 
 from __future__ import annotations
 
@@ -8,125 +8,29 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 
-from kactl_agent.kernel.fake import FakeKernel
 from kactl_agent.runtime import frames, spawn_frames
 from kactl_agent.runtime.checker_frames import InstanceVerdict
-from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed
+from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.runtime.drain_frames import DrainOrder, Drains, DrainsApplied
-from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
+from kactl_agent.runtime.ipc import Edge, socket_pair
 from kactl_agent.runtime.journal_frames import Happening
 from kactl_agent.tracking.debounce import longest_down_delay
 from kactl_agent.tracking.settings import Command, Executable, ScriptSettings, TrackerKind, TrackerUse, TrackingSettings
 from kactl_agent.vrrp.actions import PriorityContribution
 from kactl_agent.vrrp.network_settings import LinkDelays, NetlinkBuffer, NetworkSettings
 from kactl_agent.vrrp.recording import replay
-from kactl_agent.vrrp.settings import (
-    CENTISECOND,
-    Family,
-    GratuitousSettings,
-    SyncGroupSettings,
-    VirtualAddress,
-    VrrpSettings,
-)
+from kactl_agent.vrrp.settings import CENTISECOND, Family, SyncGroupSettings, VirtualAddress
+from kactl_agent.vrrp.static_items import StaticAddress, StaticItems
 from kactl_agent.vrrp.virtual_interface import InterfaceKind, VirtualInterface
 from kactl_agent.workers.vrrp import VrrpWorker, VrrpWorkerStart
-
-
-def address(last: int) -> VirtualAddress:
-    return VirtualAddress(bytes((192, 0, 2, last)), 24, "eth0")
-
-
-def settings(name: str = "VI", vrid: int = 51, **more: Any) -> VrrpSettings:
-    values: dict[str, Any] = {
-        "interface": "eth0", "version": 3, "family": Family.IPV4, "priority": 255, "addresses": (address(vrid),),
-        "advert_interval": 2 * CENTISECOND, "gratuitous": GratuitousSettings(repeat=1, delay=0),
-    } | more  # fmt: skip
-    return VrrpSettings(name=name, virtual_router_id=vrid, **values)
-
-
-class Bench:
-    def __init__(self) -> None:
-        self.kernel = FakeKernel()
-        self.kernel.links.add_link("eth0")
-        self.kernel.links.add_address("eth0", bytes((192, 0, 2, 200)), 24)
-        self.loop = asyncio.SelectorEventLoop()
-        self.supervisor, self._workers_end = (Edge(sock) for sock in socket_pair())
-        self.observer, self._observed_end = (Edge(sock) for sock in socket_pair())
-        self.heard: list[frames.AnyFrame] = []
-        self.answers: list[frames.AnyFrame] = []
-        self.worker: VrrpWorker | None = None
-        self.stopped = False
-
-    def start(
-        self,
-        *instances: VrrpSettings,
-        keep: bool = False,
-        recording: bool = False,
-        groups: tuple[SyncGroupSettings, ...] = (),
-    ) -> VrrpWorker:
-        configuration = AgentConfiguration(revision="1", file="f", vrrp=instances, sync_groups=groups)
-        return self.start_with(configuration, keep, recording)
-
-    def start_with(self, configuration: AgentConfiguration, keep: bool = False, recording: bool = False) -> VrrpWorker:
-        start = VrrpWorkerStart(configuration=configuration, keep_addresses=keep, recording=recording)
-        self.worker = VrrpWorker(self.loop, self.kernel, start, self._workers_end, self._observed_end)
-        self.loop.call_soon(self.worker.begin)
-        return self.worker
-
-    def listen(self) -> None:
-        for edge, into in ((self.supervisor, self.answers), (self.observer, self.heard)):
-            try:
-                edge.try_flush()
-                into += [frame for frame, _descriptors in edge.receive()]
-            except (EdgeClosed, OSError):
-                continue
-
-    def until(self, condition: Callable[[], Any], seconds: float = 5) -> None:
-        async def poll() -> None:
-            deadline = self.loop.time() + seconds
-            while not condition():
-                assert self.loop.time() < deadline, (self.heard, self.answers)
-                await asyncio.sleep(0.002)
-                self.listen()
-
-        self.loop.run_until_complete(poll())
-
-    def until_stopped(self) -> None:
-        guard = self.loop.call_later(5, lambda: pytest.fail("the worker does not stop"))
-        self.loop.run_forever()
-        guard.cancel()
-        self.stopped = True
-        self.listen()
-
-    def of(self, kind: type[Any]) -> list[Any]:
-        return [frame for frame in self.heard if isinstance(frame, kind)]
-
-    def state_of(self, name: str) -> str:
-        snapshots = [frame.snapshot.state.value for frame in self.of(frames.Snapshot) if frame.snapshot.name == name]
-        return snapshots[-1] if snapshots else ""
-
-    def reload(self, *instances: VrrpSettings, groups: tuple[SyncGroupSettings, ...] = ()) -> frames.SettingsApplied:
-        return self.reload_with(AgentConfiguration(revision="2", file="f", vrrp=instances, sync_groups=groups))
-
-    def reload_with(self, configuration: AgentConfiguration) -> frames.SettingsApplied:
-        self.supervisor.post(frames.Settings(9), [dump_sealed(configuration)])
-        self.until(lambda: frames.SettingsPrepared(9) in self.answers)
-        self.supervisor.post(frames.ApplySettings(9))
-        self.until(lambda: any(isinstance(frame, frames.SettingsApplied) for frame in self.answers))
-        return next(frame for frame in self.answers if isinstance(frame, frames.SettingsApplied))
-
-    def close(self) -> None:
-        for edge in (self.supervisor, self.observer, self._workers_end, self._observed_end):
-            edge.close()
-        self.loop.run_until_complete(asyncio.sleep(0))
-        self.loop.close()
-        self.kernel.close()
+from support.vrrp import advert
+from support.vrrp_worker import Bench, address, settings
 
 
 @pytest.fixture
@@ -538,6 +442,92 @@ def test_a_backup_takes_nothing_over_and_nothing_is_left_for_it(bench: Bench) ->
     bench.reload(settings("A", 1, addresses=(address(3),)), settings("B", 2, priority=100, addresses=(address(1),)))
     assert bench.state_of("B") == "BACKUP"
     assert not bench.kernel.links.has(address(1))
+
+
+# -- what happens between the slices of a reload -----------------------------------------------------------------------
+
+STATIC = VirtualAddress(bytes((198, 51, 100, 9)), 24, "eth9")
+OTHER_STATIC = VirtualAddress(bytes((198, 51, 100, 9)), 24, "eth0")
+
+
+def depending(*names: str, static: VirtualAddress = STATIC, track: str = "") -> AgentConfiguration:
+    """Instances A and B of these names, which depend on a static address, and on an interface if `track` says so."""
+    return AgentConfiguration(
+        revision="2", file="f", vrrp=tuple(settings(name, vrid) for vrid, name in enumerate(names, 1)),
+        static=StaticItems(addresses=(StaticAddress(static, names),)),
+        tracking=TrackingSettings(uses={name: (TrackerUse(TrackerKind.INTERFACE, track),) for name in names if track}),
+    )  # fmt: skip
+
+
+def test_an_instance_with_another_name_is_at_fault_for_the_same_static_item(bench: Bench) -> None:
+    bench.start_with(depending("A"))
+    bench.until(lambda: bench.state_of("A") == "FAULT")
+    bench.reload_with(depending("B"))
+    bench.until(lambda: bench.state_of("B") == "FAULT")
+    bench.kernel.links.add_link("eth9")
+    bench.until(lambda: bench.state_of("B") == "MASTER")
+
+
+def test_an_instance_with_another_name_recovers_from_a_static_item_that_is_no_more(bench: Bench) -> None:
+    bench.start_with(depending("A"))
+    bench.until(lambda: bench.state_of("A") == "FAULT")
+    bench.reload_with(depending("B", static=OTHER_STATIC))
+    bench.until(lambda: bench.state_of("B") == "MASTER")
+
+
+def test_an_instance_that_was_removed_hears_nothing_of_a_static_item(bench: Bench) -> None:
+    bench.kernel.links.add_link("eth9")
+    worker = bench.start_with(depending("A", "B"))
+    bench.until(lambda: bench.state_of("A") == bench.state_of("B") == "MASTER")
+    steps = worker._reloading(depending("A"))
+    next(steps)
+    bench.kernel.links.remove_link("eth9")
+    worker._links_changed()
+    worker._drained(Drains(1, (DrainOrder(target="*"),)))
+    worker._drained(Drains(2, ()))
+    for _slice in steps:
+        pass
+    bench.until(lambda: bench.state_of("A") == "FAULT")
+    assert bench.of(frames.InstanceGone) == [frames.InstanceGone("B")]
+
+
+@pytest.mark.parametrize("slices", range(5))
+def test_news_between_the_slices_reach_an_instance_that_has_another_name(bench: Bench, slices: int) -> None:
+    for name in ("eth7", "eth9"):
+        bench.kernel.links.add_link(name)
+    worker = bench.start_with(depending("A", track="eth7"))
+    bench.until(lambda: bench.state_of("A") == "MASTER")
+    steps = worker._reloading(depending("B", track="eth7"))
+    for _ in range(slices):
+        next(steps)
+    bench.kernel.links.set_up("eth7", False)
+    worker._links_changed()
+    bench.turn()
+    for _slice in steps:
+        pass
+    bench.until(lambda: bench.state_of("B") == "FAULT")
+    names = {frame.snapshot.name for frame in bench.heard[bench.heard.index(frames.InstanceGone("A")) :]
+             if isinstance(frame, frames.Snapshot)}  # fmt: skip
+    assert names == {"B"}, "nobody is told of A any more"
+
+
+def test_an_advert_between_the_slices_reaches_an_instance_that_has_another_name(bench: Bench) -> None:
+    worker = bench.start(settings("A", 1))
+    bench.until(lambda: bench.state_of("A") == "MASTER")
+    steps = worker._reloading(AgentConfiguration(revision="2", file="f", vrrp=(settings("B", 1),)))
+    for _slice in steps:
+        bench.kernel.vrrp_sockets.opened[0].push(*advert(100, settings=settings("A", 1)))
+        worker._machine._places.read_all()
+    assert worker._instances["B"].count("adverts_received") == 5
+
+
+def test_a_drain_that_waits_for_a_peer_is_answered_under_the_new_name(bench: Bench) -> None:
+    worker = bench.start(settings("A", 1, advert_interval=10 * CENTISECOND))
+    bench.until(lambda: bench.state_of("A") == "MASTER")
+    worker._drained(Drains(7, (DrainOrder(target="A", require_peer=True),)))
+    bench.reload(settings("B", 1, advert_interval=10 * CENTISECOND))
+    assert not any(isinstance(frame, DrainsApplied) for frame in bench.answers), "nobody knows yet"
+    bench.until(lambda: DrainsApplied(7, ("B",)) in bench.answers)
 
 
 def test_timers_of_others_come_between_the_slices_of_a_reload(bench: Bench) -> None:
