@@ -75,6 +75,13 @@ def test_what_the_agent_was_not_granted_is_refused_before_anything_is_changed(
     assert "192.0.2.2/24" in agent.file.read_text()
 
 
+def test_info_has_the_configuration_only_for_who_asks_for_it(controller: Controller, agent: StandIn) -> None:
+    assert {"agent", "vrrp", "events"} <= set(everything := task(controller, agent, "info"))
+    assert "config" not in everything
+    asked = {"gather_subset": ["all", "config"], "executable": str(KACTL)}
+    assert task(controller, agent, "info", **asked)["config"] == CONFIG
+
+
 def test_a_file_that_no_agent_runs_with_needs_no_folder_beforehand(controller: Controller, tmp_path: Path) -> None:
     path = tmp_path / "new" / "agent.yaml"
     said = {"path": str(path), "run_dir": str(tmp_path), "executable": str(KACTL), "config": CONFIG}

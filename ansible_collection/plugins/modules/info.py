@@ -20,8 +20,9 @@ author:
 options:
   gather_subset:
     description:
-      - What to gather. V(all) is everything.
-      - V(config) needs the node's C(kactl) command; the others need the control socket alone.
+      - What to gather. V(all) is everything but V(config).
+      - V(config) has to be named, as the configuration holds its secrets in clear and a registered result may end in a cache of facts;
+        let such a task have C(no_log). It needs the node's C(kactl) command; the others need the control socket alone.
     type: list
     elements: str
     choices: [all, agent, vrrp, ipvs, bfd, config, events]
@@ -52,9 +53,15 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Everything about the node's agent
+- name: Everything about the node's agent but its configuration
   kactl.agent.info:
   register: agent
+
+- name: And its configuration, with the secrets in it
+  kactl.agent.info:
+    gather_subset: [all, config]
+  no_log: true
+  register: agent_with_config
 
 - name: Who is master here
   ansible.builtin.debug:
@@ -85,7 +92,7 @@ bfd:
   returned: with the subset bfd, when the agent has any
   type: dict
 config:
-  description: The configuration in the agent's file with what it includes, in the structure of M(kactl.agent.config).
+  description: The configuration in the agent's file with what it includes and its secrets, in the structure of M(kactl.agent.config).
   returned: with the subset config
   type: dict
 events:
@@ -169,7 +176,7 @@ def main():
     if everything or "events" in wanted:
         result["events"], result["cursor"] = newest_events(module, client, max(0, module.params["events"]))
     client.close()
-    if everything or "config" in wanted:
+    if "config" in wanted:
         file = status["agent"]["config_file"]
         _code, shown, _err = kactl_json(module, ["config", "show", file, "--output", "json"], what="kactl config show")
         result["config"] = shown["config"]
