@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kactl_agent.kernel import dumps
+from kactl_agent.kernel import rtnetlink as nl
+from kactl_agent.kernel.links import NetlinkLinks
 from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.rtnetlink import IFA_F_NODAD
 from kactl_agent.vrrp.network_settings import NetlinkBuffer
 from kactl_agent.vrrp.settings import Family, VirtualAddress
+from support.agents import SLACK
 from support.netns import Network, inside, ip, network, wait_for
 
 pytestmark = pytest.mark.root
@@ -153,6 +158,60 @@ def test_lost_notifications_lead_to_a_new_look(net: Network) -> None:
         assert small.links.drain()
         assert not any(small.links.has(address) for address in many)
         small.close()
+
+
+def test_a_list_of_addresses_that_lacked_some_is_read_again_with_the_next_change(
+    net: Network, kernel: LinuxKernel
+) -> None:
+    node = net.nodes[0]
+
+    class Reader:
+        torn = True
+
+        def __call__(self, sock: dumps.DumpSocket, request: bytes, absent: Container[int]) -> dumps.Dump:
+            found = dumps.read(sock, request, absent)
+            if self.torn and any(message.type == nl.RTM_NEWADDR for message in found.messages):
+                return dumps.Dump([], False)
+            return found
+
+    with inside(node.namespace):
+        reader = Reader()
+        links = NetlinkLinks(reader)
+        assert not links.addresses("eth0")
+        reader.torn = False
+        ip("link", "set", "lo", "mtu", "65535", namespace=node.namespace)
+        wait_for(links.drain, SLACK, "something to be told")
+    assert set(links.addresses("eth0")) == set(kernel.links.addresses("eth0"))
+    assert not links.drain()
+    links.close()
+
+
+def test_addresses_are_found_while_others_go(net: Network, kernel: LinuxKernel) -> None:
+    """The kernel lists them in parts: what goes out of the first ones moves up what is in the next, past the reader."""
+    node = net.nodes[0]
+    ip("link", "add", "a0", "type", "veth", "peer", "name", "b0", namespace=node.namespace)
+    fleeting, lasting = (
+        [VirtualAddress(bytes((10, k, n // 250, n % 250)), 32, "a0") for n in range(2000)] for k in (6, 7)
+    )
+    kernel.links.drain()
+    reads = 0
+    for _ in range(5):
+        assert kernel.addresses.apply((), [*fleeting, *lasting], kernel.links) == []
+        command = ["ip", "-n", node.namespace, "-batch", "-"]
+        churn = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
+        assert churn.stdin is not None
+        churn.stdin.write("".join(f"addr del 10.6.{n // 250}.{n % 250}/32 dev a0\n" for n in range(2000)))
+        churn.stdin.close()
+        while churn.poll() is None:
+            with inside(node.namespace):
+                links = NetlinkLinks()
+            reads += 1
+            assert not links._whole or all(links.has(address) for address in lasting)
+            links.close()
+        assert churn.returncode == 0
+        assert kernel.addresses.apply(lasting, (), kernel.links) == []
+    assert reads
+    ip("link", "del", "a0", namespace=node.namespace)
 
 
 def test_ipv6_forwarding_is_followed(kernel: LinuxKernel, net: Network) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
+from kactl_agent.kernel import dumps
 from kactl_agent.kernel import rtnetlink as nl
 from kactl_agent.kernel.buffers import resize_receive_buffer, set_receive_buffer
 from kactl_agent.kernel.ports import InterfaceAddress, Link
@@ -18,6 +19,9 @@ _NETLINK_ADD_MEMBERSHIP = 1
 _RECEIVE_BUFFER = 4 << 20  # a burst of 10,000 address notifications
 _DATAGRAM = 1 << 18
 _DUMP_TIMEOUT = 5.0
+_ABSENT = frozenset({errno.EOPNOTSUPP})
+_ANY_ERROR = range(1, 4096)
+Reader = Callable[[dumps.DumpSocket, bytes, Container[int]], dumps.Dump]
 
 
 def open_netlink(timeout: float | None = 0.0) -> socket.socket:
@@ -32,7 +36,8 @@ def open_netlink(timeout: float | None = 0.0) -> socket.socket:
 class NetlinkLinks:
     """`kactl_agent.kernel.ports.Links` on Linux."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Reader = dumps.read) -> None:
+        self._read = read
         self._datagram = memoryview(bytearray(_DATAGRAM))
         self._monitor = open_netlink()
         for group in _GROUPS:
@@ -43,6 +48,7 @@ class NetlinkLinks:
         self._forwarding: dict[int, bool] = {}
         self.on_address: Callable[[str, InterfaceAddress, bool], None] | None = None
         """Hears of each address that comes (True) or goes; not of those found when everything is read anew."""
+        self._whole = True  # what was read last had not changed meanwhile
         self._resynchronise()
 
     def fileno(self) -> int:
@@ -80,7 +86,7 @@ class NetlinkLinks:
         return index is not None and self._forwarding.get(index, False)
 
     def drain(self) -> bool:
-        changed = lost = False
+        changed, lost = False, not self._whole
         while True:
             try:
                 size = self._monitor.recv_into(self._datagram)
@@ -104,23 +110,18 @@ class NetlinkLinks:
         listener, self.on_address = self.on_address, None
         self._links, self._names, self._addresses, self._forwarding = {}, {}, {}, {}
         with open_netlink(_DUMP_TIMEOUT) as sock:
-            self._dump(sock, nl.encode_dump(nl.RTM_GETLINK, 1))
-            self._dump(sock, nl.encode_dump(nl.RTM_GETADDR, 2))
-            self._dump(sock, nl.encode_dump(nl.RTM_GETNETCONF, 3, nl.AF_INET6))
-        self.on_address = listener
-
-    def _dump(self, sock: socket.socket, request: bytes) -> None:
-        sock.send(request)
-        while True:
-            for message in nl.messages(sock.recv(_DATAGRAM)):
-                if message.type == nl.NLMSG_DONE:
-                    return
-                if message.type == nl.NLMSG_ERROR:
-                    failure = nl.decode_failure(message.body)
-                    if failure.error == errno.EOPNOTSUPP or failure.request.type == nl.RTM_GETNETCONF:
-                        return  # a kernel without IPv6 has no such configuration
-                    raise OSError(failure.error, nl.reason(failure.error))
+            found = (
+                self._read(sock, nl.encode_dump(nl.RTM_GETLINK, 1), _ABSENT),
+                self._read(sock, nl.encode_dump(nl.RTM_GETADDR, 2), _ABSENT),
+                # a kernel without IPv6 has no such configuration
+                self._read(sock, nl.encode_dump(nl.RTM_GETNETCONF, 3, nl.AF_INET6), _ANY_ERROR),
+            )
+        for dump in found:
+            for message in dump.messages:
                 self._take(message)
+        # where it had changed each time, what has changed is still to be drained: then this is done again
+        self._whole = all(dump.whole for dump in found)
+        self.on_address = listener
 
     def _take(self, message: nl.Message) -> None:
         if message.type in (nl.RTM_NEWLINK, nl.RTM_DELLINK):

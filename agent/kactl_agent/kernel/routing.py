@@ -12,7 +12,7 @@ import errno
 import socket
 from collections.abc import Collection, Iterable, Sequence
 
-from kactl_agent.kernel import routes, rules
+from kactl_agent.kernel import dumps, routes, rules
 from kactl_agent.kernel import rtnetlink as nl
 from kactl_agent.kernel.buffers import resize_receive_buffer
 from kactl_agent.kernel.links import open_netlink
@@ -36,6 +36,7 @@ _NLM_F_REPLACE = 0x100
 _CONCERNS = frozenset(
     {rules.RTM_NEWRULE, rules.RTM_DELRULE, nl.RTM_NEWLINK, nl.RTM_DELLINK, nl.RTM_NEWADDR, nl.RTM_DELADDR}
 )
+_ABSENT = frozenset({errno.EOPNOTSUPP, errno.ENOENT, errno.EAFNOSUPPORT})  # without IPv6, or without policy rules
 _GONE = frozenset({errno.ESRCH, errno.ENOENT, errno.ENODEV})
 
 Operation = RouteOperation | RuleOperation
@@ -121,42 +122,25 @@ class NetlinkRouting:
             return
         found: dict[tuple[int, int, bytes, int], list[KernelRoute]] = {}
         known: set[KernelRule] = set()
+        whole = True
         try:
             for family in Family:
-                for protocol in sorted(self._protocols):
-                    self._dump(routes.encode_dump(family, protocol, self._next()), found, known)
-                self._dump(rules.encode_dump(family, self._next()), found, known)
+                requests = [routes.encode_dump(family, protocol, self._next()) for protocol in sorted(self._protocols)]
+                for request in (*requests, rules.encode_dump(family, self._next())):
+                    dump = dumps.read(self._reader, request, _ABSENT, self._is_of_interest)
+                    _sort(dump.messages, found, known)
+                    whole = whole and dump.whole
         except OSError:
             return
-        self._routes, self._rules, self._stale = found, known, False
+        self._routes, self._rules, self._stale = found, known, not whole
 
     def _next(self) -> int:
         self._sequence += 1
         return self._sequence
 
-    def _dump(
-        self, request: bytes, found: dict[tuple[int, int, bytes, int], list[KernelRoute]], known: set[KernelRule]
-    ) -> None:
-        self._reader.send(request)
-        while True:
-            for message in nl.messages(self._reader.recv(_DATAGRAM)):
-                if message.sequence != self._sequence:
-                    continue  # the rest of one that was given up
-                if message.type == nl.NLMSG_DONE:
-                    return
-                if message.type == nl.NLMSG_ERROR:
-                    error = nl.decode_failure(message.body).error
-                    if error in (errno.EOPNOTSUPP, errno.ENOENT, errno.EAFNOSUPPORT):
-                        return  # a kernel without IPv6, or without policy rules
-                    raise OSError(error, nl.reason(error))
-                if message.type == routes.RTM_NEWROUTE and routes.protocol_of(message.body) in self._protocols:
-                    route = routes.decode_route(message.body)
-                    if route is not None:
-                        found.setdefault(route.place, []).append(route)
-                elif message.type == rules.RTM_NEWRULE:
-                    rule = rules.decode_rule(message.body)
-                    if rule is not None:
-                        known.add(rule)
+    def _is_of_interest(self, message: nl.Message) -> bool:
+        """Kernels before 4.20 list all routes whatever was asked for."""
+        return message.type != routes.RTM_NEWROUTE or routes.protocol_of(message.body) in self._protocols
 
     # -- what changes --------------------------------------------------------------------------------------------------
 
@@ -257,6 +241,22 @@ class NetlinkRouting:
         if link is None:
             return f"there is no interface {route.vrf}"
         return link.vrf_table or f"{route.vrf} is no VRF"
+
+
+def _sort(
+    messages: Iterable[nl.Message],
+    found: dict[tuple[int, int, bytes, int], list[KernelRoute]],
+    known: set[KernelRule],
+) -> None:
+    for message in messages:
+        if message.type == routes.RTM_NEWROUTE:
+            route = routes.decode_route(message.body)
+            if route is not None:
+                found.setdefault(route.place, []).append(route)
+        elif message.type == rules.RTM_NEWRULE:
+            rule = rules.decode_rule(message.body)
+            if rule is not None:
+                known.add(rule)
 
 
 def _open_reader() -> socket.socket:
