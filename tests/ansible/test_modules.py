@@ -272,23 +272,24 @@ def test_every_module_is_in_the_action_group_that_names_an_agent() -> None:
     assert set(runtime["action_groups"]["agent"]) == speaking
 
 
-def test_the_live_inventory_groups_hosts_by_role(tmp_path: Path) -> None:
+def live_inventory(tmp_path: Path, hosts: dict[str, Any], **statuses: Any) -> dict[str, str]:
+    """An inventory, kactl.yml, of hosts that say this of themselves; the environment to use it in."""
     require_ansible()
-    for host, state in (("lb1", "MASTER"), ("lb2", "BACKUP")):
-        (tmp_path / f"{host}.json").write_text(json.dumps(status(VI_1={"state": state})))
-    (tmp_path / "kactl.yml").write_text(
-        json.dumps(
-            {
-                "plugin": "kactl.agent.live",
-                "hosts": {"lb1": {"rack": 1}, "lb2": None, "lb3": None},
-                "command": ["cat", f"{tmp_path}/{{host}}.json"],
-            }
-        )
-    )
+    for host, said in statuses.items():
+        (tmp_path / f"{host}.json").write_text(json.dumps(said))
+    command = ["cat", f"{tmp_path}/{{host}}.json"]
+    (tmp_path / "kactl.yml").write_text(json.dumps({"plugin": "kactl.agent.live", "hosts": hosts, "command": command}))
     folder = tmp_path / "controller"
     folder.mkdir()
     Controller(folder, {})
-    environment = os.environ | {"ANSIBLE_COLLECTIONS_PATH": str(folder / "collections")}
+    return os.environ | {"ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"), "ANSIBLE_NOCOLOR": "1"}
+
+
+def test_the_live_inventory_groups_hosts_by_role(tmp_path: Path) -> None:
+    statuses = {host: status(VI_1={"state": state}) for host, state in (("lb1", "MASTER"), ("lb2", "BACKUP"))}
+    strange = {"vrrp": {"instances": ["VI_1"]}}
+    hosts = {"lb1": {"rack": 1}, "lb2": None, "lb3": None, "lb4": None}
+    environment = live_inventory(tmp_path, hosts, lb4=strange, **statuses)
     command = [str(BIN / "ansible-inventory"), "-i", str(tmp_path / "kactl.yml"), "--list"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
@@ -298,9 +299,23 @@ def test_the_live_inventory_groups_hosts_by_role(tmp_path: Path) -> None:
         "kactl_backup_VI_1": ["lb2"],
         "kactl_masters": ["lb1"],
         "kactl_others": ["lb2"],
-        "kactl_unknown": ["lb3"],
+        "kactl_unknown": ["lb3", "lb4"],
     }
     assert found["_meta"]["hostvars"]["lb1"]["rack"] == 1
+
+
+def test_what_a_node_says_is_no_template_on_the_controller(tmp_path: Path) -> None:
+    """ansible-core before 2.19 takes any text for one that is not marked (KACTL_FLEET_BIN says which is used)."""
+    mark = tmp_path / "evaluated"
+    evil = f"{{{{ lookup('pipe', 'touch {mark}') }}}}"
+    said = {"state": "MASTER", "faults": [{"detail": evil}]}
+    environment = live_inventory(tmp_path, {"lb1": {"ansible_connection": "local"}}, lb1=status(VI_1=said))
+    show = {"ansible.builtin.debug": {"msg": "saw {{ kactl_status.vrrp.instances.VI_1.faults[0].detail }}"}}
+    (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [show]}]))
+    command = [str(BIN / "ansible-playbook"), "-i", str(tmp_path / "kactl.yml"), str(tmp_path / "play.yml")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert f"saw {evil}" in done.stdout, done.stdout + done.stderr
+    assert not mark.exists()
 
 
 def test_the_event_source_goes_on_where_it_was(tmp_path: Path, run_dir: Path) -> None:

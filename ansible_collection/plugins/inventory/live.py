@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Asks every host for the state of its agent, and groups hosts by it - C(kactl_master_VI_1), C(kactl_backup_VI_1),
     C(kactl_fault_VI_1), C(kactl_masters) (master of anything), C(kactl_others), and C(kactl_unknown) for hosts that do not answer.
-  - The answer of each host is its variable C(kactl_status).
+  - The answer of each host is its variable C(kactl_status). It is data - no template in it is evaluated.
 options:
   plugin:
     description: Always V(kactl.agent.live).
@@ -49,6 +49,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
+
+try:
+    from ansible.utils.unsafe_proxy import wrap_var as as_data
+except ImportError:  # an ansible-core that takes no text for a template unless it is marked as one
+
+    def as_data(value):
+        """What a node said, not to be evaluated."""
+        return value
+
 
 _AT_ONCE = 32
 
@@ -89,15 +98,15 @@ class InventoryModule(BaseInventoryPlugin):
         return status if isinstance(status, dict) else None
 
     def _group(self, host, status):
-        if status is None:
+        try:
+            states = dict((name, str(it["state"])) for name, it in status["vrrp"]["instances"].items())
+        except (AttributeError, KeyError, TypeError):  # no answer, or not that of an agent
             self._add("kactl_unknown", host)
             return
-        self.inventory.set_variable(host, "kactl_status", status)
-        instances = status.get("vrrp", {}).get("instances", {})
-        for name, it in instances.items():
-            self._add("kactl_%s_%s" % (it["state"].lower(), re.sub(r"\W", "_", name)), host)
-        states = [it["state"] for it in instances.values()]
-        self._add("kactl_masters" if "MASTER" in states else "kactl_others", host)
+        self.inventory.set_variable(host, "kactl_status", as_data(status))
+        for name, state in states.items():
+            self._add(re.sub(r"\W", "_", "kactl_%s_%s" % (state.lower(), name)), host)
+        self._add("kactl_masters" if "MASTER" in states.values() else "kactl_others", host)
 
     def _add(self, group, host):
         self.inventory.add_group(group)
