@@ -142,9 +142,9 @@ def servers(draw: st.DrawFn, number: int) -> VirtualServerSettings:
     grouped = draw(st.booleans())
     own = (Members(AF_INET, 6, bytes((10, 9, 0, number)), 1, 80),)
     return VirtualServerSettings(
-        name=f"[g]:{number}" if grouped else f"[10.9.0.{number}]:tcp:80",
+        name=f"[g{number}]:0" if grouped else f"[10.9.0.{number}]:tcp:80",
         protocol=6,
-        group="g" if grouped else "",
+        group=f"g{number}" if grouped else "",
         members=draw(members) if grouped else own,
         scheduler=draw(st.sampled_from(("rr", "wlc"))),
         quorum=draw(st.integers(1, 3)),

@@ -80,8 +80,13 @@ class VirtualServerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defa
 
     @property
     def identity(self) -> tuple[str, int, int]:
-        """What makes it the same virtual server after a reload. (A group may serve two protocols.)"""
-        return self.name, self.protocol, self.members[0].family if self.members else 0
+        """What makes it the same virtual server after a reload. That of a group is the group with a protocol, whatever
+        number its name has; where the group says no address, the family of its marks tells two of them apart."""
+        family = self.members[0].family if self.members else 0
+        if not self.group:
+            return self.name, self.protocol, family
+        addressed = any(members.first for members in self.members)
+        return f"group {self.group}", self.protocol, 0 if addressed else family
 
 
 class SyncDaemonSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -120,8 +120,7 @@ class LoadBalancer:
         wanted = {settings.identity: settings for settings in new.virtual_servers}
         remarked = self._mark(new)
         gone = [identity for identity in self._balanced if identity not in wanted]
-        for identity in gone:
-            self._remove(identity)
+        removed = tuple(self._remove(identity) for identity in gone)
         changed: list[str] = []
         added: list[str] = []
         unchanged = 0
@@ -144,7 +143,6 @@ class LoadBalancer:
             self._check_address(balanced)
         if gone:
             self._listener.work()
-        removed = tuple(name for name, _protocol, _family in gone)
         return ConfigurationChanges(removed, tuple(changed), tuple(added), unchanged)
 
     def _mark(self, new: CheckersSettings) -> set[Identity]:
@@ -208,7 +206,8 @@ class LoadBalancer:
                 self.checks.tell(number, Suspend())
         self._listener.changed(settings.identity)
 
-    def _remove(self, identity: Identity) -> None:
+    def _remove(self, identity: Identity) -> str:
+        """Its name, for what there is to say."""
         balanced = self._balanced.pop(identity)
         for numbers in balanced.checkers:
             self.checks.remove(numbers)
@@ -216,6 +215,7 @@ class LoadBalancer:
                 del self._where[number]
         self._perform(balanced, balanced.engine.removed())
         self._listener.changed(identity)
+        return balanced.settings.name
 
     def _new_checker(self, settings: AnyCheckerSettings) -> int:
         if not self._seeds:  # a system call for hundreds of checkers, not for each

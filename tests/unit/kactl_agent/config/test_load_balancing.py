@@ -215,6 +215,29 @@ def test_groups_are_ranges_networks_and_marks() -> None:
     assert tcp.real_servers[0].port == 0  # NAT to no port of its own, as keepalived has it
 
 
+def test_a_group_serves_each_protocol_once_and_is_known_by_it() -> None:
+    group = "virtual_server_group:\n  g: [{address: 10.0.0.1, port: 80}, {fwmark: 9}]"
+
+    def of(*protocols: str) -> CheckersSettings:
+        listed = "".join(f"  - {{group: g, protocol: {protocol}, {REAL}}}\n" for protocol in protocols)
+        return resolved(f"{group}\nvirtual_server:\n{listed}")[0]
+
+    tcp, udp = of("TCP", "TCP", "UDP").virtual_servers
+    assert (tcp.name, udp.name) == ("[g]:0", "[g]:2")  # keepalived counts all of them
+    (alone,) = of("UDP").virtual_servers
+    assert (alone.name, alone.identity) == ("[g]:0", udp.identity)
+    assert tcp.identity != udp.identity
+
+
+def test_a_group_of_marks_serves_each_address_family() -> None:
+    group = "virtual_server_group:\n  g: [{fwmark: 9}]"
+    text = "".join(
+        f"  - {{group: g, protocol: TCP, real_server: [{{address: '{a}'}}]}}\n" for a in ("10.1.1.1", "fd00::1")
+    )
+    settings, _problems = resolved(f"{group}\nvirtual_server:\n{text}")
+    assert [server.members[0].family for server in settings.virtual_servers] == [AF_INET, AF_INET6]
+
+
 def test_ranges_of_ipv6_end_in_hexadecimal() -> None:
     group = "virtual_server_group:\n  g: [{address: 'fd00::1:0-1f', port: 80}]"
     found = one("real_server: [{address: 'fd00::2'}]", "group: g, protocol: TCP", group)

@@ -547,6 +547,18 @@ def test_without_nftables_each_address_has_a_service(bench: Bench) -> None:
     bench.until(lambda: any("nftables_ipvs cannot mark packets" in line for line in bench.log()))
 
 
+def test_a_group_that_has_one_protocol_less_goes_on_with_the_other(bench: Bench) -> None:
+    """Though its name has a lower number now."""
+    udp = msgspec.structs.replace(GROUP, name="[g]:1", protocol=17, members=(Members(AF_INET, 17, packed("10.0.0.1")),))
+    bench.start(only(GROUP, udp))
+    applied = bench.reload(only(msgspec.structs.replace(udp, name="[g]:0")))
+    assert (applied.changes.changed, applied.changes.removed) == (("[g]:0",), ("[g]:0",))
+    assert {key.protocol for key in bench.ipvs.table} == {17}
+    bench.until(lambda: [v["name"] for v in bench.state.status()["virtual_servers"]] == ["[g]:0"])
+    bench.until(lambda: len(bench.happenings()) >= 2)
+    assert [h[0] for h in bench.happenings()] == ["real_server", "virtual_server"], "of one virtual server alone"
+
+
 def test_services_of_marks_that_are_not_to_be_had_are_not_touched(bench: Bench) -> None:
     """They are somebody else's."""
     foreign = ServiceKey(AF_INET, fwmark=1000)
