@@ -318,40 +318,84 @@ def test_what_a_node_says_is_no_template_on_the_controller(tmp_path: Path) -> No
     assert not mark.exists()
 
 
-def test_the_event_source_goes_on_where_it_was(tmp_path: Path, run_dir: Path) -> None:
-    service = FakeService(status())
+@contextlib.contextmanager
+def event_source(folder: Path, run_dir: Path) -> Iterator[subprocess.Popen[str]]:
+    """The plugin as a process, which prints transitions and keeps its cursor in the folder."""
     source = ROOT / "ansible_collection/extensions/eda/plugins/event_source/events.py"
     arguments = {
         "run_dir": str(run_dir),
-        "cursor_file": str(tmp_path / "cursor"),
+        "cursor_file": str(folder / "cursor"),
         "types": ["transition"],
         "retry": 0.1,
     }
     environment = os.environ | {"KACTL_EVENTS_ARGS": json.dumps(arguments)}
+    process = subprocess.Popen([sys.executable, str(source)], env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
-    @contextlib.contextmanager
-    def streaming() -> Iterator[subprocess.Popen[str]]:
-        process = subprocess.Popen([sys.executable, str(source)], env=environment, stdout=subprocess.PIPE, text=True)
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.communicate()
 
+def next_event(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdout is not None
+    event: dict[str, Any] = json.loads(process.stdout.readline())
+    return event
+
+
+def test_the_event_source_goes_on_where_it_was(tmp_path: Path, run_dir: Path) -> None:
+    service = FakeService(status())
     with serve(run_dir, service) as loop:
 
         def happens(number: int, kind: str = "transition") -> None:
             loop.call_soon_threadsafe(lambda: service.journal.append(kind, number, instance=f"VI_{number}"))
 
-        with streaming() as process:
-            assert process.stdout is not None
+        with event_source(tmp_path, run_dir) as process:
             wait_for((tmp_path / "cursor").exists, 20, "the stream has begun")
             happens(1)
             happens(2, "reload")
             happens(3)
-            assert [json.loads(process.stdout.readline())["instance"] for _ in range(2)] == ["VI_1", "VI_3"]
+            assert [next_event(process)["instance"] for _ in range(2)] == ["VI_1", "VI_3"]
             wait_for(lambda: (tmp_path / "cursor").read_text() == service.journal.cursor, 20, "the cursor is kept")
         happens(4)
-        with streaming() as process:
-            assert process.stdout is not None
-            assert json.loads(process.stdout.readline())["instance"] == "VI_4"
+        with event_source(tmp_path, run_dir) as process:
+            assert next_event(process)["instance"] == "VI_4"
+
+
+def test_an_agent_that_refuses_for_now_loses_the_event_source_nothing(tmp_path: Path, run_dir: Path) -> None:
+    (tmp_path / "cursor").write_text("abc-7")
+    event = {"cursor": "abc-8", "type": "transition", "instance": "VI_1"}
+    answers = [
+        {"id": 1, "error": {"code": protocol.TOO_MANY_CLIENTS, "message": "64 clients are connected already"}},
+        {"id": 1, "result": {"cursor": "abc-7", "gap": False}},
+    ]
+    asked = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, contextlib.ExitStack() as connections:
+        listener.bind(str(run_dir / protocol.SOCKET_NAME))
+        listener.listen()
+        listener.settimeout(20)
+        with event_source(tmp_path, run_dir) as process:
+            for answer in answers:
+                connection, _ = listener.accept()
+                stream = connections.enter_context(connection.makefile("rw"))
+                connection.close()
+                asked.append(json.loads(stream.readline())["params"])
+                stream.write(json.dumps(answer) + "\n")
+                stream.flush()
+                if "error" in answer:
+                    connections.close()
+            stream.write(json.dumps({"event": event}) + "\n")
+            stream.flush()
+            assert next_event(process) == event
+    assert asked == [{"cursor": "abc-7"}] * 2
+
+
+def test_the_event_source_says_so_when_its_cursor_is_anothers(tmp_path: Path, run_dir: Path) -> None:
+    service = FakeService(status())
+    (tmp_path / "cursor").write_text("never a cursor")
+    with serve(run_dir, service) as loop, event_source(tmp_path, run_dir) as process:
+        gap = next_event(process)
+        assert (gap["type"], "is not a cursor" in gap["detail"]) == ("gap", True)
+        wait_for(lambda: (tmp_path / "cursor").read_text() == service.journal.cursor, 20, "the stream has begun anew")
+        loop.call_soon_threadsafe(lambda: service.journal.append("transition", 1, instance="VI_1"))
+        assert next_event(process)["instance"] == "VI_1"

@@ -24,7 +24,7 @@ Example:
             msg: "{{ event.instance }}: {{ event.detail }}"
 
 Each event is what `kactl events --output json` shows. One of type `gap` says that the agent no longer had all events behind
-the cursor.
+the cursor, or never had it. An agent that is away, or refuses for now, is asked again from where the stream was.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ description:
 """
 
 _LONGEST_LINE = 1 << 24
+_NO_SUCH_CURSOR = "bad-params"  # it never was one of this agent's
 
 
 async def main(queue: asyncio.Queue, args: dict[str, Any]) -> None:
@@ -67,8 +68,11 @@ async def _events(path: str, cursor: str):
         writer.write(json.dumps(request).encode() + b"\n")
         await writer.drain()
         answer = json.loads(await reader.readline())
-        if "error" in answer:  # a cursor of another agent: begin anew
-            yield {"type": "gap", "detail": answer["error"].get("message", "")}, ""
+        if "error" in answer:
+            error = answer["error"]
+            if error.get("code") != _NO_SUCH_CURSOR or not cursor:
+                raise ValueError(error.get("message", ""))
+            yield {"type": "gap", "detail": error.get("message", "")}, ""  # begin anew
             return
         begin = answer["result"]
         if begin.get("gap"):
