@@ -28,28 +28,71 @@ _MODE = 0o644  # less the umask
 
 
 class _Fifo:
-    """One that is open for writing."""
+    """One that is open for writing. Its directory may be somebody else's, who can put anything in its place at any
+    moment: nothing is done by its name but to make, open and remove it, and no link is followed."""
 
     def __init__(self, settings: FifoSettings, umask: int) -> None:
         """Raises OSError."""
         self.settings = settings
-        self.made = _make(settings, _MODE & ~umask)
+        path = Path(settings.path)
+        self._name = path.name
+        self._folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._made = False
+        self._inode: tuple[int, int] | None = None
         try:
-            self.descriptor = _open(settings)
+            self._make()
+            self.descriptor = self._open(_MODE & ~umask)
         except OSError:
-            self.remove()
+            self._remove()
             raise
         self.end_script: Callable[[], None] | None = None  # while one runs
         self.start_again = False
 
     def close(self) -> None:
         os.close(self.descriptor)
-        self.remove()
+        self._remove()
 
-    def remove(self) -> None:
-        if self.made:
+    def _make(self) -> None:
+        with contextlib.suppress(FileExistsError):
+            os.mkfifo(self._name, 0o600, dir_fd=self._folder)
+            self._made = True
+
+    def _open(self, mode: int) -> int:
+        """A descriptor for writing alone: it tells a FIFO that is read from one that is not. Raises OSError, also for
+        what is no FIFO of that user. One that was made gets its mode and owner then: before, others could not open it,
+        and after, we could not where even root has only its own files."""
+        flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        both = os.open(self._name, flags, dir_fd=self._folder)
+        try:
+            found = os.fstat(both)
+            if not stat.S_ISFIFO(found.st_mode):
+                raise OSError("there is something else of that name, which is no FIFO")
+            if found.st_uid not in (self.settings.uid, os.geteuid()):
+                raise OSError(f"it belongs to user {found.st_uid}")
+            if self._made and found.st_nlink != 1:
+                raise OSError("it has been replaced by one that has another name too")
+            self._inode = found.st_dev, found.st_ino
+            descriptor = os.open(f"/proc/self/fd/{both}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                if self._made:
+                    os.fchmod(both, mode)
+                    if (self.settings.uid, self.settings.gid) != (os.geteuid(), os.getegid()):
+                        os.fchown(both, self.settings.uid, self.settings.gid)
+            except OSError:
+                os.close(descriptor)
+                raise
+            return descriptor
+        finally:
+            os.close(both)
+
+    def _remove(self) -> None:
+        """Unless something else has its name by now."""
+        if self._made:
             with contextlib.suppress(OSError):
-                Path(self.settings.path).unlink()
+                found = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
+                if (found.st_dev, found.st_ino) == self._inode:
+                    os.unlink(self._name, dir_fd=self._folder)
+        os.close(self._folder)
 
 
 class NotifyFifoSet:
@@ -134,34 +177,3 @@ class NotifyFifoSet:
 
 def _place(settings: FifoSettings) -> tuple[str, int, int]:
     return settings.path, settings.uid, settings.gid
-
-
-def _make(settings: FifoSettings, mode: int) -> bool:
-    """Whether it had to be made. Raises OSError."""
-    try:
-        os.mkfifo(settings.path, mode)
-    except FileExistsError:
-        return False
-    try:
-        Path(settings.path).chmod(mode)
-        if (settings.uid, settings.gid) != (os.geteuid(), os.getegid()):
-            os.chown(settings.path, settings.uid, settings.gid, follow_symlinks=False)
-    except OSError:
-        Path(settings.path).unlink()
-        raise
-    return True
-
-
-def _open(settings: FifoSettings) -> int:
-    """A descriptor for writing alone: it tells a FIFO that is read from one that is not. Raises OSError, also for
-    what is no FIFO of that user."""
-    both = os.open(settings.path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        found = os.fstat(both)
-        if not stat.S_ISFIFO(found.st_mode):
-            raise OSError("there is something else of that name, which is no FIFO")
-        if found.st_uid not in (settings.uid, os.geteuid()):
-            raise OSError(f"it belongs to user {found.st_uid}")
-        return os.open(f"/proc/self/fd/{both}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    finally:
-        os.close(both)

@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,6 +180,54 @@ def test_a_fifo_belongs_to_who_it_is_for(bench: Bench, tmp_path: Path) -> None:
     bench.fifos.apply({"notify_fifo": FifoSettings(str(tmp_path / "fifo"), 65534, 7)})
     found = (tmp_path / "fifo").lstat()
     assert (found.st_uid, found.st_gid) == (65534, 7)
+
+
+@pytest.mark.parametrize("other", ["link to a file", "link to a FIFO", "file", "another name of a FIFO"])
+def test_what_is_put_in_the_place_of_a_new_fifo_stays_as_it_is(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """By whoever owns the directory, right after it was made."""
+    path, precious = tmp_path / "fifo", tmp_path / "precious"
+    make = os.mkfifo
+    if "FIFO" in other:
+        make(precious, 0o600)
+    else:
+        precious.write_text("precious")
+        precious.chmod(0o600)
+
+    def make_and_replace(*arguments: Any, **named: Any) -> None:
+        make(*arguments, **named)
+        path.unlink()
+        if "link" in other:
+            path.symlink_to(precious)
+        elif other == "file":
+            path.write_text("mine")
+            path.chmod(0o600)
+        else:
+            path.hardlink_to(precious)
+
+    monkeypatch.setattr(os, "mkfifo", make_and_replace)
+    replaced = path if other == "file" else precious
+    bench.fifos.umask = 0o022
+    bench.fifos.apply({"notify_fifo": FifoSettings(str(path), os.geteuid(), 7 if os.geteuid() == 0 else os.getegid())})
+    assert len(bench.log) == 1
+    assert f"notify_fifo {path} is not written to: " in bench.log[0]
+    assert given(bench, "vrrp") == {}
+    found = replaced.lstat()
+    assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o600, os.getegid())
+
+
+def test_a_fifo_is_removed_from_where_it_was_made(bench: Bench, tmp_path: Path) -> None:
+    """The name of its directory may have come to mean another one."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "fifo").write_text("precious")
+    bench.fifos.apply({"notify_fifo": FifoSettings(str(tmp_path / "folder" / "fifo"), *ME)})
+    (tmp_path / "folder").rename(tmp_path / "moved")
+    (tmp_path / "folder").symlink_to("other")
+    bench.fifos.apply({})
+    assert (tmp_path / "other" / "fifo").read_text() == "precious"
+    assert list((tmp_path / "moved").iterdir()) == []
 
 
 def test_a_fifo_that_was_there_stays(bench: Bench, tmp_path: Path) -> None:
