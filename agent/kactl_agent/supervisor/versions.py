@@ -242,8 +242,8 @@ class Versions:
         if text is None or not self._file.is_regular or self._file.says(text):
             self._file.discard()
             return []
-        if not rolled_back and not self._file.has_staged:
-            return []  # the file itself was read
+        if not self._file.has_staged:
+            return []  # the file itself was read, or had this text when that could still be written
         keep_as = self._file.rejected if rolled_back else self._file.previous
         self._file.install(keep_as)
         return [f"the file before is {keep_as}"]

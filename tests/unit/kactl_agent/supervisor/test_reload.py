@@ -556,6 +556,20 @@ def test_what_is_late_is_on_trial_and_in_the_file_as_it_was_ordered(file: Path, 
     assert ".agent.yaml.kactl-new" not in names(file)
 
 
+def test_a_late_rollback_whose_file_cannot_be_written_is_in_force_all_the_same(file: Path) -> None:
+    bench = Bench(OTHER, file=file)
+    bench.request(1, file="/etc/new.yaml")
+    bench.apply()
+    bench.request(2, back=True)
+    bench.prepare(2)
+    bench.reload._too_late()
+    file.with_name(".agent.yaml.kactl-new").mkdir()
+    bench.reload.applied("vrrp", frames.SettingsApplied(bench.host.handed[1], CHANGES))
+    assert bench.host.configuration is OLD
+    assert "the configuration file cannot be replaced" in bench.host.answers[-1].message
+    assert file.read_bytes() == NEW_TEXT
+
+
 def test_while_something_waits_to_be_confirmed_no_other_reload_gets_in_between(file: Path) -> None:
     bench = Bench(OTHER, OTHER, file=file)
     bench.request(7, file="/etc/new.yaml", confirm=60 * SECOND)
@@ -690,6 +704,19 @@ def test_a_rollback_that_waits_for_a_reload_goes_back_from_no_other_revision(fil
     assert [(answer.serial, answer.ok) for answer in bench.host.answers] == [(7, True), (8, True)]
     assert bench.host.answers[-1].rolled_back is False
     assert bench.host.configuration is NEW
+
+
+def test_a_file_that_is_edited_while_it_is_what_is_gone_back_to_stays(file: Path) -> None:
+    bench = Bench(OTHER, file=file)
+    bench.request(7, file="/etc/new.yaml")
+    bench.apply()
+    file.write_bytes(OLD_TEXT)
+    bench.request(8, back=True)
+    bench.prepare(2)
+    file.write_bytes(b"edited: 1\n")
+    bench.reload.applied("vrrp", frames.SettingsApplied(bench.host.handed[1], CHANGES))
+    assert bench.host.configuration is OLD
+    assert file.read_bytes() == b"edited: 1\n"
 
 
 def test_a_rollback_that_fails_is_tried_again(file: Path) -> None:
