@@ -167,6 +167,16 @@ def test_a_relay_that_cannot_prove_who_it_is_gets_no_mail(papers: tuple[Path, Pa
     assert "certificate is not valid" in outcome.error
 
 
+def test_authorities_that_are_renewed_count_from_the_next_mail_on(papers: tuple[Path, Path], tmp_path: Path) -> None:
+    known = tmp_path / "authorities.pem"
+    other, _key = certificate(tmp_path, "relay.example.org")
+    with mail_sink(context=server_context(*papers)) as sink:
+        for file, arrives in ((papers[0], True), (other, False), (papers[0], True)):
+            known.write_bytes(file.read_bytes())
+            outcome = run(deliver(protected(sink, papers, ca_file=str(known)), MAIL, AT))
+            assert (outcome == DELIVERED) is arrives, outcome
+
+
 def test_a_file_of_authorities_that_is_not_there(papers: tuple[Path, Path]) -> None:
     with mail_sink(context=server_context(*papers)) as sink:
         outcome = run(deliver(protected(sink, papers, ca_file="/nonexistent"), MAIL, AT))
