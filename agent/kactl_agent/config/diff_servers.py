@@ -30,7 +30,7 @@ def virtual_server_changes(old: CheckersSettings, new: CheckersSettings) -> Iter
     fields = [
         field
         for field in new.__struct_fields__
-        if field != "virtual_servers" and getattr(old, field) != getattr(new, field)
+        if field not in ("virtual_servers", "given_marks") and getattr(old, field) != getattr(new, field)
     ]
     if fields:
         text = f"other settings for all of it ({', '.join(fields)})"

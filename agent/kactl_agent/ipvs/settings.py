@@ -113,6 +113,7 @@ class CheckersSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     flush: bool = False  # lvs_flush: at the start, whoever made what is there
     flush_on_stop: str = ""  # `all`: whoever made it; `VS`: services are deleted with what they hold; else one by one
     marks: MarksSettings | None = None
+    given_marks: tuple[tuple[tuple[str, int, int], int], ...] = ()  # what identities have, which a reload leaves them
     command_buffer: NetlinkBuffer = NetlinkBuffer()
     monitor_buffer: NetlinkBuffer = NetlinkBuffer()
     init_notifies: bool = False  # rs_init_notifies

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from kactl_agent.ipvs.genl import encode_delete_service
-from kactl_agent.ipvs.marks import Marks
+from kactl_agent.ipvs.marks import marks_of
 from kactl_agent.ipvs.model import ServiceKey
 from kactl_agent.ipvs.plan import services_of
 from kactl_agent.ipvs.settings import CheckersSettings
@@ -51,7 +51,7 @@ def _settings(configuration: AgentConfiguration) -> CheckersSettings:
 
 
 def _services(settings: CheckersSettings) -> Iterator[ServiceKey]:
-    marks = Marks().assigned(settings.virtual_servers, settings.marks)
+    marks = marks_of(settings)
     for server in settings.virtual_servers:
         for service in marks.services(server, services_of):
             yield service.key

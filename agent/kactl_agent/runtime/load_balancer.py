@@ -28,7 +28,7 @@ from kactl_agent.ipvs.actions import (
     SuspendCheckers,
     WeightOrdered,
 )
-from kactl_agent.ipvs.marks import Marked, Marks
+from kactl_agent.ipvs.marks import Marked, Marks, marks_of
 from kactl_agent.ipvs.plan import services_of
 from kactl_agent.ipvs.settings import CheckersSettings, MarksSettings, VirtualServerSettings
 from kactl_agent.ipvs.virtual_server import CheckerState, VirtualServer
@@ -147,7 +147,7 @@ class LoadBalancer:
 
     def _mark(self, new: CheckersSettings) -> set[Identity]:
         """Groups get their marks first. Those whose services are others in consequence."""
-        before, self._marks = self._marks, self._marks.assigned(new.virtual_servers, new.marks)
+        before, self._marks = self._marks, marks_of(new)
         if not self._mark_packets(new.marks, list(self._marks.marked(new.virtual_servers))):
             self._marks = Marks()
         return self._marks.changed(before)

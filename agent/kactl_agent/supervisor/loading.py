@@ -269,8 +269,6 @@ def _within_reload(current: AgentConfiguration, outcome: LoadOutcome, file: str)
     from kactl_agent.supervisor.reload_limits import fixed_lines, keep_fixed
 
     configuration, kept = keep_fixed(current, outcome.configuration)
-    if not kept:
-        return outcome
     return msgspec.structs.replace(
         outcome,
         configuration=configuration,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from kactl_agent.ipvs.marks import keep_marks
+from kactl_agent.ipvs.settings import CheckersSettings, MarksSettings
 from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.runtime.configuration import AgentConfiguration
-from kactl_agent.supervisor.balancing_files import privileges_for
+from kactl_agent.supervisor.balancing_files import encoded, privileges_for
 
 FIXED = {
     # field -> keyword, as keepalived has it
@@ -20,6 +22,7 @@ FIXED = {
 
 def keep_fixed(current: AgentConfiguration, new: AgentConfiguration) -> tuple[AgentConfiguration, list[str]]:
     """The new configuration as it can be in force, and the keywords that are not."""
+    new = _keep_marks(current, new)
     process = _kept(current.process, new.process)
     changed = [keyword for field, keyword in FIXED.items() if getattr(process, field) != getattr(new.process, field)]
     if not changed:
@@ -28,6 +31,21 @@ def keep_fixed(current: AgentConfiguration, new: AgentConfiguration) -> tuple[Ag
     if new.checkers:  # may enter the namespace that stays, and no other
         allowed["checkers"] = privileges_for(process)
     return msgspec.structs.replace(new, process=process, privileges=allowed), changed
+
+
+class _Marking(msgspec.Struct):
+    """As much of `CheckersSettings` as says whether the rest has to be read."""
+
+    marks: MarksSettings | None = None
+
+
+def _keep_marks(current: AgentConfiguration, new: AgentConfiguration) -> AgentConfiguration:
+    """A worker that dies before it has applied them, and the one that follows, know the same marks."""
+    both = (current.checkers, new.checkers)
+    if not all(each and msgspec.msgpack.decode(each, type=_Marking).marks for each in both):
+        return new
+    before, after = (msgspec.msgpack.decode(each, type=CheckersSettings) for each in both)
+    return msgspec.structs.replace(new, checkers=encoded(keep_marks(before, after)))
 
 
 def _kept(current: ProcessSettings, new: ProcessSettings) -> ProcessSettings:

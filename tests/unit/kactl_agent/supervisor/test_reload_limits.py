@@ -5,7 +5,13 @@ import pytest
 
 from kactl_agent.checkers.settings import CheckTiming, ConnectTarget, PingCheckSettings
 from kactl_agent.ipvs.model import AF_INET
-from kactl_agent.ipvs.settings import CheckersSettings, Members, RealServerSettings, VirtualServerSettings
+from kactl_agent.ipvs.settings import (
+    CheckersSettings,
+    MarksSettings,
+    Members,
+    RealServerSettings,
+    VirtualServerSettings,
+)
 from kactl_agent.process_settings import DumpSettings, ProcessSettings
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.balancing_files import encoded
@@ -71,3 +77,20 @@ def test_services_stay_in_their_network_namespace(
     assert configuration.process.namespace_ipvs == namespace
     assert configuration.privileges == {"bfd": ("CAP_NET_RAW",), "checkers": allowed}
     assert configuration.checkers == new.checkers
+
+
+def test_groups_keep_their_marks() -> None:
+    def balancing(*protocols: int) -> AgentConfiguration:
+        servers = tuple(
+            VirtualServerSettings(
+                name=f"[g]:{n}", protocol=protocol, group="g", members=(Members(AF_INET, protocol, b"\1\2\3\4", 1, 80),)
+            )
+            for n, protocol in enumerate(protocols)
+        )
+        settings = CheckersSettings(virtual_servers=servers, marks=MarksSettings())
+        return msgspec.structs.replace(of(RUNNING), checkers=encoded(settings))
+
+    configuration, kept = keep_fixed(balancing(6, 17), balancing(17))
+    assert kept == []
+    settings = msgspec.msgpack.decode(configuration.checkers, type=CheckersSettings)
+    assert dict(settings.given_marks)["group g", 17, 0] == 1001

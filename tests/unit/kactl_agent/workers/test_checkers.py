@@ -23,7 +23,7 @@ from kactl_agent.checkers.settings import (
     TcpCheckSettings,
 )
 from kactl_agent.ipvs import genl
-from kactl_agent.ipvs.marks import Marked
+from kactl_agent.ipvs.marks import Marked, keep_marks
 from kactl_agent.ipvs.model import AF_INET, DestinationKey, Service, ServiceKey, SyncDaemon, Timeouts
 from kactl_agent.ipvs.settings import (
     CheckersSettings,
@@ -529,11 +529,12 @@ EACH = ["[10.0.0.1]:tcp:80", "[10.0.0.2]:tcp:80", "[10.0.0.9]:tcp:81"]
 
 def test_members_of_a_group_share_a_mark(bench: Bench) -> None:
     marks = MarksSettings(first_mark=2000)
-    bench.start(only(GROUP, virtual(5, real(1)), marks=marks))
+    first = only(GROUP, virtual(5, real(1)), marks=marks)
+    bench.start(first)
     assert [key.fwmark for key in bench.ipvs.table] == [2000, 0]
     assert bench.marks.marked == [Marked(2000, GROUP.members)]
     second = msgspec.structs.replace(GROUP, name="[g]:1", protocol=17)
-    bench.reload(only(second, GROUP, marks=marks))
+    bench.reload(keep_marks(first, only(second, GROUP, marks=marks)))
     assert [each.mark for each in bench.marks.marked] == [2001, 2000]  # those that stay keep theirs
     bench.reload(only(GROUP, virtual(5, real(1))))
     assert sorted(key.text for key in bench.ipvs.table if key.address[3] != 5) == EACH
@@ -589,3 +590,24 @@ def test_what_a_dead_worker_left_goes_when_nobody_knows_of_it_any_more(bench: Be
     assert bench.table() == {2: {1: 1}, 9: {}}
     assert reclaim_at_end([before], lambda _namespace: bench.ipvs) == 0
     assert bench.table() == {9: {}}
+
+
+def test_the_marks_of_a_dead_worker_are_known(bench: Bench) -> None:
+    """A reload has changed none: those of the next worker are the same, and so are those that nobody has any more."""
+    udp = msgspec.structs.replace(GROUP, name="[g]:1", protocol=17)
+    first = only(GROUP, udp, marks=MarksSettings())
+    bench.start(first)
+    assert [key.fwmark for key in bench.ipvs.table] == [1000, 1001]
+    second = keep_marks(first, only(udp, marks=MarksSettings()))
+    before, after = (
+        AgentConfiguration(revision="r", file="f", checkers=msgspec.msgpack.encode(each)) for each in (first, second)
+    )
+    assert reclaim_replaced([before], after, lambda _namespace: bench.ipvs) == 0
+    assert [key.fwmark for key in bench.ipvs.table] == [1001]
+    other = Bench(bench.folder)
+    other.ipvs.table = bench.ipvs.table
+    other.start(second)
+    assert [key.fwmark for key in bench.ipvs.table] == [1001]
+    other.stop()
+    other.close()
+    assert bench.ipvs.table == {}
