@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,6 +40,36 @@ def replace_file(path: str, text: str) -> None:
             Path(temporary).unlink()
         raise
     _sync_directory(str(Path(target).parent))
+
+
+def keep_beside(path: str, data: bytes) -> str:
+    """Write what a file says under another name beside it, which ends with the time, and give it the file's mode and
+    owner; the name. Nothing that is there is touched, and nobody reads it before that. Raises OSError."""
+    existing = Path(path).stat()
+    kept, descriptor = _new_beside(path, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            with suppress(PermissionError):
+                os.fchown(descriptor, existing.st_uid, existing.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(existing.st_mode))
+            os.fsync(descriptor)
+    except BaseException:
+        with suppress(OSError):
+            Path(kept).unlink()
+        raise
+    return kept
+
+
+def _new_beside(path: str, stamp: str) -> tuple[str, int]:
+    number = 1
+    while True:
+        name = f"{path}.{stamp}{f'.{number}' if number > 1 else ''}~"
+        try:
+            return name, os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _NEW_FILE)
+        except FileExistsError:
+            number += 1
 
 
 def _write(descriptor: int, data: bytes, *, sync: bool = False) -> None:

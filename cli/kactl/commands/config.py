@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 
 from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
-from kactl.files import replace_file
+from kactl.files import keep_beside, replace_file
 from kactl.ui.diagnostics import Counts, as_json, json_diagnostics, say_diagnostics
 from kactl_agent.config.load import MAX_BYTES, read_file
 
@@ -90,7 +89,7 @@ def edit(environment: Environment, file: str, state: str, changes: str, write: b
     written, kept, code = False, None, ExitCode.INVALID if counts.errors else ExitCode.FINE
     if write and result.changed and not counts.errors:
         try:
-            kept = _keep(file) if backup and before is not None else None
+            kept = keep_beside(file, before) if backup and before is not None else None
             replace_file(file, result.after)
             written = True
         except OSError as fault:
@@ -152,14 +151,3 @@ def _change(environment: Environment, source: str) -> dict[str, Any] | None:
         environment.say(f"{shown}: error[wrong-kind]: a change is a map of blocks, as a configuration is")
         return None
     return change
-
-
-def _keep(file: str) -> str:
-    """A copy of a file beside it, of the same mode and owner. Raises OSError."""
-    import shutil
-
-    kept = f"{file}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}~"
-    shutil.copy2(file, kept)
-    status = Path(file).stat()
-    shutil.chown(kept, status.st_uid, status.st_gid)
-    return kept

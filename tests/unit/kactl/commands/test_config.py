@@ -141,6 +141,7 @@ def test_writing_keeps_mode_and_a_backup(file: Path) -> None:
     assert report["changed"] is True
     assert report["written"] is True
     assert Path(report["backup"]).read_text() == BEFORE
+    assert Path(report["backup"]).stat().st_mode & 0o777 == 0o640
     assert file.stat().st_mode & 0o777 == 0o640
     assert 'auth_pass: "1111"' in file.read_text()
     assert "1111" not in report["after"]
