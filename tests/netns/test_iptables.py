@@ -15,6 +15,7 @@ import pytest
 from pyroute2.nftables.main import NFTables
 
 from kactl_agent.kernel.iptables import IptablesFirewall
+from kactl_agent.kernel.xtables import Table
 from kactl_agent.kernel.xtables_socket import KernelTable
 from kactl_agent.vrrp.firewall import (
     Blocked,
@@ -226,6 +227,34 @@ def test_rules_that_somebody_flushed_come_back_with_the_next_change(net: Network
         port.apply([], [V6])
         assert len(rules(node)) == 3
         port.uninstall()
+        port.close()
+
+
+def test_nobody_changes_the_table_between_its_reading_and_its_writing(net: Network) -> None:
+    """Who replaces a rule by another leaves the table as long as it was: the kernel would take what we made before."""
+    node = net.nodes[0]
+    run(node, "iptables-legacy", "-A", "INPUT", "-s", "192.0.2.200", "-j", "ACCEPT")
+    command = [str(COMMANDS["iptables-legacy"]), "-R", "INPUT", "1", "-s", "192.0.2.201", "-j", "ACCEPT"]
+    said: list[str] = []
+
+    class Contended(KernelTable):
+        def read(self) -> Table:
+            found = super().read()
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1)
+            except subprocess.TimeoutExpired:
+                said.append("it waits for the xtables lock")  # as newer ones do
+            else:
+                said.append(done.stderr)
+            return found
+
+    with inside(node.namespace):
+        port = IptablesFirewall(Contended)
+        port.install(settings(sets=False), (V4,))
+        assert "xtables lock" in said[0]
+        run(node, "iptables-legacy", *command[1:])
+        assert "-A INPUT -s 192.0.2.201/32 -j ACCEPT" in rules(node)
+        port.discard(settings(sets=False))
         port.close()
 
 

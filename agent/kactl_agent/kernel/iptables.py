@@ -12,6 +12,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +31,10 @@ _LAYOUTS = {Family.IPV4: xt.IPV4, Family.IPV6: xt.IPV6}
 
 
 class TablePort(Protocol):
-    """The filter table of one family; both raise OSError."""
+    """The filter table of one family; reading and writing raise OSError."""
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Others who ask for the lock change nothing meanwhile, where it can be had at once."""
 
     def read(self) -> Table: ...
 
@@ -138,22 +142,20 @@ class IptablesFirewall:
         wanted = sorted((rule.chain, xt.encode_rule(_LAYOUTS[family], rule, comment)) for rule in rules)
         port = self._table_of(family)
         for attempt in range(_ATTEMPTS):
-            table = port.read()
-            if glance and table.count(comment) == len(wanted):
-                return
             try:
-                if sorted(table.ours(comment)) == wanted:
+                with port.locked():
+                    table = port.read()
+                    if glance and table.count(comment) == len(wanted):
+                        return
+                    if sorted(table.ours(comment)) != wanted:
+                        table.replace(comment, rules)
+                        port.write(table)
                     return
-                table.replace(comment, rules)
             except ValueError as error:
                 raise OSError(errno.EINVAL, f"{_command(family)}: {error}") from error
-            try:
-                port.write(table)
             except OSError as error:
                 if error.errno != errno.EAGAIN or attempt == _ATTEMPTS - 1:
                     raise
-            else:
-                return
 
     def _rules(self, family: Family, chains: IptablesSettings, entries: Collection[FirewallEntry]) -> list[Rule]:
         if chains.sets is None or self._indexes is None:

@@ -33,6 +33,23 @@ class KernelTable:
         self._layout = xt.IPV4 if family is Family.IPV4 else xt.IPV6
         self._info: TableInfo | None = None
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """The lock that the iptables commands of a machine hold from reading a table to having changed it, if it can be
+        had at once. Without it the kernel refuses what was made of a table that others have made longer or shorter
+        meanwhile, and nothing else."""
+        try:
+            descriptor = os.open(_LOCK, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            yield
+            return
+        try:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(descriptor)
+
     def read(self) -> Table:
         with self._socket() as sock:
             info = xt.decode_info(self._get(sock, _GET_INFO, bytearray(_NAME.ljust(INFO_SIZE, b"\0"))))
@@ -46,7 +63,7 @@ class KernelTable:
         if self._info is None:
             raise OSError(errno.EAGAIN, "the table has not been read")
         counted = ctypes.create_string_buffer(self._info.entries * COUNTERS.size)
-        with self._socket() as sock, _locked():
+        with self._socket() as sock:
             sock.setsockopt(self._level, _SET_REPLACE, table.encode(ctypes.addressof(counted)))
             places = table.places()
             old = counted.raw
@@ -71,20 +88,3 @@ class KernelTable:
                 error = errno.EAGAIN  # the table has become larger or smaller since it was asked for its size
             raise OSError(error, os.strerror(error))
         return bytes(request)
-
-
-@contextlib.contextmanager
-def _locked() -> Iterator[None]:
-    """The lock that the iptables commands of a machine hold while they change a table, if it can be had at once: the
-    kernel refuses what was made of a table that others have made longer or shorter meanwhile."""
-    try:
-        descriptor = os.open(_LOCK, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:
-        yield
-        return
-    try:
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,8 @@ class Machine:
         self.busy = busy
         self.set_error = set_error
         self.writes = 0
+        self.locked = False
+        self.attempts = 0
         self.messages: list[int] = []
         self.removed: list[str] = []
 
@@ -58,10 +61,20 @@ class FakeTable:
         self._machine = machine
         self._family = family
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        self._machine.locked, self._machine.attempts = True, self._machine.attempts + 1
+        try:
+            yield
+        finally:
+            self._machine.locked = False
+
     def read(self) -> Table:
+        assert self._machine.locked
         return self._machine.table(self._family)
 
     def write(self, table: Table) -> None:
+        assert self._machine.locked, "since it was read"
         if self._machine.busy:
             self._machine.busy -= 1
             raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
@@ -135,6 +148,7 @@ def test_who_changes_the_table_at_the_same_time_is_waited_for() -> None:
     machine = Machine(busy=3)
     firewall(machine).install(RULES, (V4,))
     assert machine.ours() == 2
+    assert machine.attempts == 4
     with pytest.raises(OSError, match="unavailable"):
         firewall(Machine(busy=99)).install(RULES, (V4,))
 
