@@ -122,13 +122,18 @@ def _mode(sheet: Sheet, path: Path, said: BfdInstance) -> Mode:
     return Mode.UNAFFILIATED_ECHO
 
 
+def default_minimum_ttl(family: int) -> int:
+    """Of a packet over one hop, where neither `ttl` nor `max_hops` is said."""
+    return _TTL if family == 4 else _KEEPALIVED_HOP_LIMIT
+
+
 def _minimum_ttl(said: BfdInstance, mode: Mode, family: int) -> int:
     """`ttl` less `max_hops`, as in keepalived, which sends 64 over IPv6 where nobody says `ttl`."""
     hops = or_default(said.max_hops, 0)
     anywhere = mode is Mode.MULTIHOP and said.max_hops is UNSET  # RFC 5883 5
     if hops < 0 or anywhere or mode is Mode.UNAFFILIATED_ECHO:  # that one has its own rule
         return 0
-    return max(0, or_default(said.ttl, _TTL if family == 4 else _KEEPALIVED_HOP_LIMIT) - hops)
+    return max(0, or_default(said.ttl, default_minimum_ttl(family)) - hops)
 
 
 def _authentication(sheet: Sheet, path: Path, said: Any) -> AuthSettings | None:

@@ -11,12 +11,13 @@ from msgspec.structs import replace
 from kactl.capture import ipvs_sync
 from kactl.capture.layers import UDP, Packet
 from kactl_agent.bfd.actions import PacketMeta as BfdMeta
-from kactl_agent.bfd.echo import EchoSession
+from kactl_agent.bfd.echo import LOOPED_TTL, EchoSession
 from kactl_agent.bfd.packet import ControlPacket, diagnostic_text
 from kactl_agent.bfd.packet import RemoteProtocolError as BfdFault
 from kactl_agent.bfd.packet import decode as decode_bfd
 from kactl_agent.bfd.session import Session
 from kactl_agent.bfd.settings import AuthType, Mode, SessionSettings
+from kactl_agent.config.bfd import default_minimum_ttl
 from kactl_agent.vrrp.actions import PacketMeta
 from kactl_agent.vrrp.auth_header import PROTOCOL_AH, AuthenticationHeader
 from kactl_agent.vrrp.auth_hmac import TRAILER_LENGTH, Authenticator
@@ -268,11 +269,18 @@ def _bfd_fields(read: ControlPacket, packet: Packet, mode: Mode) -> dict[str, An
 
 
 def _bfd_without_configuration(read: ControlPacket, packet: Packet, mode: Mode, fields: dict[str, Any]) -> Verdict:
-    wanted = 254 if mode is Mode.UNAFFILIATED_ECHO else 255
-    if mode is not Mode.MULTIHOP and packet.ttl != wanted:
-        text = f"TTL {packet.ttl} is not {wanted}: only with max_hops would it be taken"
+    ipv6 = len(packet.source) == 16
+    name, least = ("hop limit", default_minimum_ttl(6)) if ipv6 else ("TTL", default_minimum_ttl(4))
+    if mode is Mode.UNAFFILIATED_ECHO and packet.ttl != LOOPED_TTL:
+        text = f"{name} {packet.ttl} is not {LOOPED_TTL}: it was not sent back by one neighbour"
+        return Verdict("BFD", "", False, "ttl", text, fields)
+    if mode is Mode.SINGLE_HOP and packet.ttl < least:
+        text = f"{name} {packet.ttl} is less than {least}: only with a smaller ttl, or with max_hops, would it be taken"
         return Verdict("BFD", "", False, "ttl", text, fields)
     if read.auth:
         text = f"{fields['authentication']} with key {fields['key_id']}: --config says what is expected"
         return Verdict("BFD", "", None, "", text, fields)
-    return Verdict("BFD", "", True, "", "by a session with this neighbour that asks for no authentication", fields)
+    text = "by a session with this neighbour that asks for no authentication"
+    if mode is Mode.SINGLE_HOP and packet.ttl < 255:
+        text += f" and does not say ttl: with 255 a hop limit of {packet.ttl} is not enough"
+    return Verdict("BFD", "", True, "", text, fields)

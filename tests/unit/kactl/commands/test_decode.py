@@ -160,6 +160,19 @@ def test_bfd_without_a_configuration(tmp_path: Path) -> None:
     assert (none["accepted"], none["reason"]) == (False, "length")
 
 
+@pytest.mark.parametrize("hop_limit", [63, 64, 254, 255])
+@pytest.mark.parametrize("configured", [False, True])
+def test_bfd_over_ipv6_is_taken_with_the_hop_limit_that_keepalived_sends(
+    tmp_path: Path, hop_limit: int, configured: bool
+) -> None:
+    packet = IPv6(src="2001:db8::1", dst="2001:db8::2", hlim=hop_limit) / UDP(sport=50000, dport=3784) / BFD
+    config = "bfd_instance:\n  b1: {neighbor_ip: 2001:db8::1}\n" if configured else ""
+    [seen] = decoded(tmp_path, packet, config=config)
+    assert seen["accepted"] is (hop_limit >= 64)
+    if not configured:
+        assert ("hop limit" in seen["detail"]) is (hop_limit < 255)
+
+
 def test_bfd_authentication_by_the_agents_own_checks(tmp_path: Path) -> None:
     keys = AuthSettings(AuthType.METICULOUS_KEYED_SHA1, (AuthKey(1, b"secret"),), 1)
     sender = Authenticator(keys, 7)
@@ -249,7 +262,7 @@ def test_text_says_the_verdict(tmp_path: Path) -> None:
     assert "pseudo header" in out
     assert "(right)" in out
     assert "-> taken" in out
-    assert "-> discarded (ttl): TTL 9 is not 255" in out
+    assert "-> discarded (ttl): TTL 9 is less than 255" in out
     assert out.count("#") == 2
 
 
