@@ -166,6 +166,20 @@ SCENARIOS: list[dict[str, Any]] = [
         "steps": [],
     },
     {
+        "name": "tunnels-with-words-of-other-types",
+        "conf": conf(
+            virtual(
+                real(1, "lvs_method TUN type ipip csum")
+                + real(2, "lvs_method TUN type gre port 7")
+                + real(3, "lvs_method TUN type gre remcsum")
+                + real(4, "lvs_method TUN type gue"),
+                method="DR",
+            )
+            + virtual(real(1), head="10.0.0.2 80", method="TUN type ipip port 7")
+        ),
+        "steps": [],
+    },
+    {
         "name": "groups",
         "conf": conf(
             GROUP

@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from kactl_agent.checkers.settings import AnyCheckerSettings
 from kactl_agent.config.checks.problem import Path, Sheet
+from kactl_agent.config.checks.virtual_server import tunnel_fault
 from kactl_agent.config.in_force import packed
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import or_default
@@ -437,8 +438,8 @@ def _forwarding(said: Any, default: Forwarding = _NAT) -> Forwarding:
     if said is UNSET:
         return default
     method = _METHODS[or_default(said.method, "NAT")]
-    if method != TUNNEL:
-        return Forwarding(method)
+    if method != TUNNEL or tunnel_fault(said):
+        return Forwarding(method)  # a rule has said so
     return Forwarding(
         method,
         _TUNNELS[or_default(said.type, "ipip")],

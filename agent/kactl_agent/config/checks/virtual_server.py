@@ -18,6 +18,7 @@ def check(sheet: Sheet) -> None:
         _defaults(sheet, path, name, server)
         _real_servers(sheet, path, name, server)
         _quorum(sheet, path, name, server)
+        _tunnels(sheet, path, server)
         key = (server.address, server.port, server.fwmark, server.group, or_default(server.protocol, ""))
         if key in seen:
             first = sheet.document.origin.find(("virtual_server", seen[key])).place
@@ -104,3 +105,28 @@ def _quorum(sheet: Sheet, path: Path, name: str, server: Any) -> None:
             "hysteresis-too-high",
             f"hysteresis {server.hysteresis} of {name} is not below quorum {quorum}: {quorum - 1} is taken",
         )
+
+
+def _tunnels(sheet: Sheet, path: Path, server: Any) -> None:
+    said = [((*path, "lb_kind"), server.lb_kind), ((*path, "sorry_server_lvs_method"), server.sorry_server_lvs_method)]
+    for index, real in enumerate(or_default(server.real_server, ())):
+        said.append(((*path, "real_server", index, "lvs_method"), real.lvs_method))
+    for place, method in said:
+        if fault := tunnel_fault(method):
+            text = f"{fault}: it is one of type ipip, without a port or a checksum"
+            sheet.warning(place, "tunnel-options", text, "gue has a port and any checksum, gre csum or nocsum")
+
+
+def tunnel_fault(said: Any) -> str:
+    """What is wrong with the words behind TUN; empty when nothing is. keepalived 2.2.7 takes none of them then."""
+    if said is UNSET or said.method != "TUN":
+        return ""
+    kind, checksum = or_default(said.type, "ipip"), or_default(said.checksum, "nocsum")
+    port = bool(or_default(said.port, 0))
+    if kind == "gue":
+        return "" if port else "a tunnel of type gue needs a port"
+    if port:
+        return f"a tunnel of type {kind} has no port"
+    if checksum == "remcsum" or (checksum == "csum" and kind == "ipip"):
+        return f"a tunnel of type {kind} has no {checksum}"
+    return ""

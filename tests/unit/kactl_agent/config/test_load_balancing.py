@@ -9,6 +9,7 @@ import pytest
 
 from kactl_agent.checkers.settings import AnyCheckerSettings
 from kactl_agent.config.bind import bind
+from kactl_agent.config.checks import virtual_server
 from kactl_agent.config.checks.problem import Path, Sheet
 from kactl_agent.config.load_balancing import resolve_load_balancing
 from kactl_agent.ipvs import model
@@ -56,6 +57,13 @@ def resolved(text: str) -> tuple[CheckersSettings, list[str]]:
     sheet = Sheet(document)
     settings = resolve_load_balancing(sheet, NoCheckers()).settings
     return settings, [problem.diagnostic.code for problem in sheet.problems]
+
+
+def ruled(text: str) -> list[str]:
+    """What the rules say."""
+    sheet = Sheet(bind(text, "agent.yaml"))
+    virtual_server.check(sheet)
+    return [problem.diagnostic.code for problem in sheet.problems]
 
 
 def server(body: str, head: str = "address: 10.0.0.1, port: 80, protocol: TCP", rest: str = "") -> str:
@@ -121,6 +129,32 @@ def test_tunnels() -> None:
     first, second = one(body).real_servers
     assert first.forwarding == Forwarding(TUNNEL, model.GUE, 6080, model.CHECKSUM)
     assert second.forwarding == Forwarding(TUNNEL, model.GRE, 0, model.NO_CHECKSUM)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "type: ipip, checksum: csum",
+        "checksum: remcsum",
+        "type: ipip, port: 7",
+        "type: gre, port: 7",
+        "type: gre, checksum: remcsum",
+        "type: gue",
+        "type: gue, checksum: csum",
+    ],
+)
+def test_a_tunnel_with_words_of_another_type_is_ipip(words: str) -> None:
+    """keepalived 2.2.7 says so and takes none of them; the kernel would never be as it is to be."""
+    text = server(f"lb_kind: {{method: TUN, {words}}}, {REAL}")
+    assert resolved(text)[0].virtual_servers[0].real_servers[0].forwarding == Forwarding(TUNNEL)
+    assert "tunnel-options" in ruled(text)
+
+
+@pytest.mark.parametrize(
+    "words", ["checksum: nocsum", "type: gre, checksum: csum", "type: gue, port: 7, checksum: remcsum"]
+)
+def test_a_tunnel_with_words_of_its_type_is_as_it_says(words: str) -> None:
+    assert "tunnel-options" not in ruled(server(f"lb_kind: {{method: TUN, {words}}}, {REAL}"))
 
 
 @pytest.mark.parametrize(
