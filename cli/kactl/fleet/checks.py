@@ -7,7 +7,15 @@ from hmac import compare_digest
 from ipaddress import ip_address
 from itertools import combinations
 
-from kactl.fleet.members import Host, Member, VirtualRouter, addresses_of, virtual_routers
+from kactl.fleet.members import (
+    Host,
+    Member,
+    VirtualRouter,
+    addresses_of,
+    on_one_segment,
+    own_addresses_of,
+    virtual_routers,
+)
 from kactl_agent.config.diagnostics import Diagnostic, Severity
 from kactl_agent.vrrp.settings import SECOND, VrrpSettings
 
@@ -215,16 +223,16 @@ def _clashes(routers: Sequence[VirtualRouter]) -> Iterator[Diagnostic]:
     for one, two in combinations(routers, 2):
         if (one.family, one.virtual_router_id) != (two.family, two.virtual_router_id):
             continue
-        for first in one.members:
-            other = next((each for each in two.members if _may_meet(first, each)), None)
-            if other is not None:
-                yield _finding(
-                    "vrid-clash", first, other, ("virtual_router_id",),
-                    f"{first.text} and {other.text} have virtual_router_id "
-                    f"{one.virtual_router_id} for different addresses",
-                    hint="on one segment each takes the other's adverts; it is fine on separate ones",
-                )  # fmt: skip
-                break
+        meeting = [(ours, theirs) for ours in one.members for theirs in two.members if _may_meet(ours, theirs)]
+        meeting.sort(key=lambda pair: not _surely_meet(*pair))
+        if meeting:
+            first, other = meeting[0]
+            yield _finding(
+                "vrid-clash", first, other, ("virtual_router_id",),
+                f"{first.text} and {other.text} have virtual_router_id {one.virtual_router_id} for different addresses",
+                warn=not _surely_meet(first, other),
+                hint="on one segment each takes the other's adverts; it is fine on separate ones",
+            )  # fmt: skip
 
 
 def _two_routers(routers: Sequence[VirtualRouter]) -> Iterator[Diagnostic]:
@@ -233,12 +241,12 @@ def _two_routers(routers: Sequence[VirtualRouter]) -> Iterator[Diagnostic]:
         if one.virtual_router_id == two.virtual_router_id:
             continue
         for first in one.members:
-            ours = addresses_of(first.settings)
+            ours = own_addresses_of(first.settings)
             other = next(
-                (it for it in two.members if it.host is not first.host and ours & addresses_of(it.settings)), None
+                (it for it in two.members if it.host is not first.host and ours & own_addresses_of(it.settings)), None
             )
             if other is not None:
-                shared = ", ".join(sorted(str(ip_address(each)) for each in ours & addresses_of(other.settings)))
+                shared = ", ".join(sorted(str(ip_address(each)) for each in ours & own_addresses_of(other.settings)))
                 yield _finding(
                     "two-routers", first, other, ("virtual_router_id",),
                     f"{first.text} (virtual_router_id {one.virtual_router_id}) and {other.text} "
@@ -248,11 +256,19 @@ def _two_routers(routers: Sequence[VirtualRouter]) -> Iterator[Diagnostic]:
 
 
 def _may_meet(one: Member, two: Member) -> bool:
-    """On one host, or by multicast on interfaces of one name."""
+    """By unicast; or by multicast on interfaces of one name, unless the networks of their addresses differ."""
     ours, theirs = one.settings, two.settings
     if ours.unicast_peers or theirs.unicast_peers:
         return ours.source_address in theirs.unicast_peers or theirs.source_address in ours.unicast_peers
-    return ours.interface == theirs.interface and ours.multicast_group == theirs.multicast_group
+    if ours.interface != theirs.interface or ours.multicast_group != theirs.multicast_group:
+        return False
+    return one.host is two.host or on_one_segment(ours, theirs) is not False
+
+
+def _surely_meet(one: Member, two: Member) -> bool:
+    """Of two that may: not where nothing is known of the segments of two hosts."""
+    ours, theirs = one.settings, two.settings
+    return bool(one.host is two.host or ours.unicast_peers or on_one_segment(ours, theirs))
 
 
 def _sync_groups(hosts: Sequence[Host], routers: Sequence[VirtualRouter]) -> Iterator[Diagnostic]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from kactl_agent.config.diagnostics import Place
@@ -57,17 +58,31 @@ class Member:
 
 @dataclass
 class VirtualRouter:
-    """Instances that are one virtual router: the same family and VRID, and an address or a name in common."""
+    """Instances that are one virtual router. A name alone says nothing: VI_1 is everybody's, and family and VRID mean
+    something on one segment only."""
 
     family: Family
     virtual_router_id: int
     members: list[Member] = field(default_factory=list)
 
-    def takes(self, member: Member) -> bool:
-        addresses = addresses_of(member.settings)
+    def is_one_with(self, other: VirtualRouter) -> bool:
+        """An address in common, or a name on one segment."""
         return any(
-            each.settings.name == member.settings.name or addresses & addresses_of(each.settings)
-            for each in self.members
+            _share_addresses(one.settings, two.settings)
+            or (one.settings.name == two.settings.name and on_one_segment(one.settings, two.settings) is True)
+            for one in self.members
+            for two in other.members
+        )
+
+    def is_meant_as(self, other: VirtualRouter) -> bool:
+        """On one host alone there is nobody to take over: who is called like another one, and may be on its segment, is
+        meant to be one with it."""
+        return len({member.host.name for member in self.members}) == 1 and any(
+            one.settings.name == two.settings.name
+            and one.host is not two.host
+            and on_one_segment(one.settings, two.settings) is not False
+            for one in self.members
+            for two in other.members
         )
 
 
@@ -76,20 +91,59 @@ def addresses_of(settings: VrrpSettings) -> frozenset[bytes]:
     return frozenset(address.address for address in settings.addresses if address.advertised)
 
 
+def own_addresses_of(settings: VrrpSettings) -> frozenset[bytes]:
+    """Those that no other segment has: link-local ones say nothing."""
+    return frozenset(each for each in addresses_of(settings) if not ip_address(each).is_link_local)
+
+
+def _share_addresses(one: VrrpSettings, two: VrrpSettings) -> bool:
+    ours, theirs = own_addresses_of(one), own_addresses_of(two)
+    if ours or theirs:
+        return not ours.isdisjoint(theirs)
+    return one.name == two.name  # nothing else tells them apart, or together
+
+
+def on_one_segment(one: VrrpSettings, two: VrrpSettings) -> bool | None:
+    """Whether the networks of their addresses are the same; None where addresses are said without one."""
+    ours, theirs = _networks_of(one), _networks_of(two)
+    if not ours or not theirs:
+        return None
+    return not ours.isdisjoint(theirs)
+
+
+def _networks_of(settings: VrrpSettings) -> frozenset[tuple[bytes, int]]:
+    return frozenset(
+        (ip_network((it.address, it.prefix_length), strict=False).network_address.packed, it.prefix_length)
+        for it in settings.addresses
+        if it.prefix_length < len(it.address) * 8 and not ip_address(it.address).is_link_local
+    )
+
+
 def virtual_routers(hosts: Iterable[Host]) -> list[VirtualRouter]:
     """In the order they are met."""
-    routers: list[VirtualRouter] = []
-    for host in hosts:
-        for settings in host.instances:
-            member = Member(host, settings)
-            key = (settings.family, settings.virtual_router_id)
-            same = [each for each in routers if (each.family, each.virtual_router_id) == key]
-            found = next((each for each in same if each.takes(member)), None)
-            if found is None:
-                found = VirtualRouter(*key)
-                routers.append(found)
-            found.members.append(member)
-    return routers
+    single = [
+        VirtualRouter(settings.family, settings.virtual_router_id, [Member(host, settings)])
+        for host in hosts
+        for settings in host.instances
+    ]
+    return _merged(_merged(single, VirtualRouter.is_one_with), VirtualRouter.is_meant_as)
+
+
+def _merged(routers: list[VirtualRouter], same: Callable[[VirtualRouter, VirtualRouter], bool]) -> list[VirtualRouter]:
+    """Of each set that belongs together, by way of others too, the first one with all the members."""
+    found: list[VirtualRouter] = []
+    for router in routers:
+        key = (router.family, router.virtual_router_id)
+        alike = [each for each in found if (each.family, each.virtual_router_id) == key]
+        related = [each for each in alike if same(router, each) or same(each, router)]
+        if not related:
+            found.append(router)
+            continue
+        for each in [*related[1:], router]:
+            related[0].members += each.members
+        gone = {id(each) for each in related[1:]}
+        found = [each for each in found if id(each) not in gone]
+    return found
 
 
 def files_of(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -130,6 +130,63 @@ def test_one_vrid_for_different_addresses_of_a_segment(tmp_path: Path) -> None:
     assert "WEB of a and MAIL of b" in found[0]["message"]
 
 
+def named(vip: str, **keywords: Any) -> dict[str, Any]:
+    """Everybody's VI_1 with VRID 51."""
+    return {"vrrp_instance": {"VI_1": instance(virtual_ipaddress=[vip], **keywords)}}
+
+
+def test_pairs_that_are_called_alike_on_different_segments(tmp_path: Path) -> None:
+    one, two = "192.0.2.1/24", "198.51.100.1/24"
+    write(tmp_path, a1=named(one, priority=150), a2=named(one))
+    write(tmp_path, b1=named(two, priority=150, version=3), b2=named(two, version=3))
+    assert fleet(tmp_path)[:2] == (ExitCode.FINE, [])
+    write(tmp_path, b2=named(two))
+    assert [each["code"] for each in fleet(tmp_path)[1]] == ["fleet-version"], "within a pair all is compared"
+
+
+def test_pairs_that_are_called_alike_and_say_no_network(tmp_path: Path) -> None:
+    one, two = "192.0.2.1", "198.51.100.1"
+    write(tmp_path, a1=named(one, priority=150), a2=named(one), b1=named(two, priority=150), b2=named(two))
+    code, found, _err = fleet(tmp_path)
+    assert code == ExitCode.FINE
+    assert [(each["code"], each["severity"]) for each in found] == [("fleet-vrid-clash", "warning")]
+    write(tmp_path, b1=named("198.51.100.9", priority=150))  # nobody would take over from b1, or b2
+    code, found, _err = fleet(tmp_path)
+    assert code == ExitCode.INVALID
+    assert {each["code"] for each in found} == {"fleet-addresses", "fleet-equal-priority"}
+
+
+def test_a_name_and_other_addresses_of_one_network(tmp_path: Path) -> None:
+    write(tmp_path, a=named("192.0.2.1/24", priority=150), b=named("192.0.2.2/24"))
+    assert [each["code"] for each in fleet(tmp_path)[1]] == ["fleet-addresses"]
+
+
+def test_link_local_addresses_are_the_same_everywhere(tmp_path: Path) -> None:
+    def six(vip: str, vrid: int, **keywords: Any) -> dict[str, Any]:
+        said = instance(virtual_ipaddress=["fe80::1/64", vip], virtual_router_id=vrid, version=3, **keywords)
+        return {"vrrp_instance": {"VI_6": said}}
+
+    one, two, three = "2001:db8:1::1/64", "2001:db8:2::1/64", "2001:db8:3::1/64"
+    write(
+        tmp_path, a1=six(one, 51, priority=150), a2=six(one, 51), b1=six(two, 51, priority=150), b2=six(two, 51),
+        c1=six(three, 52, priority=150), c2=six(three, 52),
+    )  # fmt: skip
+    assert fleet(tmp_path)[:2] == (ExitCode.FINE, [])
+
+
+def test_members_that_a_third_one_joins(tmp_path: Path) -> None:
+    one, two = "192.0.2.1/32", "192.0.2.2/32"
+    write(
+        tmp_path,
+        a={"vrrp_instance": {"A": instance(virtual_ipaddress=[one], priority=150)}},
+        b={"vrrp_instance": {"B": instance(virtual_ipaddress=[two], priority=120)}},
+        c={"vrrp_instance": {"C": instance(virtual_ipaddress=[one, two])}},
+    )
+    found = fleet(tmp_path)[1]
+    assert {each["code"] for each in found} == {"fleet-addresses"}
+    assert len(found) == 2
+
+
 def test_half_of_a_sync_group(tmp_path: Path) -> None:
     both = {
         "A": instance(),
