@@ -122,3 +122,51 @@ def test_switches_as_they_are_typed(fleet: Fleet, tmp_path: Path) -> None:
     assert drilled.status == 0, drilled.output
     assert [each["goal"] for each in drilled.facts("kactl_drill_there")[:1]] == ["lb2"]
     assert not drilled.facts("kactl_drill_back_again")
+
+
+def test_a_drill_that_fails_on_the_way_leaves_nobody_drained(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.pair("lb1", "lb2", "lb3")
+    fleet["lb1"].refuse_undrains = 1  # there it goes, and back it does not
+    outcome = fleet.run("failover_drill", **drill(tmp_path))
+    assert outcome.status != 0
+    assert "lb1: no such order today" in outcome.output, outcome.output
+    assert [agent.drained for agent in fleet.agents.values()] == [{}, {}, {}]
+    assert set(fleet["lb1"].holds) == {900}, "and if the controller is lost, for a quarter of an hour"
+    assert not (tmp_path / "drill.md").exists()
+
+
+def test_a_drill_of_one_of_two_routers_of_a_name(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.pair("lb1", "lb2")
+    fleet.pair("lb3", "lb4", vip="198.51.100.10/24")
+    unclear = fleet.run("failover_drill", **drill(tmp_path))
+    assert unclear.status != 0
+    assert "There is: lb1, lb2; lb3, lb4" in unclear.output, unclear.output
+    done = fleet.run("failover_drill", kactl_drill_to="lb4", **drill(tmp_path))
+    assert done.status == 0, done.output
+    assert not fleet["lb1"].said
+    assert not fleet["lb2"].said
+    rows = [line.split("|") for line in (tmp_path / "drill.md").read_text().splitlines()]
+    assert [(row[2].strip(), row[3].strip()) for row in rows if row[1:2] in ([" there "], [" back "])] == [
+        ("lb3", "lb4"), ("lb4", "lb3")
+    ]  # fmt: skip
+
+
+def test_two_pairs_that_are_called_alike_roll_out(fleet: Fleet) -> None:
+    """Name and VRID are the same, and the segments are not."""
+    fleet.pair("lb1", "lb2")
+    fleet.pair("lb3", "lb4", vip="198.51.100.10/24")
+    wanted = {host: json.loads(agent.text) for host, agent in fleet.agents.items()}
+    for host, config in wanted.items():
+        net = "192.0.2" if host in ("lb1", "lb2") else "198.51.100"
+        config["vrrp_instance"]["VI_1"]["virtual_ipaddress"].append(f"{net}.11/24")
+    outcome = fleet.run("rollout", wanted=wanted, agent_config="{{ wanted[inventory_hostname] }}")
+    assert outcome.status == 0, outcome.output
+    changed = [each["host"] for each in outcome.results if each["task"].endswith("Let it stay")]
+    assert changed == ["lb2", "lb4", "lb1", "lb3"]
+    asked = [each["host"] for each in outcome.results if each["task"].endswith("Look at all nodes")]
+    looked = [each["results"] for each in outcome.of("Look at all nodes")]
+    assert {host: [it["item"] for it in found] for host, found in zip(asked, looked, strict=True)} == {
+        "lb1": ["lb1", "lb2"], "lb2": ["lb1", "lb2"], "lb3": ["lb3", "lb4"], "lb4": ["lb3", "lb4"],
+    }  # fmt: skip
+    audited = fleet.run("fleet_audit", kactl_audit_strict=True)
+    assert audited.status == 0, audited.output

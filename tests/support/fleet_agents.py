@@ -22,6 +22,7 @@ from kactl_agent.control.protocol import (
     CONFIGURATION_INVALID,
     CONFIRM_FAILED,
     DRAIN_FAILED,
+    NOT_READY,
     RELOAD_FAILED,
     UNKNOWN_SUBJECT,
     ControlError,
@@ -65,7 +66,7 @@ class StandIn(FakeService):
         self.drained: dict[str, str] = {}  # instance -> reason
         self.holds: list[int] = []  # seconds of the drains that were asked for
         self.ordered: dict[tuple[str, str], dict[str, Any]] = {}
-        self.refuse_drains = False
+        self.refuse_undrains = 0  # so many
         self.not_granted = ""  # what a new configuration needs and its unit does not grant
         self.clock = 0.0
         self.look_seconds = 0.0  # of its own time that pass with each look at its state
@@ -252,7 +253,7 @@ class StandIn(FakeService):
         names = self._targets(parameters)
         for name in names:
             other = self.segment.master(self.instances[name]["virtual_router_id"], self)
-            if self.refuse_drains or (parameters.flag("require_peer") and other is None):
+            if parameters.flag("require_peer") and other is None:
                 raise ControlError(DRAIN_FAILED, f"{name}: no other router took over")
         self.said.append("drain")
         self.drained.update(dict.fromkeys(names, parameters.text("reason")))
@@ -260,6 +261,9 @@ class StandIn(FakeService):
         answer({"drained": names, "message": f"drained: {', '.join(names)}"})
 
     def undrain(self, parameters: Parameters, answer: Answer) -> None:
+        if self.refuse_undrains:
+            self.refuse_undrains -= 1
+            raise ControlError(NOT_READY, "no such order today")
         self.said.append("undrain")
         names = [name for name in self._targets(parameters) if self.drained.pop(name, None) is not None]
         answer({"undrained": names, "message": f"undrained: {', '.join(names)}"})

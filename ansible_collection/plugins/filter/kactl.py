@@ -8,8 +8,8 @@ import json
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.kactl.agent.plugins.module_utils import cluster
 from ansible_collections.kactl.agent.plugins.plugin_utils import executable as command
+from ansible_collections.kactl.agent.plugins.plugin_utils import virtual_routers as routers
 
 
 def to_keepalived(config, executable=None):
@@ -45,19 +45,33 @@ def fleet_findings(configs, executable=None):
     return command.fleet_findings(configs, executable)
 
 
-def cluster_problems(states, instances=None):
+def cluster_problems(states, host=None, had=None):
     """What is wrong across hosts: unknown state, virtual routers without a master, or with several.
 
-    With a list of instances no others are looked at.
+    With a host no virtual routers are looked at but those that it has, or had by what info returned there before.
     """
     problems = []
-    for host, info in sorted(states.items()):
+    for name, info in sorted(states.items()):
         if not isinstance(info, dict) or "vrrp" not in info:
-            problems.append("%s: %s" % (host, (info or {}).get("msg", "its state is not known")))
+            problems.append("%s: %s" % (name, (info or {}).get("msg", "its state is not known")))
         elif not info.get("fresh", True):
-            problems.append("%s: its state is %s s old" % (host, info.get("age")))
-    known = dict((host, info) for host, info in states.items() if isinstance(info, dict))
-    return problems + cluster.cluster_problems(known, instances)
+            problems.append("%s: its state is %s s old" % (name, info.get("age")))
+    return problems + routers.problems(routers.virtual_routers(_known(states), host, had))
+
+
+def virtual_routers(states):
+    """The virtual routers that the instances of several hosts make."""
+    return [each.as_data() for each in routers.virtual_routers(_known(states))]
+
+
+def sharing_hosts(states, host, had=None):
+    """The hosts that have a virtual router in common with this one, itself among them."""
+    found = routers.virtual_routers(_known(states), host, had)
+    return sorted({str(host)}.union(*(each.hosts for each in found)))
+
+
+def _known(states):
+    return {name: info for name, info in states.items() if isinstance(info, dict)}
 
 
 def vrrp_owner(states, instance):
@@ -81,4 +95,6 @@ class FilterModule:
             "fleet_findings": fleet_findings,
             "vrrp_owner": vrrp_owner,
             "cluster_problems": cluster_problems,
+            "virtual_routers": virtual_routers,
+            "sharing_hosts": sharing_hosts,
         }

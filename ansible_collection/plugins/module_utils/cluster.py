@@ -2,7 +2,7 @@
 # Copyright: (c) The kactl maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong with virtual routers, seen from one node or from all."""
+"""What is wrong with virtual routers, seen from one node."""
 
 from __future__ import absolute_import, division, print_function
 
@@ -26,26 +26,4 @@ def node_problems(status, instances):
             problems.append("%s has not started yet" % name)
         elif it["state"] == "BACKUP" and not it.get("master"):
             problems.append("%s hears no master" % name)
-    return problems
-
-
-def cluster_problems(statuses, instances=None):
-    """What is wrong across nodes (host -> status): virtual routers without a master, or with several.
-
-    With a list of instances no others are looked at.
-    """
-    problems, masters, known = [], {}, []
-    for host in sorted(statuses):
-        for name, it in sorted(statuses[host].get("vrrp", {}).get("instances", {}).items()):
-            if instances is not None and name not in instances:
-                continue
-            if name not in known:
-                known.append(name)
-            if it["state"] == "MASTER":
-                masters.setdefault(name, []).append(host)
-    for name in known:
-        found = masters.get(name, [])
-        if len(found) != 1:
-            who = "no host" if not found else " and ".join(found)
-            problems.append("%s: %s is master" % (name, who) if not found else "%s: %s are master" % (name, who))
     return problems
