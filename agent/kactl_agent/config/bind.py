@@ -132,7 +132,7 @@ class _Binder:
                 self.unknown(table, word, key, event, at_root)
                 continue
             child = self.origin_of(key, event)
-            children[word] = child
+            children[field.name] = child  # not `word`: each is a text of its own
             self.comments.enter(key.start_mark, child)
             self.where.append(word)
             value = self.value(field.keyword.shape, event, child)

@@ -19,20 +19,32 @@ Key = str | int
 """A step into the model: the canonical keyword of a field or the name of a named block, or the index of an item."""
 
 
-class Origin:
-    """Where a value came from, and the comments that stand at it."""
+class Comments:
+    """What was written around a value, in its file."""
 
-    __slots__ = ("above", "at_end", "behind", "behind_close", "children", "column", "file", "length", "line")
+    __slots__ = ("above", "at_end", "behind", "behind_close")
+
+    def __init__(self) -> None:
+        self.above: list[str] | None = None  # comment lines above, without marker
+        self.behind: str | None = None  # comment at the end of the line (of the opening line, for blocks)
+        self.at_end: list[str] | None = None  # comment lines behind the last child
+        self.behind_close: str | None = None  # comment behind the closing brace
+
+
+class Origin:
+    """Where a value came from, and the comments that stand at it.
+
+    There is one for each value of a configuration: of hundred thousands few have comments.
+    """
+
+    __slots__ = ("_comments", "children", "column", "file", "length", "line")
 
     def __init__(self, file: str = "", line: int = 0, column: int = 0, length: int = 1) -> None:
         self.file = file
         self.line = line
         self.column = column
         self.length = length
-        self.above: list[str] | None = None  # comment lines above, without marker
-        self.behind: str | None = None  # comment at the end of the line (of the opening line, for blocks)
-        self.at_end: list[str] | None = None  # comment lines behind the last child
-        self.behind_close: str | None = None  # comment behind the closing brace
+        self._comments: Comments | None = None
         self.children: dict[Key, Origin] | None = None
 
     def child(self, key: Key) -> Origin:
@@ -57,10 +69,48 @@ class Origin:
     def place(self) -> Place:
         return Place(self.file, self.line, self.column, self.length)
 
+    def _made(self) -> Comments:
+        if self._comments is None:
+            self._comments = Comments()
+        return self._comments
+
+    @property
+    def above(self) -> list[str] | None:
+        return None if self._comments is None else self._comments.above
+
+    @above.setter
+    def above(self, lines: list[str] | None) -> None:
+        self._made().above = lines
+
+    @property
+    def behind(self) -> str | None:
+        return None if self._comments is None else self._comments.behind
+
+    @behind.setter
+    def behind(self, text: str | None) -> None:
+        self._made().behind = text
+
+    @property
+    def at_end(self) -> list[str] | None:
+        return None if self._comments is None else self._comments.at_end
+
+    @at_end.setter
+    def at_end(self, lines: list[str] | None) -> None:
+        self._made().at_end = lines
+
+    @property
+    def behind_close(self) -> str | None:
+        return None if self._comments is None else self._comments.behind_close
+
+    @behind_close.setter
+    def behind_close(self, text: str | None) -> None:
+        self._made().behind_close = text
+
     @property
     def has_comments(self) -> bool:
         """Whether a comment stands here or anywhere below."""
-        if self.above or self.behind is not None or self.at_end or self.behind_close is not None:
+        here = self._comments
+        if here and (here.above or here.behind is not None or here.at_end or here.behind_close is not None):
             return True
         return self.children is not None and any(c.has_comments for c in self.children.values())
 
