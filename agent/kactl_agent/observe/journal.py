@@ -27,7 +27,7 @@ from typing import Any
 
 import msgspec
 
-from kactl_agent.observe.journal_files import JournalFiles
+from kactl_agent.observe.journal_files import JournalFiles, Kept, parse_cursor
 from kactl_agent.observe.wall_clock import timestamp
 from kactl_agent.runtime.journal_frames import Happening
 
@@ -51,19 +51,21 @@ class Journal:
         self._complain = complain
         self._trouble = ""
         found = files.load() if files is not None else []
-        self._events: deque[tuple[int, bytes]] = deque(found, maxlen=limit)  # as JSON: a third of the memory
-        self._identity = identity or (files.identity if files is not None else "") or secrets.token_hex(4)
+        self._events: deque[Kept] = deque(found, maxlen=limit)
+        identity = identity or (files.identity if files is not None else "") or secrets.token_hex(4)
+        self._run = identity
         if files is not None:
-            files.begin(self._identity)
-        self._number = self._events[-1][0] if self._events else 0
+            files.begin(identity)
+            self._run += f".{secrets.token_hex(3)}"
+        self._number = self._events[-1].number if self._events else 0
         self._listeners: list[Callable[[Event], None]] = []
 
     def append(self, kind: str, at: int, **fields: Any) -> Event:
         """Add an event that happened at wall-clock ns `at`."""
         self._number += 1
-        event = {"cursor": f"{self._identity}-{self._number}", "time": timestamp(at), "type": kind, **fields}
+        event = {"cursor": f"{self._run}-{self._number}", "time": timestamp(at), "type": kind, **fields}
         line = msgspec.json.encode(event)
-        self._events.append((self._number, line))
+        self._events.append(Kept(self._number, self._run, line))
         if self._files is not None:
             self._files.append(line)
             if bool(self._files.trouble) is not bool(self._trouble):
@@ -94,11 +96,12 @@ class Journal:
     @property
     def cursor(self) -> str:
         """Where the journal ends now."""
-        return f"{self._identity}-{self._number}"
+        run = self._events[-1].run if self._events else self._run
+        return f"{run}-{self._number}"
 
     def newest(self) -> list[Event]:
         """All that is kept, oldest first."""
-        return [msgspec.json.decode(line) for _, line in self._events]
+        return [msgspec.json.decode(event.line) for event in self._events]
 
     def since(self, cursor: str, limit: int) -> tuple[list[Event], bool]:
         """The oldest `limit` events behind `cursor`, fewer where they are long (one in any case), and whether there is
@@ -108,23 +111,29 @@ class Journal:
         """
         after, gap = 0, False
         if cursor:
-            identity, _, number = cursor.rpartition("-")
-            if not identity or not number.isascii() or not number.isdigit() or len(number) > 18:
+            place = parse_cursor(cursor)
+            if place is None:
                 raise ValueError(f"{cursor!r} is not a cursor")
-            if identity == self._identity and int(number) <= self._number:
-                after = int(number)
-                gap = bool(self._events) and self._events[0][0] > after + 1
-            else:
-                gap = True
+            after, gap = self._behind(*place)
         events: list[Event] = []
         size = 0
-        for number_, line in self._events:
-            if number_ > after:
-                size += len(line)
+        for event in self._events:
+            if event.number > after:
+                size += len(event.line)
                 if events and (len(events) == limit or size > _PAGE):
                     break
-                events.append(msgspec.json.decode(line))
+                events.append(msgspec.json.decode(event.line))
         return events, gap
+
+    def _behind(self, run: str, number: int) -> tuple[int, bool]:
+        """The number behind which a reader goes on that has come so far, and whether it has missed something."""
+        end = max((event.number for event in self._events if event.run == run), default=None)
+        if run == self._run and number <= self._number:
+            end = self._number
+        if end is None or (run == self._run and number > end):  # of another journal, or nothing of that run is left
+            return 0, True
+        oldest = self._events[0].number if self._events else 1
+        return min(number, end), number > end or oldest > number + 1
 
     def follow(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Call `listener` with every new event until the function returned is called."""

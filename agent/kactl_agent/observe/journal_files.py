@@ -2,16 +2,19 @@
 
 The supervisor opens them (the observer may not) and they are kept when the agent ends: cursors that readers hold stay
 valid. The first line of a file names the journal, every other one is an event as readers get it. What cannot be
-written, because the disk is full or slow to be mended, stays in memory and is written as soon as there is room.
+written, because the disk is full or slow to be mended, stays in memory and is written as soon as there is room. When
+there was none before the observer ended, its last events are lost, and so is how many numbers it had given out: hence
+each run of an observer numbers under a name of its own, `JOURNAL.RUN-NUMBER`, and nobody takes one event for another.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,6 +24,24 @@ SIZE = 4 << 20
 _FORMAT = "kactl-journal"
 _VERSION = 1
 _MOST_UNWRITTEN = 1000  # events that wait for room
+
+
+class Kept(NamedTuple):
+    """An event. Numbers go on from one run to the next."""
+
+    number: int
+    run: str  # the name it is numbered under
+    line: bytes  # as JSON: a third of the memory
+
+
+def parse_cursor(cursor: object) -> tuple[str, int] | None:
+    """The name and the number; None for what never was a cursor."""
+    if not isinstance(cursor, str):
+        return None
+    run, _, number = cursor.rpartition("-")
+    if not run or not number.isascii() or not number.isdigit() or len(number) > 18:
+        return None
+    return run, int(number)
 
 
 class JournalFiles:
@@ -34,16 +55,16 @@ class JournalFiles:
         self.identity = ""  # of the journal that was found, "" when there was none
         self.trouble = ""  # why the last event is not on disk, "" when it is
 
-    def load(self) -> list[tuple[int, bytes]]:
-        """The events that are there as JSON with their numbers, oldest first. What is damaged is passed over."""
+    def load(self) -> list[Kept]:
+        """The events that are there, oldest first. What is damaged is passed over."""
         found = [_read(descriptor) for descriptor in self._files]
-        newest = max(range(len(found)), key=lambda index: found[index][1][-1][0] if found[index][1] else -1)
+        newest = max(range(len(found)), key=lambda index: found[index][1][-1].number if found[index][1] else -1)
         self.identity, self._current = found[newest][0], newest
         for descriptor, (identity, _) in zip(self._files, found, strict=True):
             if identity != self.identity:
                 _empty(descriptor)
         events = [event for identity, events in found if identity and identity == self.identity for event in events]
-        return sorted(events, key=lambda numbered: numbered[0])
+        return sorted(events, key=lambda event: event.number)
 
     def begin(self, identity: str) -> None:
         """Write for the journal of this name from now on, behind what was loaded of it."""
@@ -103,7 +124,7 @@ def _cut(descriptor: int, length: int) -> None:
         os.ftruncate(descriptor, length)
 
 
-def _read(descriptor: int) -> tuple[str, list[tuple[int, bytes]]]:
+def _read(descriptor: int) -> tuple[str, list[Kept]]:
     """The name of the journal, "" when it is none, and the events of one file."""
     try:
         data = _content(descriptor)
@@ -117,9 +138,9 @@ def _read(descriptor: int) -> tuple[str, list[tuple[int, bytes]]]:
     events = []
     for line in lines[1:]:
         event = _object(line)
-        number = _number(event.get("cursor"), identity)
-        if number is not None and {"time", "type"} <= event.keys():
-            events.append((number, line))
+        place = parse_cursor(event.get("cursor"))
+        if place is not None and place[0].partition(".")[0] == identity and {"time", "type"} <= event.keys():
+            events.append(Kept(place[1], sys.intern(place[0]), line))
     return identity, events
 
 
@@ -136,10 +157,3 @@ def _object(line: bytes) -> dict[str, Any]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _number(cursor: object, identity: str) -> int | None:
-    if not isinstance(cursor, str):
-        return None
-    name, _, number = cursor.rpartition("-")
-    return int(number) if name == identity and number.isascii() and number.isdigit() and len(number) <= 18 else None

@@ -139,6 +139,38 @@ def test_without_room_events_wait_in_memory_and_are_written_when_there_is_some(d
     assert numbers(disk.journal()) == [1, 2, 3, 4]
 
 
+def test_numbers_that_were_lost_on_a_full_disk_are_not_given_to_other_events(disk: Disk) -> None:
+    """Or who has seen the lost ones would take the next ones for those, and never show them."""
+    first = disk.journal()
+    first.append("x", 0, number=1)
+    on_disk = first.cursor
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((disk.path / NAMES[0]).stat().st_size, before[1]))
+    try:
+        first.append("x", 0, number=2)
+        lost = first.cursor
+        second = disk.journal()  # nothing of this run ever comes to the disk
+        second.append("x", 0, number=3)
+        lost_too = second.cursor
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    third = disk.journal()
+    assert third.since(lost, 10) == ([], True)
+    event = third.append("x", 0, number=4)
+    assert len({lost, lost_too, event["cursor"]}) == 3
+    assert third.since(on_disk, 10) == ([event], False)
+    assert third.since(lost, 10) == ([event], True), "what came behind it is not known any more"
+    assert [each["number"] for each in third.since(lost_too, 10)[0]] == [1, 4]
+    assert third.since(lost_too, 10)[1]
+    assert third.since(event["cursor"], 10) == ([], False)
+    fourth = disk.journal()
+    assert fourth.cursor == event["cursor"]
+    assert fourth.since(event["cursor"], 10) == ([], False)
+    assert [fourth.since(cursor, 10) for cursor in (on_disk, lost)] == [([event], False), ([event], True)]
+
+
 def test_files_that_cannot_be_used_cost_the_disk_and_nothing_else(tmp_path: Path) -> None:
     descriptors = [os.open(tmp_path / name, os.O_WRONLY | os.O_CREAT) for name in NAMES]
     journal = Journal(files=JournalFiles(descriptors))
