@@ -230,6 +230,8 @@ def test_an_answer_larger_than_what_may_be_unread_arrives(running: Running) -> N
 def test_one_that_asks_for_large_answers_and_reads_none_is_let_go(running: Running) -> None:
     running.service.padding = "x" * (3 * protocol.LARGEST_BACKLOG)
     sock = running.raw()
+    sock.sendall(b'{"id": 1, "method": "ping"}\n')
+    lines(sock, 1)
     sock.sendall(b'{"id": 1, "method": "status"}\n' * 3)
     wait_for(lambda: not running.server.clients, 5, "it is gone")
     sock.close()
