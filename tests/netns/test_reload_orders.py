@@ -99,6 +99,31 @@ def test_a_trial_that_nobody_confirms(agent: Agent) -> None:
     assert status["agent"]["pending_confirmation"] is None
 
 
+def test_a_trial_in_which_the_agent_is_killed(net: Network, tmp_path: Path) -> None:
+    """Where it starts again, systemd or an operator, it starts with what was good before."""
+    killed = Agent(net.nodes[0], tmp_path / "one", configuration(FIRST))
+    text = killed.config.read_text()
+    with agents(killed):
+        killed.wait_state("MASTER", START + SLACK)
+        killed.configure(configuration(SECOND))
+        tried = killed.config.read_text()
+        assert kactl(killed, "reload", "--confirm", "60s").returncode == 0
+        wait_for(lambda: killed.node.addresses() & {FIRST, SECOND} == {SECOND}, SLACK, "the new address")
+        os.kill(killed.agent_pid, signal.SIGKILL)
+        killed.process.wait(15)
+    again = Agent(net.nodes[0], tmp_path / "one", None)
+    with agents(again):
+        again.wait_state("MASTER", START + SLACK)
+        wait_for(lambda: again.node.addresses() & {FIRST, SECOND} == {FIRST}, SLACK, "the address of before")
+        assert again.config.read_text() == text
+        assert again.config.with_name("agent.yaml.rejected").read_text() == tried
+        assert "ended while its configuration was on trial: that was rolled back" in again.log
+        status = again.status()
+        assert status is not None
+        assert status["agent"]["pending_confirmation"] is None
+        assert again.stop() == 0
+
+
 def test_one_that_is_confirmed_and_rolled_back_later(agent: Agent) -> None:
     text, before = agent.config.read_text(), revision(agent)
     new = candidate(agent, configuration(FIRST, SECOND))

@@ -42,18 +42,20 @@ class Agent:
         self,
         node: Node,
         directory: Path,
-        configuration: dict[str, Any],
+        configuration: dict[str, Any] | None,
         *options: str,
         environment: dict[str, str] | None = None,
         prefix: tuple[str, ...] = (),
     ) -> None:
-        """`environment` is added to what the test itself has; `prefix` is a command that becomes the agent."""
+        """Without a configuration its file stays as it is. `environment` is added to what the test itself has; `prefix`
+        is a command that becomes the agent."""
         self.node = node
         self.run_dir = directory / "run"
         self.config = directory / "agent.yaml"
         self.log_path = directory / "agent.log"
         directory.mkdir(parents=True, exist_ok=True)
-        self.configure(configuration)
+        if configuration is not None:
+            self.configure(configuration)
         command = (*prefix, *self.command_line(self.config, self.run_dir), "--log-detail", *options)
         with self.log_path.open("a") as log:
             environment = os.environ | (environment or {})

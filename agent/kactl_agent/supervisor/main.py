@@ -25,6 +25,7 @@ from kactl_agent.supervisor.options import (
 )
 from kactl_agent.supervisor.run_dir import AlreadyRunning, RunDirectory
 from kactl_agent.supervisor.spawning import SpawnerProcess
+from kactl_agent.supervisor.trial_file import TrialFile
 
 if TYPE_CHECKING:
     from kactl_agent.supervisor.log import Log
@@ -63,7 +64,17 @@ def _complain(options: Options, message: str, level: str = "error") -> None:
     Log(options)(level, message)
 
 
+def _end_interrupted_trial(options: Options) -> None:
+    """Before the configuration is read."""
+    from kactl_agent.supervisor.log import Log
+    from kactl_agent.supervisor.versions import ConfigurationFile
+
+    ConfigurationFile(options.config).end_interrupted_trial(Log(options))
+
+
 def _run_claimed(options: Options, notifier: Notifier, run_dir: RunDirectory, spawner: SpawnerProcess) -> int:
+    if TrialFile(options.config).exists:
+        _end_interrupted_trial(options)
     loading = LoadingProcess(options)
     from kactl_agent.supervisor.log import Log
     from kactl_agent.supervisor.worker_kinds import import_module

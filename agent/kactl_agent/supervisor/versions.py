@@ -10,12 +10,14 @@ import contextlib
 import os
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.runtime.reload_frames import ConfirmOutcome, PendingConfirmation
 from kactl_agent.supervisor.poller import Poller, TimerHandle
+from kactl_agent.supervisor.trial_file import TrialFile
 
 _AGAIN_SECONDS = 10.0  # until a rollback that failed is tried again
 _SECOND = 1_000_000_000
@@ -48,6 +50,7 @@ class ConfigurationFile:
 
     def __init__(self, path: Path) -> None:
         self._name = path.absolute()
+        self.trial = TrialFile(path)
         self._staged: Path | None = None
 
     @property
@@ -128,6 +131,31 @@ class ConfigurationFile:
         except OSError:
             return False
 
+    def go_back(self, text: bytes) -> bool:
+        """To a text that was not rejected. False where the file has it already."""
+        if self.says(text):
+            return False
+        self.stage(text)
+        self.install(self.rejected)
+        return True
+
+    def end_interrupted_trial(self, log: Callable[[str, str], None]) -> None:
+        """An agent was killed in the middle of one: nobody has confirmed what the file says, if it still says that."""
+        trial = self.trial.read()
+        try:
+            if (
+                trial is not None
+                and self.is_regular
+                and trial.is_of(self._path.read_bytes())
+                and self.go_back(trial.good)
+            ):
+                text = "the agent before ended while its configuration was on trial: that was rolled back"
+                log("warning", f"{text}, its file is {self.rejected} now")
+        except OSError as error:
+            log("error", f"the configuration was on trial, and its file stays: {error.strerror or error}")
+        else:
+            self.trial.end()
+
 
 def _beside(path: Path, what: str) -> Path:
     return path.with_name(f".{path.name}.kactl-{what}")
@@ -158,6 +186,7 @@ class Versions:
         self._previous: Version | None = None
         self._rejected = ""  # revision that the one in force was gone back from
         self._timer: TimerHandle | None = None
+        self._unmarked = ""  # why a trial is not known on the disk
         self.pending = PendingConfirmation()
 
     # -- around a reload (`kactl_agent.supervisor.reload`) -------------------------------------------------------------
@@ -205,6 +234,7 @@ class Versions:
         that fails, or an empty string."""
         if order.back and self._previous is not None:
             text = self._previous.text
+        self._unmarked = self._mark(order, text)
         wanted = bool(order.file) or order.back
         if not wanted or text is None or not self._file.is_regular or self._file.says(text):
             return ""
@@ -212,6 +242,17 @@ class Versions:
             self._file.stage(text)
         except OSError as error:
             return f"the configuration file cannot be replaced: {error.strerror or error}"
+        return ""
+
+    def _mark(self, order: ReloadOrder, text: bytes | None) -> str:
+        """What is to be on trial is so on the disk before a worker sees it. Why it is not, or an empty string."""
+        good = self._current.text
+        if not order.confirm or text is None or good is None or not self._file.is_regular:
+            return ""
+        try:
+            self._file.trial.begin(text, good)
+        except OSError as error:
+            return f"if the agent is killed before, its file stays: {error.strerror or error}"
         return ""
 
     def concluded(self, order: ReloadOrder, new: AgentConfiguration, text: bytes | None) -> list[str]:
@@ -234,7 +275,10 @@ class Versions:
         if order.confirm and replaced:
             self._wait(order.confirm, before.configuration.revision)
             said.append(f"unless it is confirmed within {order.confirm / _SECOND:g} s it is rolled back")
-        elif order.confirm:
+            said += [self._unmarked] if self._unmarked else []
+            return said
+        self._file.trial.end()
+        if order.confirm:
             said.append("it is what was in force already: nothing has to be confirmed")
         return said
 
@@ -251,6 +295,8 @@ class Versions:
     def abandoned(self, order: ReloadOrder) -> None:
         """Nothing has come of it."""
         self._file.discard()
+        if not self.pending.revision:
+            self._file.trial.end()
         if order.back and not order.serial and self.pending.revision:
             self._timer = self._poller.call_later(_AGAIN_SECONDS, self._expired)
 
@@ -268,6 +314,7 @@ class Versions:
         if self.pending.revision:
             self._host.log("info", f"configuration {self.revision} is confirmed")
             self._end_waiting()
+            self._file.trial.end()
             return ConfirmOutcome(serial, "", self.revision)
         if revision:
             return ConfirmOutcome(serial, "", revision, already=True)
@@ -279,12 +326,12 @@ class Versions:
             return
         self._end_waiting()
         try:
-            if not self._file.says(self._previous.text):
-                self._file.stage(self._previous.text)
-                self._file.install(self._file.rejected)
+            if self._file.go_back(self._previous.text):
                 self._host.log("warning", f"the configuration was not confirmed: its file is {self._file.rejected} now")
         except OSError as error:
             self._host.log("error", f"the configuration file stays as it is, unconfirmed: {error.strerror or error}")
+        else:
+            self._file.trial.end()
 
     def _wait(self, nanoseconds: int, previous: str) -> None:
         self.pending = PendingConfirmation(self.revision, previous, time.time_ns() + nanoseconds)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +24,10 @@ class Host:
         self.orders: list[ReloadOrder] = []
         self.pending = PendingConfirmation()
         self.timers: list[TimerHandle] = []
+        self.logged: list[tuple[str, str]] = []
 
-    def log(self, level: str, message: str) -> None: ...
+    def log(self, level: str, message: str) -> None:
+        self.logged.append((level, message))
 
     going_back = False
 
@@ -130,3 +134,148 @@ def test_what_an_agent_that_was_killed_had_prepared_is_nobodys(releases: Release
     releases.versions.concluded(order, NEW, b"other")
     assert releases.link.read_text() == "other"
     assert not left.exists()
+
+
+class Agents:
+    """One after the other, with one configuration file. What is killed does nothing any more."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = directory / "agent.yaml"
+        self.file.write_text("good")
+        self.marker = directory / ".agent.yaml.kactl-trial"
+        self.start()
+
+    def start(self) -> None:
+        """As `supervisor.main` does it."""
+        self.host = Host()
+        file = ConfigurationFile(self.file)
+        if file.trial.exists:
+            file.end_interrupted_trial(self.host.log)
+        self.versions = Versions(self.host, self.host, file, Version(OLD, self.file.read_bytes()))
+
+    def order(self, *, confirm: int = 1, **more: Any) -> ReloadOrder:
+        """The file is edited in place, and a worker is asked what it thinks of it."""
+        order = ReloadOrder(confirm=confirm, **more)
+        text = b"on trial"
+        if not order.file:
+            self.file.write_bytes(text)
+        assert self.versions.accept(order, text) == ""
+        return order
+
+    def try_out(self, **more: Any) -> list[str]:
+        order = self.order(**more)
+        return self.versions.concluded(order, NEW, b"on trial")
+
+    @property
+    def found(self) -> dict[str, str]:
+        return {path.name: path.read_text() for path in self.file.parent.iterdir()}
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Agents:
+    return Agents(tmp_path)
+
+
+GONE_BACK = {"agent.yaml": "good", "agent.yaml.rejected": "on trial"}
+
+
+@pytest.mark.parametrize("file", ["", "new.yaml"])
+def test_an_agent_that_is_killed_has_confirmed_nothing(killed: Agents, file: str) -> None:
+    killed.try_out(file=file)
+    assert stat.S_IMODE(killed.marker.stat().st_mode) == 0o600
+    killed.start()
+    assert GONE_BACK.items() <= killed.found.items()
+    assert not killed.marker.exists()
+    assert [level for level, _ in killed.host.logged] == ["warning"]
+    killed.start()
+    assert killed.host.logged == []
+
+
+def test_an_agent_that_dies_of_what_it_is_given_does_not_start_with_it(killed: Agents) -> None:
+    killed.order()
+    killed.start()
+    assert killed.found == GONE_BACK
+
+
+def test_a_file_that_was_not_in_its_place_yet_is_not_put_there(killed: Agents) -> None:
+    killed.order(file="new.yaml")
+    killed.start()
+    assert killed.file.read_text() == "good"
+    assert not killed.marker.exists()
+    assert killed.host.logged == []
+
+
+def test_a_file_that_somebody_has_mended_since_stays(killed: Agents) -> None:
+    killed.try_out()
+    killed.file.write_text("mended")
+    killed.start()
+    assert killed.found == {"agent.yaml": "mended"}
+
+
+def test_a_trial_that_has_ended_is_none(killed: Agents) -> None:
+    killed.try_out()
+    assert killed.versions.confirm(1).error == ""
+    assert killed.found == {"agent.yaml": "on trial"}
+    killed.start()
+    assert killed.found == {"agent.yaml": "on trial"}
+
+
+def test_a_trial_that_was_rolled_back_refused_or_stopped_is_none(killed: Agents) -> None:
+    back = ReloadOrder(back=True)
+    killed.try_out()
+    assert killed.versions.accept(back, None) == ""
+    killed.versions.abandoned(back)
+    assert killed.marker.exists(), "it goes on"
+    assert killed.versions.accept(back, None) == ""
+    killed.versions.concluded(back, OLD, None)
+    assert not killed.marker.exists()
+    killed.versions.abandoned(killed.order())
+    assert not killed.marker.exists()
+    killed.try_out()
+    killed.versions.stop()
+    assert killed.found == GONE_BACK
+
+
+def test_what_is_in_force_already_is_not_on_trial(killed: Agents) -> None:
+    order = ReloadOrder(confirm=1)
+    killed.versions.accept(order, b"good")
+    killed.versions.concluded(order, OLD, b"good")
+    assert killed.found == {"agent.yaml": "good"}
+
+
+def test_a_stop_that_cannot_put_the_file_back_leaves_that_to_the_next_start(killed: Agents) -> None:
+    killed.try_out()
+    rejected = killed.file.with_name("agent.yaml.rejected")
+    rejected.mkdir()
+    killed.versions.stop()
+    assert [level for level, _ in killed.host.logged] == ["error"]
+    killed.start()
+    assert [level for level, _ in killed.host.logged] == ["error"]
+    assert killed.file.read_text() == "on trial"
+    rejected.rmdir()
+    killed.start()
+    assert killed.found == GONE_BACK
+
+
+def test_a_trial_that_cannot_be_written_down_says_what_that_means(killed: Agents) -> None:
+    new = killed.marker.with_name(f"{killed.marker.name}-new")
+    new.mkdir()
+    said = killed.try_out()
+    assert "if the agent is killed before, its file stays: Is a directory" in said
+    assert killed.host.pending.revision == "new"
+
+
+@pytest.mark.parametrize("left", [b"", b"\xc1", b"\x80"])
+def test_what_cannot_be_read_is_no_trial(killed: Agents, left: bytes) -> None:
+    killed.marker.write_bytes(left)
+    killed.start()
+    assert killed.found == {"agent.yaml": "good"}
+
+
+def test_a_trial_stays_with_the_link(releases: Releases) -> None:
+    releases.switch_to(2)
+    releases.reload(confirm=1)
+    releases.switch_to(1)
+    logged: list[tuple[str, str]] = []
+    ConfigurationFile(releases.link).end_interrupted_trial(lambda *line: logged.append(line))
+    assert (releases.found, logged) == (UNTOUCHED, [])
