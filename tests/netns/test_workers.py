@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import kactl_agent
 from kactl_agent.control.client import AgentNotReachable, ControlClient
 from kactl_agent.control.protocol import ControlError
 from support.agents import SLACK, START, Agent
@@ -30,14 +32,23 @@ EVERYTHING = VRRP | BFD | SERVERS
 
 
 class PlainAgent:
-    def __init__(self, node: Node, directory: Path, configuration: dict[str, Any], orders: str = "") -> None:
+    def __init__(
+        self, node: Node, directory: Path, configuration: dict[str, Any], orders: str = "", package: Path | None = None
+    ) -> None:
+        """`package` has another installation of the agent."""
         self.config = directory / "agent.yaml"
         self.run_dir = directory / "run"
         self.log_path = directory / "log"
         self.configure(configuration, orders)
         command = (sys.executable, "-m", "support.plain_agent", str(self.config), str(self.run_dir))
         with self.log_path.open("w") as log:
-            self.process = node.run(*command, cwd=TESTS, stdin=subprocess.DEVNULL, stderr=log)
+            self.process = node.run(
+                *(("env", f"PYTHONPATH={package}") if package else ()),
+                *command,
+                cwd=TESTS,
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+            )
 
     def configure(self, configuration: dict[str, Any], orders: str = "") -> None:
         defs = {"global_defs": {"router_id": orders}} if orders else {}
@@ -88,8 +99,8 @@ def net() -> Iterator[Network]:
 def start(net: Network, tmp_path: Path) -> Iterator[Start]:
     agents: list[PlainAgent] = []
 
-    def started(configuration: dict[str, Any], orders: str = "") -> PlainAgent:
-        agents.append(PlainAgent(net.nodes[0], tmp_path, configuration, orders))
+    def started(configuration: dict[str, Any], orders: str = "", package: Path | None = None) -> PlainAgent:
+        agents.append(PlainAgent(net.nodes[0], tmp_path, configuration, orders, package))
         return agents[-1]
 
     yield started
@@ -236,3 +247,63 @@ def test_checks_of_any_kind_restart_no_worker(start: Start) -> None:
     agent.reload()
     agent.wait_said("checkers applied ['1']")
     assert agent.pids() == before
+
+
+ECHO: dict[str, Any] = {
+    "bfd_instance": {
+        "b1": {"neighbor_ip": "192.0.2.2", "source_ip": "192.0.2.1", "interface": "eth0", "unaffiliated_echo": True}
+    }
+}
+
+
+def test_who_follows_a_worker_in_the_middle_of_a_reload_starts_with_what_comes_of_it(start: Start) -> None:
+    patient = {"child_wait_time": 60}
+    agent = start(EVERYTHING | patient, "bfd:linger")
+    agent.wait_said(*PEERS)
+    agent.configure(EVERYTHING | ECHO | patient, "bfd:echo")
+    agent.reload()
+    agent.wait_said("bfd stops")
+    agent.configure(EVERYTHING | ECHO | patient, "bfd:new vrrp:long")
+    agent.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: agent.log.count("router_id: other settings") == 2, START, "vrrp looks at the settings")
+    os.kill(agent.pids()["bfd"], signal.SIGKILL)
+    agent.wait_said("vrrp applied ['long']", "bfd started with ['new']")
+    assert "bfd started with ['echo']" not in agent.said(), "which nobody would have told of the other settings"
+
+
+def test_who_follows_a_worker_that_hung_in_a_reload_runs_what_the_others_run(start: Start) -> None:
+    agent = start(EVERYTHING)
+    agent.wait_said(*PEERS)
+    agent.configure(EVERYTHING, "vrrp:new checkers:hang")
+    with pytest.raises(ControlError, match="the checkers worker did not take the settings within 10 s"):
+        agent.reload()
+    agent.configure(EVERYTHING, "vrrp:newer")
+    agent.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "did not look at the settings" in agent.log, START, f"another one; log:\n{agent.log}")
+    assert "in force after all" not in agent.log
+    os.kill(agent.pids()["checkers"], signal.SIGKILL)
+    agent.wait_said("checkers started with ['hang']")
+    wait_for(lambda: "is in force after all" in agent.log, SLACK, f"all run it; log:\n{agent.log}")
+    with ControlClient(agent.run_dir) as client:
+        done = [event["ok"] for event in client.call("events")["events"] if event["type"] == "reload"]
+    assert done == [False, False, True]
+
+
+def test_an_installation_that_is_being_replaced_refuses_workers_and_ends_none(start: Start, tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    installed = Path(kactl_agent.__file__).parent
+    shutil.copytree(installed, package / installed.name, ignore=shutil.ignore_patterns("__pycache__"))
+    agent = start(VRRP, package=package)
+    agent.wait_said("vrrp started with []")
+    before = agent.pids()
+    module = package / "kactl_agent/workers/bfd.py"
+    text = module.read_text()
+    module.write_text("raise KeyError('another version')")
+    agent.configure(VRRP | BFD)
+    with pytest.raises(ControlError, match=r"workers\.bfd cannot be imported: 'another version'"):
+        agent.reload()
+    assert agent.pids() == before
+    module.write_text(text)
+    agent.reload()
+    agent.wait_said("vrrp hears bfd")
+    assert agent.pids().items() >= before.items()

@@ -1,13 +1,16 @@
 """An agent whose workers do nothing but say what happens to them: `python plain_agent.py CONFIG RUN_DIR`.
 
-What a worker is to do stands in router_id: `bfd:exit3 checkers:refuse`.
+What a worker is to do stands in router_id: `bfd:exit3 checkers:refuse`. It may refuse settings, take `long` to look at
+them, `hang` when it is to put them in force, or `linger` until it is killed when it is to stop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 from kactl_agent.observe.log_sink import open_standard_descriptors
@@ -25,6 +28,8 @@ from kactl_agent.supervisor.run_dir import RunDirectory
 from kactl_agent.supervisor.spawning import SpawnerProcess
 from kactl_agent.supervisor.supervisor import Supervisor
 from kactl_agent.supervisor.worker_kinds import Run
+
+_LONG_SECONDS = 4.0
 
 
 class PlainWorker:
@@ -54,9 +59,13 @@ class PlainWorker:
         return [order for name, order in said if name == self._name]
 
     def prepare(self, new: AgentConfiguration) -> str:
+        if "long" in self._orders(new):
+            time.sleep(_LONG_SECONDS)
         return "told to" if "refuse" in self._orders(new) else ""
 
     def apply(self, new: AgentConfiguration, done: Applied) -> None:
+        if "hang" in self._orders(new):
+            signal.pause()
         self._configuration = new
         self._shell.log("info", f"{self._name} applied {self._orders(new)}")
         done(NO_CHANGES, ())
@@ -65,7 +74,8 @@ class PlainWorker:
         if not self._stopping:
             self._stopping = True
             self._shell.log("info", f"{self._name} stops")
-            self._shell.finish()
+            if "linger" not in self._orders(self._configuration):
+                self._shell.finish()
 
     def observed(self) -> None:
         self._shell.log("info", f"{self._name} has a new observer")

@@ -38,10 +38,16 @@ class Child:
     """A running process, seen from the one that forked it."""
 
     def __init__(self, name: str, pid: int) -> None:
+        """Raises OSError when there is no descriptor to watch it by; it has been ended then."""
         self.name = name
         self.pid = pid
         self.started = time.monotonic_ns()
-        self._descriptor = os.pidfd_open(pid)
+        try:
+            self._descriptor = os.pidfd_open(pid)
+        except OSError:  # nobody would learn of its end
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         self.user_time = self.system_time = 0.0  # seconds of CPU, once it has been reaped
 
     def fileno(self) -> int:

@@ -18,7 +18,7 @@ from kactl_agent.supervisor.children import Backoff, Worker, exit_text, fork_chi
 from kactl_agent.supervisor.options import Options
 from kactl_agent.supervisor.poller import Poller, TimerHandle
 from kactl_agent.supervisor.spawning import Spawning
-from kactl_agent.supervisor.worker_kinds import PEERS, WORKERS, Prepare, capabilities, prepare, wanted
+from kactl_agent.supervisor.worker_kinds import PEERS, WORKERS, Prepare, capabilities, prepare
 
 OBSERVER = "observer"
 _OBSERVER_STOP_SECONDS = 2.0
@@ -42,7 +42,10 @@ class Host(Protocol):
     def drains(self) -> tuple[DrainOrder, ...]:
         """What a VRRP worker starts with."""
 
-    def started(self, worker: str) -> None: ...
+    def observer_started(self) -> None: ...
+
+    def started(self, worker: str, configuration: AgentConfiguration) -> None:
+        """It runs with this one, whichever is in force."""
 
     def said(self, worker: str, frame: frames.AnyFrame) -> None: ...
 
@@ -110,24 +113,30 @@ class Fleet:
         if self._observers_end:
             ours.post(frames.ProcessState(OBSERVER, 0, self.restarts[OBSERVER], self._observers_end))
             self._post_process(OBSERVER)
-        for child in self:
-            self._post_process(child.name)
-            to_observer, to_worker = socket_pair()
-            child.edge.post(frames.ObserverEdge(OBSERVER), [to_worker.detach()])
-            ours.post(frames.ObserverEdge(child.name), [to_observer.detach()])
+        try:
+            for child in self:
+                self._post_process(child.name)
+                to_observer, to_worker = socket_pair()
+                child.edge.post(frames.ObserverEdge(OBSERVER), [to_worker.detach()])
+                ours.post(frames.ObserverEdge(child.name), [to_observer.detach()])
+        except OSError as error:
+            self._give_up(self._children[OBSERVER], error)
         self.post_spawner()
-        self._host.started(OBSERVER)
+        self._host.observer_started()
 
     def start(self, name: str, configuration: AgentConfiguration) -> None:
         """Raises OSError when there is no room for another process."""
-        run = self._prepare(name, self._options, configuration, self._host.drains())
         ours, theirs = (Edge(sock) for sock in socket_pair())
         to_observer, to_worker = socket_pair()
         observer = Edge(to_worker)
+
+        def life(edge: Edge) -> int:
+            """In the new process: what is wrong with its preparation ends that one alone."""
+            run = self._prepare(name, self._options, configuration, self._host.drains())
+            return run(edge, observer)
+
         try:
-            self._spawn(
-                name, lambda edge: run(edge, observer), ours, theirs, [to_worker.fileno(), *self._kept_by(name)]
-            )
+            self._spawn(name, life, ours, theirs, [to_worker.fileno(), *self._kept_by(name)])
         except OSError:
             to_observer.close()
             raise
@@ -135,17 +144,25 @@ class Fleet:
             to_worker.close()
         self._capabilities[name] = capabilities(name, configuration)
         child = self._children[name]
-        if WORKERS[name].runs_scripts:
-            self._spawning.connect(child)
         self._post_or_close(OBSERVER, frames.ObserverEdge(name), to_observer.detach())
-        self._introduce(child)
-        self._host.started(name)
+        try:
+            if WORKERS[name].runs_scripts:
+                self._spawning.connect(child)
+            self._introduce(child)
+        except OSError as error:
+            self._give_up(child, error)
+        self._host.started(name, configuration)
 
-    def start_wanted(self, configuration: AgentConfiguration) -> None:
+    def _give_up(self, child: Worker, error: OSError) -> None:
+        """It runs, but not everybody can talk to it: another one follows."""
+        self._host.log("error", f"the {child.name} worker cannot be connected: {error.strerror or error}")
+        child.kill()
+
+    def start_wanted(self) -> None:
         """All that there is work for and that neither run nor wait for their restart."""
-        for name in wanted(configuration):
+        for name in reversed(WORKERS):
             if name not in self._children and name not in self._respawns:
-                self._start_or_later(name, configuration)
+                self._start_if_wanted(name)
 
     def _introduce(self, child: Worker) -> None:
         """A socket to each of the workers that it talks to."""
@@ -174,13 +191,12 @@ class Fleet:
                 self._poller.after_fork,
                 partial(self._host.complain, name),
             )
+            child = self._children[name] = Worker(name, pid, ours)
         except OSError:
             ours.close()
             raise
         finally:
             theirs.close()
-        child = Worker(name, pid, ours)
-        self._children[name] = child
         self._poller.add_reader(child.fileno(), partial(self._ended, child))
         self._poller.add_edge(ours, partial(self._readable, child))
         self._post_process(name)
@@ -242,6 +258,10 @@ class Fleet:
 
     def _respawn(self, name: str) -> None:
         del self._respawns[name]
+        self._start_if_wanted(name)
+
+    def _start_if_wanted(self, name: str) -> None:
+        """With what all are to run, once that is known."""
         configuration = self._host.to_start_with()
         if configuration is None:
             self._later(name, 0.05)

@@ -62,6 +62,7 @@ _DUMPS = {
     signal.SIGRTMAX - 1: STATISTICS_CLEAR,
 }
 _SETTLED_SECONDS = 0.5  # after a reload, until the workers have told the observer what they are now
+_AGAIN_SECONDS = 1.0
 _WARM_SECONDS = 1.0  # after the start, when nobody waits any more, what a reload needs is imported
 _PERMANENT = frozenset({EXIT_CONFIGURATION, EXIT_PRIVILEGE})  # a restart would end the same way
 
@@ -159,7 +160,7 @@ class Supervisor:
     def _start_workers(self) -> None:
         """The startup script has ended."""
         if not self._stopping:
-            self._fleet.start_wanted(self.configuration)
+            self._fleet.start_wanted()
             self._set_ready()
 
     # -- kactl_agent.supervisor.fleet.Host -----------------------------------------------------------------------------
@@ -198,17 +199,17 @@ class Supervisor:
     def drains(self) -> tuple[DrainOrder, ...]:
         return self._drains.orders
 
-    def started(self, worker: str) -> None:
-        if worker == OBSERVER:
-            self._drains.observer_started()
-            self._desk.observer_started()
-            return
-        self._leftovers.taken_over(worker, self.configuration)
+    def observer_started(self) -> None:
+        self._drains.observer_started()
+        self._desk.observer_started()
+
+    def started(self, worker: str, configuration: AgentConfiguration) -> None:
+        self._leftovers.taken_over(worker, configuration)
         self._write_pid(worker, self.pids()[worker])
         self._hand_fifos_over(worker)
         observer = self._fleet.edge(OBSERVER)
         if worker == "vrrp" and observer is not None:
-            self._recordings.open(observer, self.configuration.vrrp)
+            self._recordings.open(observer, configuration.vrrp)
 
     def _hand_fifos_over(self, worker: str) -> None:
         edge = self._fleet.edge(worker)
@@ -252,7 +253,8 @@ class Supervisor:
         if self._stopping:
             self._stop_next()
         elif not self._fleet.is_staying(worker):
-            self._fleet.start_wanted(self._reload.to_start_with() or self.configuration)
+            self._reload.worker_lost(name)
+            self._fleet.start_wanted()
         else:
             self._log("error", f"the {name} worker ended: {exit_text(code)}")
             if code in _PERMANENT:
@@ -313,17 +315,27 @@ class Supervisor:
         self._log(level, message)
 
     def refuses(self, configuration: AgentConfiguration) -> str:
+        try:
+            import_wanted(configuration)
+        except ImportError as error:
+            return f"{error}: restart the agent"
         return refusal(configuration)
 
     def hand_over(self, serial: int, configuration: AgentConfiguration) -> list[str]:
         self._dumps.before_reload()
-        staying = []
-        for worker in self._fleet:
-            if not self._fleet.is_staying(worker) or self._fleet.lacks(worker, configuration):
-                continue  # another one will start with these
-            worker.edge.post(frames.Settings(serial), [self._sealed(settings_for(worker.name, configuration))])
-            staying.append(worker.name)
-        return staying
+        # those that lack something, or have nothing to do any more: others will start with these
+        staying = [each for each in self._fleet if self._fleet.is_staying(each)]
+        staying = [each for each in staying if not self._fleet.lacks(each, configuration)]
+        sealed: list[int] = []
+        try:
+            sealed += (self._sealed(settings_for(worker.name, configuration)) for worker in staying)
+        except OSError:
+            for descriptor in sealed:
+                os.close(descriptor)
+            raise
+        for worker, descriptor in zip(staying, sealed, strict=True):
+            worker.edge.post(frames.Settings(serial), [descriptor])
+        return [worker.name for worker in staying]
 
     def _sealed(self, configuration: AgentConfiguration) -> int:
         """For another process to read: in memory, or where the configuration wants it (tmp_config_directory)."""
@@ -369,9 +381,7 @@ class Supervisor:
         self._drains.adopted(before, configuration)
         self._desk.take_settings(configuration.reload)
         self._take_process_settings()
-        observer = self._fleet.edge(OBSERVER)
-        if observer is not None:
-            observer.post(frames.Settings(0), [self._sealed(without_secrets(configuration))])
+        self._inform_observer()
         for worker in self._fleet:
             if not self._fleet.is_staying(worker):
                 continue
@@ -384,8 +394,18 @@ class Supervisor:
                 self._log("info", f"the {worker.name} worker has nothing to do any more and ends")
                 self._fleet.retire(worker, self._stop_order, self._stop_seconds)
         if self._events.begun:
-            self._fleet.start_wanted(configuration)
+            self._fleet.start_wanted()
         self._poller.call_later(_SETTLED_SECONDS, self._dumps.after_reload)
+
+    def _inform_observer(self) -> None:
+        """Of what is in force."""
+        observer = self._fleet.edge(OBSERVER)
+        try:
+            if observer is not None:
+                observer.post(frames.Settings(0), [self._sealed(without_secrets(self.configuration))])
+        except OSError as error:
+            self._log("error", f"there is no room to tell the observer what is in force: {error.strerror or error}")
+            self._poller.call_later(_AGAIN_SECONDS, self._inform_observer)
 
     def reloading(self, under_way: bool) -> None:
         if under_way:

@@ -66,7 +66,7 @@ def wanted(configuration: AgentConfiguration) -> list[str]:
 
 
 def import_wanted(configuration: AgentConfiguration) -> None:
-    """What is imported here all workers share, those that follow ones which died too."""
+    """What is imported here all workers share, those that follow ones which died too. Raises ImportError."""
     for name in wanted(configuration):
         import_module(name)
 
@@ -111,8 +111,13 @@ def _scripts(configuration: AgentConfiguration) -> Iterator[tuple[str, Executabl
 
 
 def import_module(name: str) -> ModuleType:
-    """The module of a worker."""
-    return importlib.import_module(WORKERS[name].module)
+    """The module of a worker. Raises ImportError, whatever is wrong with it: the installation may be another one than
+    the one that runs."""
+    module = WORKERS[name].module
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        raise ImportError(f"{module} cannot be imported: {error}") from error
 
 
 def prepare(name: str, options: Options, configuration: AgentConfiguration, drains: tuple[DrainOrder, ...] = ()) -> Run:
