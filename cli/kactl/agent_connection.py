@@ -11,10 +11,12 @@ import click
 from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
 from kactl_agent.control.client import AgentNotReachable, ControlClient
-from kactl_agent.control.protocol import ControlError
+from kactl_agent.control.protocol import ANSWER_SECONDS, ControlError
 
 P = ParamSpec("P")
 
+PATIENCE = ANSWER_SECONDS + 15.0  # seconds for what may take its time: the agent's own limit comes first, and says why
+_AT_ONCE = 10.0  # seconds for what is only looked up
 DEFAULT_RUN_DIR = "/run/kactl"
 
 run_dir_option = click.option(
@@ -48,7 +50,8 @@ def reaches_agent(command: Callable[Concatenate[Environment, P], int]) -> Callab
     return reached
 
 
-def ask(run_dir: str, method: str, timeout: float = 10.0, params: dict[str, Any] | None = None) -> Any:
+def ask(run_dir: str, method: str, params: dict[str, Any] | None = None) -> Any:
     """The result of one method. Raises AgentNotReachable and ControlError."""
+    timeout = _AT_ONCE if method == "status" else PATIENCE
     with ControlClient(run_dir, timeout=timeout) as client:
         return client.call(method, params)

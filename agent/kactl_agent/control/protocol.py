@@ -18,6 +18,7 @@ SOCKET_NAME = "agent.sock"
 LARGEST_REQUEST = 64 * 1024  # bytes, line feed included
 LARGEST_ANSWER = 64 * 1024 * 1024  # bytes, line feed included
 LARGEST_BACKLOG = 4 * 1024 * 1024  # bytes a client may leave unread before there is something more to say to it
+ANSWER_SECONDS = 60.0  # until a method is answered with an error, however long it goes on
 MOST_CLIENTS = 64
 MOST_EVENTS = 1000  # in one answer
 

@@ -13,7 +13,6 @@ from kactl_agent.control import protocol
 from kactl_agent.control.protocol import ControlError, Parameters, Request
 
 _IDLE_REQUEST_SECONDS = 30.0  # for the rest of a request that has begun
-_ANSWER_SECONDS = 60.0
 Answer = Callable[[Any], None]
 """To be called once, now or later, with the result or a ControlError."""
 Method = Callable[[Parameters, Answer], None]
@@ -239,9 +238,9 @@ class _Client(asyncio.Protocol):
             else:
                 self._result(request, outcome)
 
-        text = f"no outcome of {request.method} within {_ANSWER_SECONDS:.0f} s; see the log"
+        text = f"no outcome of {request.method} within {protocol.ANSWER_SECONDS:.0f} s; see the log"
         code = protocol.RELOAD_FAILED if request.method == "reload" else protocol.INTERNAL
-        patience = self._loop.call_later(_ANSWER_SECONDS, answer, ControlError(code, text))
+        patience = self._loop.call_later(protocol.ANSWER_SECONDS, answer, ControlError(code, text))
         try:
             method(Parameters(request.params), answer)
         except ControlError as error:

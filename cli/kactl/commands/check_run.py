@@ -11,8 +11,6 @@ from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
 from kactl.ui.diagnostics import as_json
 
-_PATIENCE = 75.0  # seconds for the answer: the agent gives up after 60
-
 
 @click.command(epilog="\b\nExample: kactl check-run 192.0.2.10:443 10.0.0.1:8443 --checker SSL_GET")
 @click.argument("virtual_server")
@@ -31,7 +29,7 @@ def check_run(
     an address or ADDRESS:PORT. Exits with 1 when a check fails.
     """
     parameters = {"virtual_server": virtual_server, "real_server": real_server, "checker": checker}
-    answer = ask(run_dir, "check_run", params=parameters, timeout=_PATIENCE)
+    answer = ask(run_dir, "check_run", parameters)
     if output == "json":
         environment.write(as_json(answer))
     else:

@@ -14,7 +14,6 @@ from kactl.ui.diagnostics import as_json
 
 _UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}
 _LONGEST = 10 * 365 * 86_400
-_PATIENCE = 75.0  # seconds for the answer: the agent gives up after 60
 
 
 class Span(click.ParamType[int]):
@@ -67,7 +66,7 @@ def drain(
     worker, not a restart of the agent.
     """
     params = _target(target, everything) | {"reason": reason, "ttl_s": ttl or 0, "require_peer": require_peer}
-    return _show(environment, ask(run_dir, "drain", timeout=_PATIENCE, params=params), output)
+    return _show(environment, ask(run_dir, "drain", params), output)
 
 
 @click.command(epilog="\b\nExample: kactl undrain VI_1")
@@ -79,7 +78,7 @@ def drain(
 @reaches_agent
 def undrain(environment: Environment, target: str, everything: bool, run_dir: str, output: str) -> int:
     """Let drained instances be master again: as after a fault, by their priority and the rules of preemption."""
-    outcome = ask(run_dir, "undrain", timeout=_PATIENCE, params=_target(target, everything))
+    outcome = ask(run_dir, "undrain", _target(target, everything))
     return _show(environment, outcome, output)
 
 

@@ -8,7 +8,6 @@ from kactl.agent_connection import ask, output_option, reaches_agent, run_dir_op
 from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
 from kactl.ui.diagnostics import as_json
-from kactl_agent.control.protocol import ControlError
 
 KINDS = ("data", "check", "bfd", "parent", "stats", "json", "state")
 
@@ -33,12 +32,7 @@ def dump(environment: Environment, what: str, files: bool, clear: bool, run_dir:
     """
     if clear and not (files and what == "stats"):
         raise click.UsageError("--clear goes with `stats --files`")
-    try:
-        parameters = {"what": "stats_clear" if clear else what, "files": files}
-        answer = ask(run_dir, "dump", params=parameters)
-    except ControlError as refusal:
-        environment.say(f"kactl: {refusal.message}")
-        return ExitCode.FAILED
+    answer = ask(run_dir, "dump", {"what": "stats_clear" if clear else what, "files": files})
     if output == "json":
         environment.write(as_json(answer))
     elif files:

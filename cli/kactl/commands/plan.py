@@ -42,7 +42,7 @@ def plan(
     they are changed too. Exits with 0 when NEW.yaml is valid, with 3 when it is not, and with 1 as --fail-on says.
     """
     if against is None:
-        document = ask(run_dir, "plan", timeout=60.0, params={"file": str(Path(file).absolute())})
+        document = ask(run_dir, "plan", {"file": str(Path(file).absolute())})
     else:
         document = _compare(environment, against, file)
     if output == "json":

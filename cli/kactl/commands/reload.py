@@ -14,8 +14,6 @@ from kactl.exit_codes import ExitCode
 from kactl.ui.diagnostics import as_json
 from kactl_agent.control.protocol import CONFIGURATION_INVALID, ControlError
 
-_PATIENCE = 60.0
-
 _revision_option = click.option("--revision", metavar="REVISION", default="", help="Only if that one is in force.")
 
 
@@ -45,7 +43,7 @@ def reload_command(environment: Environment, file: str | None, confirm: int | No
     if file is not None:
         parameters["file"] = str(Path(file).absolute())
     try:
-        outcome = ask(run_dir, "reload", timeout=_PATIENCE, params=parameters)
+        outcome = ask(run_dir, "reload", parameters)
     except ControlError as refusal:
         environment.say(f"kactl: {refusal.message}")
         return ExitCode.INVALID if refusal.code == CONFIGURATION_INVALID else ExitCode.FAILED
@@ -63,7 +61,7 @@ def confirm(environment: Environment, revision: str, run_dir: str, output: str) 
 
     With --revision nothing else is confirmed: exits with 1 unless that revision is in force, on trial or not any more.
     """
-    outcome = ask(run_dir, "confirm", params=_only(revision))
+    outcome = ask(run_dir, "confirm", _only(revision))
     if output == "json":
         environment.write(as_json(outcome))
     elif outcome["confirmed"]:
@@ -86,7 +84,7 @@ def rollback(environment: Environment, revision: str, run_dir: str, output: str)
     what runs is: it needs no file. With --revision nothing else is rolled back: where that revision is not in force,
     it says so and exits with 0.
     """
-    outcome = ask(run_dir, "rollback", timeout=_PATIENCE, params=_only(revision))
+    outcome = ask(run_dir, "rollback", _only(revision))
     if outcome["rolled_back"] or output == "json":
         return _show(environment, "rolled back", outcome, output)
     environment.write(outcome["message"])

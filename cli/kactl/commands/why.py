@@ -26,7 +26,7 @@ def why(environment: Environment, subject: str, run_dir: str, output: str, curso
     """
     if subject and cursor:
         raise click.UsageError("an event says itself what it is about: give INSTANCE or --event")
-    document = ask(run_dir, "why", params={"subject": subject, "event": cursor})
+    document = ask(run_dir, "why", {"subject": subject, "event": cursor})
     if output == "json":
         environment.write(as_json(document))
         return ExitCode.FINE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ import pytest
 from kactl.app import run
 from kactl.environment import Environment
 from kactl.exit_codes import ExitCode
-from kactl_agent.control.protocol import CONFIGURATION_INVALID, CONFIRM_FAILED, RELOAD_FAILED, ControlError
+from kactl_agent.control.protocol import (
+    ANSWER_SECONDS,
+    CONFIGURATION_INVALID,
+    CONFIRM_FAILED,
+    INTERNAL,
+    RELOAD_FAILED,
+    ControlError,
+)
 from support.control_agent import FakeService, serve
 
 OLD = (
@@ -173,6 +181,33 @@ def test_a_name_that_is_no_utf_8_is_refused_before_anybody_is_asked(tmp_path: Pa
             text = "kactl: file '/caf\\udce9.yaml' holds bytes that are no UTF-8: use another name\n"
             assert (code, out, err) == (ExitCode.FAILED, "", text)
     assert service.asked == []
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("reload", ["reload"]), ("rollback", ["rollback"]), ("confirm", ["confirm"]), ("plan", ["plan", "x.yaml"]),
+        ("drain", ["drain", "VI_1"]), ("undrain", ["undrain", "VI_1"]), ("why", ["why", "VI_1"]),
+        ("check_run", ["check-run", "192.0.2.10:80", "10.0.0.1:80"]), ("dump", ["dump", "json"]),
+    ],
+)  # fmt: skip
+def test_the_agent_gives_up_first_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, words: list[str]
+) -> None:
+    """Whoever hangs up at the same moment learns nothing of the outcome."""
+    patience: list[float] = []
+    set_timeout = socket.socket.settimeout
+
+    def look(self: socket.socket, seconds: float | None) -> None:
+        if seconds:
+            patience.append(seconds)
+        set_timeout(self, seconds)
+
+    with serve(tmp_path, Service(**{method: ControlError(INTERNAL, f"no outcome of {method} within 60 s")})):
+        monkeypatch.setattr(socket.socket, "settimeout", look)
+        code, _out, err = call(*words, "--run-dir", str(tmp_path))
+    assert (code, err) == (ExitCode.FAILED, f"kactl: no outcome of {method} within 60 s\n")
+    assert min(patience) >= ANSWER_SECONDS + 10
 
 
 def test_nothing_to_confirm(tmp_path: Path) -> None:
