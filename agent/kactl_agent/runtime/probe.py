@@ -68,6 +68,7 @@ class Probe:
 
     __slots__ = (
         "_began",
+        "_descriptor",
         "_done",
         "_exchange",
         "_failed",
@@ -90,6 +91,7 @@ class Probe:
         self._done: Done | None = done
         self._trace = trace
         self._sock: socket.socket | None = None
+        self._descriptor = -1  # of the socket, even when that has lost it to one which has failed
         self._secured: ssl.SSLSocket | None = None
         self._phase = _Phase.CONNECT
         self._readable = False
@@ -124,7 +126,8 @@ class Probe:
             self._shell.later(partial(self._os_failure, OSError(code, os.strerror(code))))
             return
         self._limit()
-        self._shell.watch(self, self._sock)
+        self._descriptor = self._sock.fileno()
+        self._shell.watch(self, self._descriptor)
 
     def ready(self, events: int = 0) -> None:
         """Something has become possible with its socket, or it has failed. Told once (EPOLLET): `_readable` stays until
@@ -279,7 +282,7 @@ class Probe:
     def _close(self) -> None:
         self.deadline = None
         if self._sock is not None:
-            self._shell.forget(self._sock)
+            self._shell.forget(self._descriptor)
             self._sock.close()
             self._sock = None
 
@@ -379,14 +382,14 @@ class ProbeShell:
     def later(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon(callback)
 
-    def watch(self, probe: Probe, sock: socket.socket) -> None:
+    def watch(self, probe: Probe, descriptor: int) -> None:
         """Edge-triggered: one system call for the life of a check."""
-        self._watched[sock.fileno()] = probe
-        self._poll.register(sock.fileno(), _EVENTS)
+        self._watched[descriptor] = probe
+        self._poll.register(descriptor, _EVENTS)
 
-    def forget(self, sock: socket.socket) -> None:
-        """It is about to be closed, which takes it out of the epoll."""
-        self._watched.pop(sock.fileno(), None)
+    def forget(self, descriptor: int) -> None:
+        """It is about to be closed, or is closed, which takes it out of the epoll."""
+        self._watched.pop(descriptor, None)
         if self._waiting and not self._closed:
             self._loop.call_soon(self._open_waiting)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
+import os
 import resource
 import shutil
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Sequence
@@ -215,6 +218,31 @@ def test_any_virtual_host_is_taken_for_a_name_or_refused(shell: ProbeShell, pair
     with stream_server(Do.READ, page(), tls=server_context(*pair)) as server:
         found = outcome(shell, http(server, tls=TlsSettings(), server_name=name))
     assert found.success or found.detail.startswith(f"{name} is no name for a handshake: "), found
+
+
+class LosingContext(ssl.SSLContext):
+    """As the real one where the connection has been reset before the handshake: the socket has lost its descriptor."""
+
+    def wrap_socket(self, sock: socket.socket, *_arguments: Any, **_more: Any) -> ssl.SSLSocket:
+        os.close(sock.detach())
+        raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+
+
+class LosingShell(ProbeShell):
+    def context(self, settings: TlsSettings, name: str | None) -> ssl.SSLContext:
+        del settings, name
+        return LosingContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def test_a_connection_that_is_lost_before_the_handshake_is_not_watched_any_more() -> None:
+    loop = asyncio.SelectorEventLoop()
+    shell = LosingShell(loop)
+    with stream_server(Do.READ, page()) as server:
+        found = outcome(shell, http(server, tls=TlsSettings()))
+    assert (found.success, "reset" in found.detail) == (False, True)
+    assert shell.running == 0
+    shell.close()
+    loop.close()
 
 
 def test_tls_compliant_says_goodbye(shell: ProbeShell, pair: tuple[Path, Path]) -> None:
