@@ -375,7 +375,7 @@ async def _check(conf: str) -> list[tuple[bool, str]]:
 
     async def one(server: Any) -> tuple[bool, str]:
         (real,) = server.real_server
-        (settings,) = resolver.resolve((), server, real, real.address, real.port, 6)
+        (settings,) = resolver.resolve((), server, real, real.address, real.port)
         if isinstance(settings, MiscCheckSettings):
             ended = await program(settings)
             return ended.success, ended.detail

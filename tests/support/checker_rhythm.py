@@ -182,7 +182,7 @@ def settings_of_all() -> dict[str, AnyCheckerSettings]:
     found: dict[str, AnyCheckerSettings] = {}
     for name, server in zip(RHYTHMS, or_default(document.config.virtual_server, ()), strict=True):
         (real,) = or_default(server.real_server, ())
-        (found[name],) = resolver.resolve((), server, real, "127.0.0.1", 1000, 6)
+        (found[name],) = resolver.resolve((), server, real, "127.0.0.1", 1000)
     return found
 
 

@@ -35,10 +35,6 @@ class Resume(Input, frozen=True):
     """Checks again, the first one soon."""
 
 
-class CheckNow(Input, frozen=True):
-    """A check at once, if none is under way: BFD says that something happened, or an operator asks."""
-
-
 # -- actions ----------------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,6 @@ from kactl_agent.checkers.actions import (
     CheckEnded,
     CheckFailed,
     CheckLost,
-    CheckNow,
     CheckVerdict,
     Resume,
     StartCheck,
@@ -111,7 +110,7 @@ class CheckSchedule:
         return self._step
 
     def handle_event(self, event: Input, now: int) -> list[Action]:
-        """Startup, Shutdown, CheckEnded, CheckLost, CheckNow, Suspend and Resume. Raises TypeError for others."""
+        """Startup, Shutdown, CheckEnded, CheckLost, Suspend and Resume. Raises TypeError for others."""
         match event:
             case Startup():
                 if self._next_run is None and self._started is None and not self._suspended:
@@ -127,10 +126,6 @@ class CheckSchedule:
                 if self._suspended:
                     self._suspended = False
                     self._next_run = now + self._chance.below(min(self._timing.warmup, self._timing.delay_loop))
-                return []
-            case CheckNow():
-                if self._started is None and not (self._suspended or self._stopped):
-                    self._next_run = now
                 return []
             case CheckEnded():
                 return self._ended(event, now)

@@ -86,11 +86,8 @@ class CheckerResolver:
         self._log_failures = said is not UNSET and bool(or_default(said.checker_log_all_failures, False))
         self._timings: dict[CheckTiming, CheckTiming] = {}
 
-    def resolve(
-        self, path: Path, server: Any, real: Any, address: str, port: int, protocol: int
-    ) -> tuple[AnyCheckerSettings, ...]:
+    def resolve(self, path: Path, server: Any, real: Any, address: str, port: int) -> tuple[AnyCheckerSettings, ...]:
         """Those of one real server. `address` and `port` are where they go if they say nothing else."""
-        del protocol  # a checker is chosen by its keyword, whatever the service is
         made: list[AnyCheckerSettings] = []
         for keyword, settings in _CHECKERS.items():
             for index, block in enumerate(or_default(getattr(real, keyword.lower()), ())):

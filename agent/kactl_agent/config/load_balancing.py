@@ -87,10 +87,8 @@ _FLAGS = (
 class CheckerSource(Protocol):
     """Makes the settings of the checkers of one real server (`kactl_agent.config.checkers`)."""
 
-    def resolve(
-        self, path: Path, server: Any, real: Any, address: str, port: int, protocol: int
-    ) -> tuple[AnyCheckerSettings, ...]:
-        """`path` is the real server's; so are `address`, `port` and `protocol` (IPPROTO_*, 0: a firewall mark)."""
+    def resolve(self, path: Path, server: Any, real: Any, address: str, port: int) -> tuple[AnyCheckerSettings, ...]:
+        """`path` is the real server's; so are `address` and `port`."""
 
 
 class LoadBalancing(NamedTuple):
@@ -112,7 +110,6 @@ def resolve_load_balancing(sheet: Sheet, checkers: CheckerSource) -> LoadBalanci
     def buffer(keyword: str) -> NetlinkBuffer:
         return NetlinkBuffer(picked(keyword, 0), picked(f"{keyword}_force", False))
 
-    flush = picked("lvs_flush_on_stop", False)
     timeouts = picked("lvs_timeouts", None)
     settings = CheckersSettings(
         virtual_servers=tuple(servers.resolve()),
@@ -121,7 +118,7 @@ def resolve_load_balancing(sheet: Sheet, checkers: CheckerSource) -> LoadBalanci
         else Timeouts(*(_seconds(timeouts, word) for word in ("tcp", "tcpfin", "udp"))),
         sync_daemon=_sync_daemon(sheet, picked("lvs_sync_daemon", None)),
         flush=picked("lvs_flush", False),
-        flush_on_stop="all" if flush is True else str(flush or ""),
+        flush_on_stop=picked("lvs_flush_on_stop", False) is True,  # VS: as ours are deleted anyway
         marks=_marks(picked),
         command_buffer=buffer("lvs_netlink_cmd_rcv_bufs"),
         monitor_buffer=buffer("lvs_netlink_monitor_rcv_bufs"),
@@ -223,7 +220,7 @@ class _VirtualServers:
         forwarding = _forwarding(server.lb_kind)
         name = self._name(server, group, members[0])
         port = members[0].port if not group else 0
-        servers = tuple(self._real_server(real, server, path, n, port, protocol) for n, real in enumerate(real_servers))
+        servers = tuple(self._real_server(real, server, path, n, port) for n, real in enumerate(real_servers))
         servers = tuple({(each.address, each.port): each for each in reversed(servers)}.values())[::-1]
         if not self._families_fit(path, name, members, servers):
             return None
@@ -372,9 +369,7 @@ class _VirtualServers:
 
     # -- servers -------------------------------------------------------------------------------------------------------
 
-    def _real_server(
-        self, real: Any, server: Any, path: Path, index: int, service_port: int, protocol: int
-    ) -> RealServerSettings:
+    def _real_server(self, real: Any, server: Any, path: Path, index: int, service_port: int) -> RealServerSettings:
         place: Path = (*path, "real_server", index)
         address = self._packed(or_default(real.address, ""))
         forwarding = _forwarding(real.lvs_method, _forwarding(server.lb_kind))
@@ -393,7 +388,7 @@ class _VirtualServers:
             snmp_name=or_default(real.snmp_name, ""),
             notify_up=self._script(real.notify_up, (*place, "notify_up")),
             notify_down=self._script(real.notify_down, (*place, "notify_down")),
-            checkers=self._checkers.resolve(place, server, real, str(or_default(real.address, "")), port, protocol),
+            checkers=self._checkers.resolve(place, server, real, str(or_default(real.address, "")), port),
         )
 
     def _port(self, place: Path, port: int, service_port: int, forwarding: Forwarding, *, grouped: bool) -> int:

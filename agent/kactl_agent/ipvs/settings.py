@@ -111,7 +111,7 @@ class CheckersSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     timeouts: Timeouts | None = None
     sync_daemon: SyncDaemonSettings | None = None
     flush: bool = False  # lvs_flush: at the start, whoever made what is there
-    flush_on_stop: str = ""  # `all`: whoever made it; `VS`: services are deleted with what they hold; else one by one
+    flush_on_stop: bool = False  # lvs_flush_on_stop: at the stop, whoever made what is there
     marks: MarksSettings | None = None
     given_marks: tuple[tuple[tuple[str, int, int], int], ...] = ()  # what identities have, which a reload leaves them
     command_buffer: NetlinkBuffer = NetlinkBuffer()

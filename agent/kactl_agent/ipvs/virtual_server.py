@@ -89,7 +89,7 @@ class _Server:
 
 
 class VirtualServer:
-    """One virtual_server. `now` is monotonic ns; nothing here waits for a time.
+    """One virtual_server. Nothing here waits for a time, so that there is no deadline.
 
     `checkers` are the states of the checkers of each real server, in the order of the settings.
     """
@@ -124,13 +124,6 @@ class VirtualServer:
             case AddressPresent():
                 return self._address_present(event.present)
         raise TypeError(f"{type(event).__name__} is no input of a virtual server")
-
-    def handle_timer(self, now: int) -> list[Action]:
-        del now
-        return []
-
-    def deadline(self) -> int | None:
-        return None
 
     def snapshot(self) -> VirtualServerSnapshot:
         return VirtualServerSnapshot(

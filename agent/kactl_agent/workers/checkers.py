@@ -421,7 +421,7 @@ class CheckersWorker:
 
     def _emptied(self) -> bool:
         try:
-            if self._settings.flush_on_stop == "all":
+            if self._settings.flush_on_stop:
                 self._table.flush()
             while not self._table.apply():
                 pass

@@ -14,7 +14,6 @@ from kactl_agent.checkers.actions import (
     CheckEnded,
     CheckFailed,
     CheckLost,
-    CheckNow,
     CheckVerdict,
     Resume,
     StartCheck,
@@ -195,7 +194,6 @@ def test_suspended_there_are_no_checks_and_what_is_known_stays() -> None:
     assert schedule.handle_timer(4 * SECOND) == [StartCheck(0)]
     assert schedule.handle_event(Suspend(), 4 * SECOND) == [AbortCheck()]
     assert schedule.handle_event(CheckEnded(True, "late"), 5 * SECOND) == []
-    assert schedule.handle_event(CheckNow(), 5 * SECOND) == []
     assert schedule.deadline() is None
     assert not schedule.up
     assert schedule.snapshot().suspended
@@ -229,16 +227,6 @@ def test_a_lost_check_is_made_again_and_counts_for_nothing() -> None:
     report = Report("check_lost", "a check could not be made: Too many open files", "warning")
     assert schedule.handle_event(CheckLost("Too many open files"), 4 * SECOND) == [report]
     assert schedule.handle_event(CheckLost("late"), 4 * SECOND) == []
-
-
-def test_a_check_can_be_asked_for() -> None:
-    schedule = CheckSchedule(tcp(), 1)
-    schedule.handle_event(Startup(), 0)
-    schedule.handle_event(CheckNow(), 10)
-    assert schedule.handle_timer(10) == [StartCheck(0)]
-    schedule.handle_event(CheckNow(), 11)
-    assert schedule.deadline() is None  # one is under way
-    assert schedule.handle_timer(12) == []
 
 
 def test_weights_last_until_the_check_says_otherwise_or_fails() -> None:
@@ -295,7 +283,7 @@ def test_other_inputs_are_refused() -> None:
         CheckSchedule(tcp(), 1).handle_event(ActionFailed("", ""), 0)
 
 
-@given(st.lists(st.tuples(st.sampled_from("tesrlnx"), st.integers(0, 5 * SECOND), st.booleans()), max_size=60))
+@given(st.lists(st.tuples(st.sampled_from("tesrlx"), st.integers(0, 5 * SECOND), st.booleans()), max_size=60))
 def test_whatever_happens_one_check_runs_at_a_time(happenings: list[tuple[str, int, bool]]) -> None:
     """And a checker that is neither suspended nor stopped always runs or has a time to run at."""
     schedule = CheckSchedule(http(2, fast_recovery=True), 3)
@@ -308,7 +296,6 @@ def test_whatever_happens_one_check_runs_at_a_time(happenings: list[tuple[str, i
             "s": Suspend(),
             "r": Resume(),
             "l": CheckLost(),
-            "n": CheckNow(),
             "x": Shutdown(),
         }
         actions = schedule.handle_timer(now) if kind == "t" else schedule.handle_event(events[kind], now)

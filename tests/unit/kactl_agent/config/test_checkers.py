@@ -52,7 +52,7 @@ virtual_server:
     sheet = Sheet(document)
     (virtual,) = document.config.virtual_server
     (real_server,) = virtual.real_server
-    settings = CheckerResolver(sheet).resolve(PLACE, virtual, real_server, real_server.address, 8080, 6)
+    settings = CheckerResolver(sheet).resolve(PLACE, virtual, real_server, real_server.address, 8080)
     return settings, [problem.diagnostic for problem in sheet.problems]
 
 

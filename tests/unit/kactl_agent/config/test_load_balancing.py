@@ -41,9 +41,7 @@ NAT = Forwarding(MASQUERADE)
 
 
 class NoCheckers:
-    def resolve(
-        self, path: Path, server: Any, real: Any, address: str, port: int, protocol: int
-    ) -> tuple[AnyCheckerSettings, ...]:
+    def resolve(self, path: Path, server: Any, real: Any, address: str, port: int) -> tuple[AnyCheckerSettings, ...]:
         return ()
 
 
@@ -350,7 +348,6 @@ vrrp_instance:
         timeouts=Timeouts(100, 0, 20),
         sync_daemon=SyncDaemonSettings(daemon=daemon, instance="VI"),
         flush=True,
-        flush_on_stop="VS",
         marks=MarksSettings(first_mark=5),
         command_buffer=NetlinkBuffer(100000),
         monitor_buffer=NetlinkBuffer(0, True),

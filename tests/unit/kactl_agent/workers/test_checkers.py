@@ -344,8 +344,8 @@ def test_keep_ipvs_leaves_it(bench: Bench) -> None:
     assert bench.table() == {1: {1: 1}}
 
 
-@pytest.mark.parametrize(("said", "left"), [("all", 0), ("VS", 1), ("", 1)])
-def test_flush_on_stop(bench: Bench, said: str, left: int) -> None:
+@pytest.mark.parametrize(("said", "left"), [(True, 0), (False, 1)])
+def test_flush_on_stop(bench: Bench, *, said: bool, left: int) -> None:
     foreign = ServiceKey(AF_INET, 6, packed("10.9.9.9"), 80)
     bench.ipvs.table[foreign] = (Service(foreign, "rr"), {})
     bench.start(only(virtual(1, real(1)), flush_on_stop=said))
