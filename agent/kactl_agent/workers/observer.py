@@ -44,7 +44,8 @@ _MOST_EARLY_LINES = 1000
 
 
 class ObserverStart(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor hands the observer at its fork. The configuration holds no secrets."""
+    """What the supervisor hands the observer at its fork. Of the secrets the configuration holds one: the password of
+    the mail relay, for the observer sends the mails."""
 
     configuration: AgentConfiguration
     supervisor_pid: int
