@@ -51,7 +51,7 @@ def plan(old: Side, new: Side) -> list[Change]:
     """What a reload does, in the order of the new configuration. Nothing at all: the two mean the same."""
     return [
         *_instances(old, new),
-        *_sync_groups(old.sync_groups, new.sync_groups),
+        *_sync_groups(old, new),
         *_tracking(old, new),
         *_static(old.static, new.static),
         *_as_a_whole("firewall", old.firewall, new.firewall, "the rules for addresses and VMACs are made anew"),
@@ -141,9 +141,10 @@ def _host(packed: bytes) -> str:
     return str(ip_address(packed)) if packed else "none"
 
 
-def _sync_groups(old: Sequence[SyncGroupSettings], new: Sequence[SyncGroupSettings]) -> Iterator[Change]:
-    before = {group.name: group for group in old}
-    after = {group.name: group for group in new}
+def _sync_groups(old: Side, new: Side) -> Iterator[Change]:
+    before = {group.name: group for group in old.sync_groups}
+    after = {group.name: group for group in new.sync_groups}
+    names = pair(old.vrrp, new.vrrp)
     for name, group in before.items():
         if name not in after:
             text = f"ends; {', '.join(group.members)} go their own ways"
@@ -155,10 +156,10 @@ def _sync_groups(old: Sequence[SyncGroupSettings], new: Sequence[SyncGroupSettin
             text = f"{members} are MASTER together or not at all"
             yield Change(f"vrrp_sync_group {name}", Impact.BRIEF, text)
         elif known.members != group.members:
+            # one that starts follows its group; one that runs is what it is, and may take the group along
+            joins = any(each in names and names[each] not in known.members for each in group.members)
             text = f"members {', '.join(known.members)} -> {members}"
-            yield Change(f"vrrp_sync_group {name}", Impact.BRIEF, text)
-        elif known != group:
-            yield Change(f"vrrp_sync_group {name}", Impact.HITLESS, "other settings")
+            yield Change(f"vrrp_sync_group {name}", Impact.BRIEF if joins else Impact.HITLESS, text)
 
 
 # -- trackers ----------------------------------------------------------------------------------------------------------

@@ -89,6 +89,7 @@ class VrrpMachine:
         self._places.before_reading = lambda: self.before_work()
         self._engines: dict[str, VrrpEngine] = {}
         self._groups: dict[str, SyncGroup] = {}
+        self._parted: dict[str, State] = {}  # what groups were that a reload in progress makes anew
         self._interface_states: dict[str, InterfaceState] = {}
         self._virtual: frozenset[bytes] = frozenset()
         self._clock_offset: int | None = None
@@ -261,10 +262,12 @@ class VrrpMachine:
         """End the groups that are not among these or have members that are `leaving` (or will have other names). To be
         called first of all: who is in no group of the same name afterwards is on its own from now on."""
         wanted = {settings.name: settings for settings in groups}
+        self._parted = {}
         for name, group in list(self._groups.items()):
             settings = wanted.get(name)
             if settings != group.settings or any(member in leaving for member in group.members):
                 del self._groups[name]
+                self._parted[name] = group.told
                 later = settings.members if settings is not None else ()
                 self.driver.part(group, [member for member in later if member not in leaving])
 
@@ -272,7 +275,8 @@ class VrrpMachine:
         joined = []
         for settings in groups:
             if settings.name not in self._groups:
-                group = SyncGroup(settings, {name: self._engines[name] for name in settings.members})
+                members = {name: self._engines[name] for name in settings.members}
+                group = SyncGroup(settings, members, self._parted.get(settings.name, State.INIT))
                 self._groups[settings.name] = group
                 self.driver.join(group)
                 joined.append(group)

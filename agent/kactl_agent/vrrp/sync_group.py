@@ -5,6 +5,7 @@
 * A member that goes from MASTER to BACKUP takes all there; with priority 0 when that is because something else removed
   its addresses, so that all of them are back soon.
 * A member that is drained drains those that are MASTER with it, so that all of them hand over.
+* A member that starts when all others are MASTER already (a reload has added it) is MASTER with them at once.
 * A member that as MASTER hears a lower priority makes the others announce their addresses again as well.
 
 The group looks at what its members are, not at what has happened to them, and tells them what to become: `follow`,
@@ -62,9 +63,12 @@ class _Aspect(NamedTuple):
 
 
 class SyncGroup:
-    """One group. `members` are the engines by the name of their instance; their settings name the group."""
+    """One group. `members` are the engines by the name of their instance; their settings name the group.
 
-    def __init__(self, settings: SyncGroupSettings, members: Mapping[str, Member]) -> None:
+    `told` is what a group of this name with other members has been, as far as anybody knows: INIT when there was none.
+    """
+
+    def __init__(self, settings: SyncGroupSettings, members: Mapping[str, Member], told: State = State.INIT) -> None:
         self._settings = settings
         self._members = {name: members[name] for name in settings.members}
         self._fault = f"sync_group {settings.name}"
@@ -79,6 +83,9 @@ class SyncGroup:
         self._aligned = False
         self.touched: set[str] = set()  # who was told something by the latest `follow`
         self._state = self._common_state() or State.INIT
+        self._told = self._state if told is State.INIT else told
+        running, masters = len(self._members) - len(self._in_state[State.INIT]), len(self._in_state[State.MASTER])
+        self._joining = set(self._in_state[State.INIT]) if masters and masters == running else set()
 
     @property
     def settings(self) -> SyncGroupSettings:
@@ -92,6 +99,11 @@ class SyncGroup:
     def state(self) -> State:
         """INIT until every member has started; else what all members are."""
         return self._state
+
+    @property
+    def told(self) -> State:
+        """Where its latest GroupTransition led."""
+        return self._told
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -122,6 +134,7 @@ class SyncGroup:
             if not commands:
                 break
             result += self._tell(commands, now)
+        self._joining &= self._in_state[State.INIT]  # who has started is a member like the others
         transition = self._transition(result)
         if transition is not None:
             result.append((self.name, transition))
@@ -165,11 +178,13 @@ class SyncGroup:
             commands = self._fault_commands()
             if commands or self._faulty:
                 return commands
-        masters = self._in_state[State.MASTER]
+        masters, backups = self._in_state[State.MASTER], self._in_state[State.BACKUP]
         if self._wishing and len(masters) + len(self._wishing) == len(self._members):
             order = sorted(self._in_order(self._wishing), key=lambda name: name != first)
             return [(name, SyncTo(State.MASTER, self.name)) for name in order]
-        if masters and self._in_state[State.BACKUP]:
+        if masters and backups:
+            if backups <= self._joining and not any(self._members[name].drained for name in backups):
+                return [(name, SyncTo(State.MASTER, self.name)) for name in self._in_order(backups)]
             drained = self._members[first].drained
             if drained is not None:
                 return [(name, drained) for name in self._in_order(masters)]
@@ -199,13 +214,17 @@ class SyncGroup:
         return next((state for state, names in self._in_state.items() if len(names) == len(self._members)), None)
 
     def _transition(self, result: Sequence[tuple[str, Action]]) -> GroupTransition | None:
-        old, new = self._state, self._common_state()
-        if new is None or new is old:
+        new = self._common_state()
+        if new is None:
             return None
         self._state = new
+        if new is self._told:
+            return None
+        old, self._told = self._told, new
         causes = [action for _, action in result if isinstance(action, Transition)]
-        cause = causes[0] if causes else None
-        return GroupTransition(self.name, old, new, cause.cause if cause else "", cause.detail if cause else "")
+        if not causes:  # they have become so between the group before and this one
+            return GroupTransition(self.name, old, new, "reload", "a reload has put the group together anew")
+        return GroupTransition(self.name, old, new, causes[0].cause, causes[0].detail)
 
 
 def joined(instances: Sequence[VrrpSettings], groups: Sequence[SyncGroupSettings]) -> tuple[VrrpSettings, ...]:

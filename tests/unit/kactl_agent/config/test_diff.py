@@ -197,12 +197,37 @@ def test_routes() -> None:
     assert only(Side(), Side(static=static)).text == "10.0.0.0/8 is added"
 
 
+@pytest.mark.parametrize(
+    ("running", "impact"),
+    [(("VI_1",), Impact.HITLESS), (("VI_1", "VI_2"), Impact.BRIEF)],
+)
+def test_who_joins_a_group_follows_it_when_it_starts_and_may_take_it_along_when_it_runs(
+    running: tuple[str, ...], impact: Impact
+) -> None:
+    both = (instance("VI_1", 51), instance("VI_2", 52))
+    old = Side(
+        vrrp=tuple(each for each in both if each.name in running),
+        sync_groups=(SyncGroupSettings(name="G", members=("VI_1",)),),
+    )
+    new = Side(vrrp=both, sync_groups=(SyncGroupSettings(name="G", members=("VI_1", "VI_2")),))
+    (change,) = [change for change in plan(old, new) if change.subject == "vrrp_sync_group G"]
+    assert (change.text, change.impact) == ("members VI_1 -> VI_1, VI_2", impact)
+
+
+def test_a_member_with_another_name_is_the_same_member() -> None:
+    old = Side(vrrp=(instance("VI_1", 51),), sync_groups=(SyncGroupSettings(name="G", members=("VI_1",)),))
+    new = Side(vrrp=(instance("VI_9", 51),), sync_groups=(SyncGroupSettings(name="G", members=("VI_9",)),))
+    (change,) = [change for change in plan(old, new) if change.subject == "vrrp_sync_group G"]
+    assert (change.text, change.impact) == ("members VI_1 -> VI_9", Impact.HITLESS)
+
+
 def test_groups_and_trackers() -> None:
     group = SyncGroupSettings(name="G", members=("VI_1", "VI_2"))
     assert only(Side(), Side(sync_groups=(group,))).impact is Impact.BRIEF
     assert only(Side(sync_groups=(group,)), Side()).impact is Impact.HITLESS
     smaller = SyncGroupSettings(name="G", members=("VI_1",))
-    assert only(Side(sync_groups=(group,)), Side(sync_groups=(smaller,))).text == "members VI_1, VI_2 -> VI_1"
+    change = only(Side(sync_groups=(group,)), Side(sync_groups=(smaller,)))
+    assert (change.text, change.impact) == ("members VI_1, VI_2 -> VI_1", Impact.HITLESS)
 
     def tracking(argument: str, weight: int) -> TrackingSettings:
         script = ScriptSettings(name="chk", command=Command(("/bin/chk", argument)))

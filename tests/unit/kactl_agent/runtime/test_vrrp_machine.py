@@ -580,6 +580,23 @@ def test_a_group_that_stays_does_not_let_go_of_its_members_for_a_moment() -> Non
     assert node.state("C") is State.FAULT
 
 
+def test_a_master_group_that_gets_another_member_keeps_its_addresses() -> None:
+    node = Machine()
+    node.start(*grouped(), groups=(PAIR,))
+    node.advance(8 * SECOND)
+    node.kernel.log.clear()
+    told = len(node.group_transitions)
+    wider = SyncGroupSettings(name="G", members=("A", "B", "C"))
+    third = VirtualAddress(bytes((192, 0, 2, 103)), 24, "eth0")
+    node.machine.part((wider,), ())
+    node.start(settings("C", 3, addresses=(third,), sync_group="G"), groups=(wider,))
+    assert node.state("A") is node.state("B") is node.state("C") is State.MASTER
+    assert [(kind, data) for kind, _interface, data in node.kernel.log if kind in ("add", "remove")] == [
+        ("add", third.address)
+    ]
+    assert node.group_transitions[told:] == []
+
+
 # -- a process that was held up ----------------------------------------------------------------------------------------
 
 

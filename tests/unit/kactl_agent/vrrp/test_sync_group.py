@@ -11,6 +11,7 @@ from kactl_agent.vrrp.actions import (
     AddAddresses,
     AddressLost,
     Announce,
+    Drain,
     GroupTransition,
     Input,
     LowerPriorityReceived,
@@ -321,6 +322,85 @@ def test_a_new_group_around_masters_is_master() -> None:
     assert new.state is State.MASTER
     assert new.follow("V1", [], 0) == []
     assert (new.name, new.members) == ("G", ("V1", "V2"))
+
+
+# -- a reload adds a member --------------------------------------------------------------------------------------------
+
+
+class Wider(Group):
+    """Masters V1 and V2, to which a reload has added V3 and V4."""
+
+    def __init__(self) -> None:
+        super().__init__(100, 100, 100, 100)
+        self.now = DOWN_100
+        before = SyncGroup(SyncGroupSettings(name="G", members=("V1", "V2")), self.engines)
+        for event in (Startup(), None, None):
+            for name in ("V1", "V2"):
+                engine = self.engines[name]
+                done = engine.handle_event(event, 0) if event else engine.handle_timer(self.now)
+                before.follow(name, done, self.now if event is None else 0)
+        assert before.told is State.MASTER
+        self.group = SyncGroup(SyncGroupSettings(name="G", members=tuple(self.engines)), self.engines, before.told)
+
+
+def test_a_member_that_starts_among_masters_is_one_at_once() -> None:
+    """keepalived 2.2.7 takes all of them to BACKUP, and their addresses away for a Master_Down_Interval."""
+    group = Wider()
+    assert changes_of(group.tell("V3", Startup(), group.now)) == ["V3 BACKUP", "V3 MASTER"]
+    assert changes_of(group.tell("V4", Startup(), group.now)) == ["V4 BACKUP", "V4 MASTER"]
+    assert group.group.state is State.MASTER, "and nobody is told that the group is what it was"
+
+
+def test_the_masters_do_not_wait_for_a_member_whose_tracker_is_in_doubt() -> None:
+    group = Wider()
+    group.tell("V4", Startup(), group.now)
+    group.tell("V3", TrackerPending("track_script chk", True), group.now)
+    assert changes_of(group.tell("V3", Startup(), group.now)) == []
+    assert group.states == ["MASTER", "MASTER", "INIT", "MASTER"]
+    done = group.tell("V3", TrackerPending("track_script chk", False), group.now + SECOND)
+    assert changes_of(done) == ["V3 BACKUP", "V3 MASTER"]
+
+
+def test_a_member_that_starts_with_a_fault_takes_the_masters_along() -> None:
+    group = Wider()
+    group.tell("V4", Startup(), group.now)
+    group.tell("V3", TrackerFault("track_interface eth9", True), group.now)
+    group.tell("V3", Startup(), group.now)
+    assert set(group.states) == {"FAULT"}
+
+
+def test_a_member_that_starts_when_the_masters_are_none_any_more_is_a_backup() -> None:
+    group = Wider()
+    group.tell("V4", Startup(), group.now)
+    assert changes_of(group.hear("V1", 200, group.now)) == ["V1 BACKUP", "V2 BACKUP", "V4 BACKUP"]
+    assert changes_of(group.tell("V3", Startup(), group.now)) == ["V3 BACKUP", "G BACKUP"]
+
+
+def test_a_member_that_has_started_takes_the_others_to_backup_as_any_other() -> None:
+    group = Wider()
+    group.start(group.now)
+    done = group.hear("V3", 200, group.now + SECOND)
+    assert changes_of(done) == ["V3 BACKUP", "V1 BACKUP", "V2 BACKUP", "V4 BACKUP", "G BACKUP"]
+
+
+def test_a_member_that_is_drained_before_it_starts_drains_the_masters() -> None:
+    group = Wider()
+    group.tell("V4", Startup(), group.now)
+    group.tell("V3", Drain("x"), group.now)
+    group.tell("V3", Startup(), group.now)
+    assert set(group.states) == {"BACKUP"}
+    assert all(engine.drained for name, engine in group.engines.items() if name != "V3")
+
+
+def test_what_members_became_between_two_groups_is_told() -> None:
+    group, now = master(100, 100)
+    for name in ("V1", "V2"):
+        group.engines[name].receive(*advert(200, PEER, settings=group.engines[name].settings), now)
+    new = SyncGroup(SyncGroupSettings(name="G", members=("V1", "V2")), group.engines, group.group.told)
+    (told,) = [action for _, action in new.follow("V1", [], now)]
+    assert told == GroupTransition(
+        "G", State.MASTER, State.BACKUP, "reload", "a reload has put the group together anew"
+    )
 
 
 def test_a_group_that_ends_lets_its_members_go() -> None:
