@@ -28,7 +28,7 @@ from kactl_agent.runtime.sdnotify import Notifier
 from kactl_agent.runtime.self_description import describe
 from kactl_agent.supervisor.children import Worker, cpu_text, exit_text
 from kactl_agent.supervisor.desk import ConfigurationDesk
-from kactl_agent.supervisor.drains import KeptDrains
+from kactl_agent.supervisor.drains import DrainRecord, KeptDrains
 from kactl_agent.supervisor.dumps import DATA, JSON, STATISTICS, STATISTICS_CLEAR, Dumps
 from kactl_agent.supervisor.event_outlets import EventOutlets
 from kactl_agent.supervisor.fleet import OBSERVER, Fleet
@@ -48,6 +48,7 @@ from kactl_agent.supervisor.predecessor import Record
 from kactl_agent.supervisor.recordings import Recordings
 from kactl_agent.supervisor.run_dir import RunDirectory
 from kactl_agent.supervisor.spawning import SpawnerProcess, Spawning
+from kactl_agent.supervisor.told_observer import ToldObserver
 from kactl_agent.supervisor.tracked_files import initialise
 from kactl_agent.supervisor.worker_kinds import Prepare, import_wanted, prepare, refusal, wanted
 from kactl_agent.tracking.settings import FileSettings
@@ -62,8 +63,8 @@ _DUMPS = {
     signal.SIGRTMAX - 1: STATISTICS_CLEAR,
 }
 _SETTLED_SECONDS = 0.5  # after a reload, until the workers have told the observer what they are now
-_AGAIN_SECONDS = 1.0
 _WARM_SECONDS = 1.0  # after the start, when nobody waits any more, what a reload needs is imported
+_WARM_PATIENCE = 60  # times that it may be put off
 _PERMANENT = frozenset({EXIT_CONFIGURATION, EXIT_PRIVILEGE})  # a restart would end the same way
 
 
@@ -108,7 +109,14 @@ class Supervisor:
         self._pid_files = PidFiles(
             run_dir.path, options.pid_files, own_directory=process.use_pid_dir, instance=process.instance
         )
-        self._drains = KeptDrains(self, self._poller)
+        self._drain_record = DrainRecord(run_dir, log)
+        self._drains = KeptDrains(self, self._poller, self._drain_record.keep)
+        self._told_observer = ToldObserver(
+            self._poller,
+            lambda: self._fleet.edge(OBSERVER),
+            lambda: self._sealed(without_secrets(self.configuration)),
+            log,
+        )
         self._journal = self._open_journal()
 
     def run(self) -> int:
@@ -134,12 +142,14 @@ class Supervisor:
         gc.collect()
         gc.freeze()  # what is shared with the workers stays shared: a collection would write to every page
         self._record.succeed(self.configuration, self._poller.after_fork)
+        self._drains.take_up(self._drain_record.read())
         self._fleet.start_observer()
         self._initialise_files(self.configuration, ())
         self._starting = set(wanted(self.configuration))
         self._events.begin(lambda: self.configuration, self._start_workers)
         self._poller.run()
         self._record.remove()
+        self._drain_record.remove()
         return self._exit_code
 
     def _describe(self) -> None:
@@ -200,6 +210,7 @@ class Supervisor:
         return self._drains.orders
 
     def observer_started(self) -> None:
+        self._told_observer.follows()
         self._drains.observer_started()
         self._desk.observer_started()
 
@@ -223,6 +234,8 @@ class Supervisor:
                 self._set_ready()
             case frames.SettingsPrepared():
                 self._reload.prepared(worker, frame)
+            case frames.SettingsApplied() if worker == OBSERVER:
+                self._told_observer.taken()
             case frames.SettingsApplied():
                 self._reload.applied(worker, frame)
             case frames.ReloadRequest() | frames.RollbackRequest() | frames.ConfirmRequest() | frames.PlanRequest() if (
@@ -274,10 +287,10 @@ class Supervisor:
             self._notifier.ready(f"{count} VRRP instances")
             self._poller.call_later(_WARM_SECONDS, self._warm_up)
 
-    def _warm_up(self) -> None:
-        """Not in the middle of a reload, which would wait for it."""
-        if self._reload.under_way:
-            self._poller.call_later(_WARM_SECONDS, self._warm_up)
+    def _warm_up(self, patience: int = _WARM_PATIENCE) -> None:
+        """Not in the middle of a reload, which would wait for it, unless there is no end of them."""
+        if self._reload.under_way and patience:
+            self._poller.call_later(_WARM_SECONDS, partial(self._warm_up, patience - 1))
         elif not self._stopping:
             warm()
 
@@ -381,7 +394,7 @@ class Supervisor:
         self._drains.adopted(before, configuration)
         self._desk.take_settings(configuration.reload)
         self._take_process_settings()
-        self._inform_observer()
+        self._told_observer.tell()
         for worker in self._fleet:
             if not self._fleet.is_staying(worker):
                 continue
@@ -396,16 +409,6 @@ class Supervisor:
         if self._events.begun:
             self._fleet.start_wanted()
         self._poller.call_later(_SETTLED_SECONDS, self._dumps.after_reload)
-
-    def _inform_observer(self) -> None:
-        """Of what is in force."""
-        observer = self._fleet.edge(OBSERVER)
-        try:
-            if observer is not None:
-                observer.post(frames.Settings(0), [self._sealed(without_secrets(self.configuration))])
-        except OSError as error:
-            self._log("error", f"there is no room to tell the observer what is in force: {error.strerror or error}")
-            self._poller.call_later(_AGAIN_SECONDS, self._inform_observer)
 
     def reloading(self, under_way: bool) -> None:
         if under_way:

@@ -30,7 +30,7 @@ from kactl_agent.observe.reload_desk import ReloadDesk
 from kactl_agent.observe.state import AgentState
 from kactl_agent.observe.vrrp_view import watch_vrrp
 from kactl_agent.runtime import frames, privileges
-from kactl_agent.runtime.configuration import AgentConfiguration, load_sealed
+from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges, load_sealed
 from kactl_agent.runtime.dump_frames import WriteDump
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.log_frames import DescribeYourself, LogDetail
@@ -209,6 +209,7 @@ class Observer:
                 self._process_state(frame)
             case frames.Settings() if descriptors:
                 self._state.configuration = load_sealed(descriptors.pop())
+                self._post(frames.SettingsApplied(frame.serial, ConfigurationChanges((), (), ())))
             case frames.PlanOutcome():
                 self._reloads.plan_outcome(frame, descriptors.pop() if descriptors else None)
             case frames.ObserverEdge() if descriptors:

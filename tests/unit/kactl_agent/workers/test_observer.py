@@ -96,6 +96,14 @@ def events(bench: Bench) -> list[dict[str, Any]]:
     return bench.observer.events_since("", 100)[0]
 
 
+def test_another_configuration_is_taken_and_that_is_said(bench: Bench) -> None:
+    new = AgentConfiguration(revision="2", file="f")
+    bench.supervisor.post(frames.Settings(0), [dump_sealed(new)])
+    bench.until(lambda: bench.answers)
+    assert bench.answers == [frames.SettingsApplied(0, ConfigurationChanges((), (), ()))]
+    assert bench.observer.status()["agent"]["config_revision"] == "2"
+
+
 def test_state_journal_and_log(bench: Bench) -> None:
     bench.report()
     transition = frames.TransitionRecord(0, "VI", "INIT", "BACKUP", "startup", "started", 100, b"\1\2\3\4")
