@@ -103,3 +103,24 @@ def test_wait_bears_an_agent_that_is_starting(controller: Controller, tmp_path: 
         found = controller.task("wait", run_dir=str(late.run_dir), wait=60)
         timer.join()
     assert found["states"] == {"A": "MASTER"}, found
+
+
+def test_confirm_and_rollback_mean_a_revision(controller: Controller, agent: StandIn) -> None:
+    first = agent.revision
+    agent.file.write_text(agent.text.replace("192.0.2.1/24", "192.0.2.9/24"))
+    tried = task(controller, agent, "reload", confirm=60)
+    assert agent.pending is not None
+    assert "is not in force" in task(controller, agent, "reload", action="confirm", revision=first)["msg"]
+    assert agent.pending is not None
+    assert not task(controller, agent, "reload", action="rollback", revision=first)["changed"]
+    this = {"revision": tried["revision"]}
+    assert task(controller, agent, "reload", "--check", action="confirm", **this)["changed"]
+    assert task(controller, agent, "reload", action="confirm", **this)["changed"]
+    assert agent.pending is None
+    assert not task(controller, agent, "reload", action="confirm", **this)["changed"]
+    assert task(controller, agent, "reload", "--check", action="rollback", **this)["changed"]
+    back = task(controller, agent, "reload", action="rollback", **this)
+    assert (back["changed"], back["revision"], back["revision_before"]) == (True, first, tried["revision"])
+    assert not task(controller, agent, "reload", action="rollback", **this)["changed"]
+    assert "nothing to go back to" in task(controller, agent, "reload", action="rollback")["msg"]
+    assert "for action confirm and rollback" in task(controller, agent, "reload", **this)["msg"]

@@ -77,7 +77,7 @@ def test_back_to_keepalived(fleet: Fleet, tmp_path: Path) -> None:
     Path(f"{target}.migrated").write_text(fleet["lb1"].text)
     said = {
         "kactl_migrate_target": str(target), "kactl_migrate_settle": 1, "agent_service": "none",
-        "agent_hardening": False, "kactl_keepalived_stop": "true", "agent_start": "true", "agent_stop": "true",
+        "agent_bin": str(KACTL.parent), "kactl_keepalived_stop": "true", "agent_start": "true", "agent_stop": "true",
         "kactl_keepalived_start": f"touch {tmp_path}/back",
     }  # fmt: skip
     outcome = fleet.controller(lb1=said).play(
@@ -170,3 +170,36 @@ def test_two_pairs_that_are_called_alike_roll_out(fleet: Fleet) -> None:
     }  # fmt: skip
     audited = fleet.run("fleet_audit", kactl_audit_strict=True)
     assert audited.status == 0, audited.output
+
+
+def change(fleet: Fleet) -> dict[str, Any]:
+    """Variables of a rollout of one address more."""
+    wanted = {host: json.loads(agent.text) for host, agent in fleet.agents.items()}
+    for config in wanted.values():
+        config["vrrp_instance"]["VI_1"]["virtual_ipaddress"].append("192.0.2.11/24")
+    return {"wanted": wanted, "agent_config": "{{ wanted[inventory_hostname] }}"}
+
+
+def test_a_trial_that_runs_out_is_not_taken_for_confirmed(fleet: Fleet) -> None:
+    fleet.pair("lb1", "lb2")
+    before = {host: agent.text for host, agent in fleet.agents.items()}
+    fleet["lb2"].look_seconds = 25.0  # each look takes long: a third of a minute's trial, and the agent goes back itself
+    outcome = fleet.run("rollout", **change(fleet))
+    assert outcome.status != 0
+    assert outcome.of("Put the configuration in force, on probation", "lb2")[0]["reloaded"], outcome.output
+    assert "lb2 did not fare well" in outcome.output
+    assert "is not in force" in outcome.of("Let it stay", "lb2")[0]["msg"], outcome.output
+    assert not outcome.of("Go back at once", "lb2")[0]["changed"]
+    assert {host: agent.text for host, agent in fleet.agents.items()} == before
+    assert {host: agent.said for host, agent in fleet.agents.items()} == {"lb1": [], "lb2": ["reload"]}
+
+
+def test_a_trial_is_longer_than_what_is_waited_for(fleet: Fleet) -> None:
+    fleet.pair("lb1")
+    outcome = fleet.run("rollout", "-e", "kactl_rollout_confirm=10", **change(fleet))
+    assert outcome.status != 0
+    assert "kactl_rollout_settle (20 s) is to be less than kactl_rollout_confirm (10 s)" in outcome.output
+    assert not outcome.of("Ask every node what the change would do")
+    without = fleet.run("rollout", "-e", "kactl_rollout_confirm=0", **change(fleet))
+    assert without.status == 0, without.output
+    assert fleet["lb1"].pending is None

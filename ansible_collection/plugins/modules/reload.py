@@ -35,6 +35,12 @@ options:
       - Seconds after which the agent rolls back unless it is confirmed; V(0) is never.
     type: int
     default: 0
+  revision:
+    description:
+      - The revision that O(action) V(confirm) or V(rollback) means, as RV(revision) of the reload said. Whoever does not look on says it.
+      - V(confirm) fails unless it is in force; so a configuration that the agent has rolled back is not taken for confirmed.
+      - V(rollback) does nothing unless it is in force; so nobody goes back from another configuration.
+    type: str
 extends_documentation_fragment:
   - kactl.agent.agent
   - kactl.agent.agent.attributes
@@ -58,10 +64,12 @@ EXAMPLES = r"""
 - name: Put it in force for two minutes
   kactl.agent.reload:
     confirm: 120
+  register: tried
 
 - name: And let it stay, as the node still answers
   kactl.agent.reload:
     action: confirm
+    revision: "{{ tried.revision }}"
 
 - name: What would a reload do?
   kactl.agent.reload:
@@ -118,16 +126,34 @@ def reload_agent(module, client, before):
     return dict(result, revision=outcome["revision"], message=outcome["message"])
 
 
-def answer_pending(module, client, before, pending):
-    """Confirm, or roll back."""
-    action = module.params["action"]
-    if action == "confirm" and not pending:
-        return dict(changed=False, revision=before, revision_before=before, message="nothing waits to be confirmed")
+def confirm(module, client, before, pending):
+    """What was reloaded on trial stays."""
+    meant = module.params["revision"]
+    if meant and meant != before:
+        module.fail_json(msg="configuration %s is not in force: %s is" % (meant, before), revision=before)
+    if not pending:
+        message = "%s is in force already" % meant if meant else "nothing waits to be confirmed"
+        return dict(changed=False, revision=before, message=message)
+    return told(module, client, before, "confirmed")
+
+
+def rollback(module, client, before, _pending):
+    """Go back, but from no other configuration than the one that is meant."""
+    meant = module.params["revision"]
+    if meant and meant != before:
+        message = "configuration %s is not in force: %s is, and stays" % (meant, before)
+        return dict(changed=False, revision=before, message=message)
+    return told(module, client, before, "rolled_back")
+
+
+def told(module, client, before, done):
+    """What comes of telling the agent; by the word ``done`` it says whether something did."""
     if module.check_mode:
-        return dict(changed=True, revision=before, revision_before=before, message="not done in check mode")
-    outcome = call(module, client, action, timeout=max(_LONGEST, module.params["timeout"]))
+        return dict(changed=True, revision=before, message="not done in check mode")
+    params = {"revision": module.params["revision"]} if module.params["revision"] else {}
+    outcome = call(module, client, module.params["action"], params, max(_LONGEST, module.params["timeout"]))
     message = outcome.get("message") or "revision %s stays" % outcome["revision"]
-    return dict(changed=True, revision=outcome["revision"], revision_before=before, message=message)
+    return dict(changed=outcome.get(done, True), revision=outcome["revision"], message=message)
 
 
 def main():
@@ -136,18 +162,22 @@ def main():
             action=dict(type="str", choices=["reload", "confirm", "rollback"], default="reload"),
             file=dict(type="path"),
             confirm=dict(type="int", default=0),
+            revision=dict(type="str"),
         ),
         supports_check_mode=True,
     )
     if module.params["confirm"] < 0:
         module.fail_json(msg="confirm is a number of seconds, 0 or more")
+    if module.params["revision"] and module.params["action"] == "reload":
+        module.fail_json(msg="revision is for action confirm and rollback")
     client = connect(module)
     agent = call(module, client, "status")["agent"]
     before = agent["config_revision"]
     if module.params["action"] == "reload":
         result = reload_agent(module, client, before)
     else:
-        result = answer_pending(module, client, before, agent.get("pending_confirmation"))
+        act = confirm if module.params["action"] == "confirm" else rollback
+        result = dict(act(module, client, before, agent.get("pending_confirmation")), revision_before=before)
     client.close()
     module.exit_json(**result)
 
