@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,27 @@ def test_drained_it_hands_over_once_holds_through_everything_and_comes_back(net:
         ask(one, "undrain", target="VI_2")
         one.wait_state("MASTER", DOWN + SLACK, "VI_2")
         assert one.node.has(ADDRESS)
+
+
+def test_it_survives_the_death_of_the_agent_and_no_orderly_end(net: Network, tmp_path: Path) -> None:
+    one, two = pair(net, tmp_path)
+    with agents(two, one):
+        one.wait_state("MASTER", DOWN + SLACK)
+        ask(one, "drain", target="VI_1", reason="disk")
+        two.wait_state("MASTER", DOWN + SLACK)
+        os.kill(one.agent_pid, signal.SIGKILL)
+        one.process.wait(15)
+        again = Agent(one.node, tmp_path / "one", None)
+        with agents(again):
+            again.wait_state("BACKUP", SLACK)
+            assert drained(again)["reason"] == "disk"
+            time.sleep(2 * DOWN)  # as long as it would take to take over
+            assert (again.state(), two.state()) == ("BACKUP", "MASTER")
+            assert again.stop() == 0
+        third = Agent(one.node, tmp_path / "one", None)
+        with agents(third):
+            third.wait_state("MASTER", DOWN + SLACK)
+            assert drained(third) == {}
 
 
 def test_require_peer_without_one_it_is_master_again_and_the_command_fails(net: Network, tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
-"""What is drained, by whose word, and for how long. It outlives reloads and the VRRP worker, who does it."""
+"""What is drained, by whose word, and for how long.
+
+It outlives reloads, the VRRP worker, who does it, and an agent that is killed; not one that is stopped.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
@@ -22,6 +25,8 @@ from kactl_agent.runtime.drain_frames import (
 )
 from kactl_agent.runtime.journal_frames import Happening
 from kactl_agent.supervisor.poller import Poller, TimerHandle
+from kactl_agent.supervisor.record_file import RecordFile, Unreadable
+from kactl_agent.supervisor.run_dir import RunDirectory
 from kactl_agent.vrrp.pairing import pair
 
 _ANSWER_SECONDS = 10.0  # for a worker that has nothing to wait for
@@ -64,12 +69,49 @@ class _Pending(msgspec.Struct, eq=False):
     told: bool = False  # the client has given up, or been told to: what the worker says still counts
 
 
-class KeptDrains:
-    """The orders by their target. `wall` reads the wall clock in ns."""
+class DrainRecord:
+    """`drains.msgpack` in the run directory. `log` takes a level and a message."""
 
-    def __init__(self, host: Host, poller: Poller, wall: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, run_dir: RunDirectory, log: Callable[[str, str], None]) -> None:
+        self._file = RecordFile(run_dir, "drains", tuple[DrainOrder, ...])
+        self._log = log
+        self._written: tuple[DrainOrder, ...] = ()
+
+    def read(self) -> tuple[DrainOrder, ...]:
+        """What an agent that was killed has left."""
+        try:
+            return self._file.read() or ()
+        except Unreadable as error:
+            self._log("warning", f"what was drained by the agent before cannot be read, and is not any more: {error}")
+            return ()
+
+    def keep(self, orders: tuple[DrainOrder, ...]) -> None:
+        if orders == self._written:
+            return
+        self._written = orders
+        try:
+            self._file.write(orders)
+        except OSError as error:
+            text = f"if the agent is killed, the next one drains nothing: {self._file.path}: {error.strerror or error}"
+            self._log("warning", text)
+
+    def remove(self) -> None:
+        self._file.remove()
+
+
+class KeptDrains:
+    """The orders by their target. `keep` is told those that hold; `wall` reads the wall clock in ns."""
+
+    def __init__(
+        self,
+        host: Host,
+        poller: Poller,
+        keep: Callable[[tuple[DrainOrder, ...]], None],
+        wall: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._host = host
         self._poller = poller
+        self._keep = keep
         self._wall = wall
         self._kept: dict[str, _Kept] = {}
         self._serial = 0
@@ -79,6 +121,19 @@ class KeptDrains:
     def orders(self) -> tuple[DrainOrder, ...]:
         """Those that hold; what `require_peer` asked is settled for a worker that starts with them."""
         return tuple(msgspec.structs.replace(kept.order, require_peer=False) for kept in self._kept.values())
+
+    def take_up(self, orders: Iterable[DrainOrder]) -> None:
+        """What an agent that was killed has kept, before a worker runs."""
+        configuration, now = self._host.configuration, self._wall()
+        for order in orders:
+            there = order.target == ALL or covered(order.target, configuration.vrrp, configuration.sync_groups)
+            if not there or (order.until is not None and order.until <= now):
+                continue
+            kept = self._kept[order.target] = _Kept(order)
+            if order.until is not None:
+                kept.expiry = self._poller.call_later((order.until - now) / 1e9, partial(self._expire, kept))
+            reason = f" ({order.reason})" if order.reason else ""
+            self._host.log("warning", f"{_name(order.target)} stays drained{reason}: the agent before was killed")
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
@@ -255,6 +310,7 @@ class KeptDrains:
         self._tell_observer()
 
     def _tell_observer(self) -> None:
+        self._keep(tuple(kept.order for kept in self._kept.values() if not kept.order.require_peer))
         self._host.to_observer(Drains(0, self.orders))
 
     def _announce(self, kind: str, request: DrainRequest, instances: tuple[str, ...], detail: str) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.configuration import AgentConfiguration
-from kactl_agent.runtime.drain_frames import ALL, DrainOutcome, DrainRequest, Drains, DrainsApplied
+from kactl_agent.runtime.drain_frames import ALL, DrainOrder, DrainOutcome, DrainRequest, Drains, DrainsApplied
 from kactl_agent.runtime.journal_frames import Happening
-from kactl_agent.supervisor.drains import KeptDrains
+from kactl_agent.supervisor.drains import DrainRecord, KeptDrains
 from kactl_agent.supervisor.poller import TimerHandle
+from kactl_agent.supervisor.run_dir import RunDirectory
 from kactl_agent.vrrp.settings import SECOND, SyncGroupSettings, VrrpSettings
 from support.vrrp import make_settings
 
@@ -29,8 +32,8 @@ OLD = AgentConfiguration(revision="1", file="f", vrrp=instances("A", "B", "C"), 
 class Time:
     """The part of a Poller that waits."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
         self._timers: list[tuple[float, TimerHandle]] = []
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> TimerHandle:
@@ -56,8 +59,16 @@ class Host:
         self.worker: list[frames.Frame] = []
         self.observer: list[frames.Frame] = []
         self.time = Time()
-        self.drains = KeptDrains(self, self.time, lambda: round(self.time.now * 1e9))
+        self.kept: tuple[DrainOrder, ...] = ()
+        self.logged: list[str] = []
+        self.drains = self.agent()
         self._serial = 0
+
+    def agent(self) -> KeptDrains:
+        return KeptDrains(self, self.time, self.keep, lambda: round(self.time.now * 1e9))
+
+    def keep(self, orders: tuple[DrainOrder, ...]) -> None:
+        self.kept = orders
 
     def to_vrrp(self, frame: frames.Frame) -> bool:
         if self.running:
@@ -67,7 +78,8 @@ class Host:
     def to_observer(self, frame: frames.Frame) -> None:
         self.observer.append(frame)
 
-    def log(self, level: str, message: str) -> None: ...
+    def log(self, level: str, message: str) -> None:
+        self.logged.append(message)
 
     # what the test does
 
@@ -375,3 +387,74 @@ def test_a_new_observer_is_told(host: Host) -> None:
 def test_reasons_are_bounded(host: Host) -> None:
     host.drain("A", reason="x" * 60_000)
     assert len(host.drains.orders[0].reason) == 500
+
+
+def killed(host: Host) -> None:
+    """And another agent starts; timers of the one before do nothing any more."""
+    host.time = Time(host.time.now)
+    host.worker.clear()
+    host.drains = host.agent()
+    host.drains.take_up(host.kept)
+
+
+def test_what_is_drained_stays_so_when_the_agent_is_killed(host: Host) -> None:
+    host.drain("A", reason="disk")
+    host.drain("G", ttl=100 * SECOND)
+    host.time.run(40)
+    before = host.drains.orders
+    killed(host)
+    assert host.drains.orders == before
+    assert host.logged == [
+        "A stays drained (disk): the agent before was killed",
+        "G stays drained: the agent before was killed",
+    ]
+    host.time.run(59)
+    assert host.drains.orders == before
+    host.time.run(1)
+    assert [order.target for order in host.drains.orders] == ["A"]
+
+
+def test_what_is_over_undrained_or_not_there_any_more_is_not_taken_up(host: Host) -> None:
+    for target, ttl in (("A", None), ("G", 10 * SECOND), (ALL, None)):
+        host.drain(target, ttl=ttl)
+    host.undrain(ALL)
+    assert host.kept == ()
+    for target, ttl in (("A", None), ("G", 10 * SECOND)):
+        host.drain(target, ttl=ttl)
+    host.time.now += 10
+    host.configuration = msgspec.structs.replace(OLD, vrrp=OLD.vrrp[1:])
+    killed(host)
+    assert host.drains.orders == ()
+
+
+def test_what_is_not_settled_is_not_taken_up(host: Host) -> None:
+    host.drain("A")
+    host.drain("G", answered=False, require_peer=True)
+    host.drains.observer_started()
+    assert [order.target for order in host.kept] == ["A"]
+
+
+def test_the_record_is_read_by_the_next_agent(tmp_path: Path) -> None:
+    said: list[tuple[str, str]] = []
+    orders = (DrainOrder(target="A", reason="disk", at=1, until=2), DrainOrder(target=ALL))
+    record = DrainRecord(RunDirectory(tmp_path), lambda *line: said.append(line))
+    assert record.read() == ()
+    record.keep(())
+    assert list(tmp_path.iterdir()) == []
+    record.keep(orders)
+    assert DrainRecord(RunDirectory(tmp_path), lambda *line: said.append(line)).read() == orders
+    (file,) = tmp_path.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    record.remove()
+    assert (record.read(), said) == ((), [])
+
+
+def test_a_record_that_cannot_be_read_or_written_is_said_to(tmp_path: Path) -> None:
+    said: list[str] = []
+    record = DrainRecord(RunDirectory(tmp_path), lambda _level, text: said.append(text))
+    (tmp_path / "drains.msgpack").write_bytes(b"\xc1")
+    assert record.read() == ()
+    assert said[0].startswith("what was drained by the agent before cannot be read, and is not any more: ")
+    (tmp_path / "drains.new").mkdir()
+    record.keep((DrainOrder(target="A"),))
+    assert said[1].endswith("drains.msgpack: Is a directory")

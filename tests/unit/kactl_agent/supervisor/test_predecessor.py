@@ -11,7 +11,7 @@ from kactl_agent.kernel.routes import RouteOperation
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.runtime.on_the_machine import OnTheMachine, of
 from kactl_agent.runtime.vrrp_leftovers import reclaim_difference
-from kactl_agent.supervisor.predecessor import FILE, Record
+from kactl_agent.supervisor.predecessor import Record
 from kactl_agent.supervisor.run_dir import RunDirectory
 from kactl_agent.vrrp.firewall import FirewallSettings
 from kactl_agent.vrrp.settings import Family, VirtualAddress
@@ -59,22 +59,22 @@ def test_what_is_written_is_read_until_it_is_removed(bench: Bench) -> None:
 
 def test_it_is_for_its_owner_and_has_no_secrets(bench: Bench) -> None:
     bench.record.write(configuration(address(1)))
-    file = bench.path / FILE
+    file = bench.path / "machine.msgpack"
     assert file.stat().st_mode & 0o777 == 0o600
     assert b"s3cret77" not in file.read_bytes()
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x81\xa9addresses\x01"])
 def test_what_cannot_be_read_is_passed_over_and_said(bench: Bench, content: bytes) -> None:
-    (bench.path / FILE).write_bytes(content)
+    (bench.path / "machine.msgpack").write_bytes(content)
     assert bench.record.read() is None
     assert "cannot be read" in bench.said[0]
 
 
 def test_a_link_in_its_place_is_not_followed(bench: Bench, tmp_path: Path) -> None:
     bench.record.write(configuration(address(1)))
-    (bench.path / FILE).rename(tmp_path / "elsewhere")
-    (bench.path / FILE).symlink_to(tmp_path / "elsewhere")
+    (bench.path / "machine.msgpack").rename(tmp_path / "elsewhere")
+    (bench.path / "machine.msgpack").symlink_to(tmp_path / "elsewhere")
     assert bench.record.read() is None
 
 
