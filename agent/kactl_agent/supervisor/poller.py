@@ -65,6 +65,18 @@ class Poller:
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), handle))
         return handle
 
+    def call_when_idle(self, seconds: float, is_busy: Callable[[], bool], callback: Callback, times: int) -> None:
+        """After some seconds, and after as many again as long as somebody is busy then, but not more often than
+        `times`."""
+
+        def look() -> None:
+            if is_busy() and times:
+                self.call_when_idle(seconds, is_busy, callback, times - 1)
+            else:
+                callback()
+
+        self.call_later(seconds, look)
+
     @property
     def timers(self) -> int:
         """How many are waited for."""

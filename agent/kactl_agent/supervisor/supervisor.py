@@ -64,7 +64,7 @@ _DUMPS = {
 }
 _SETTLED_SECONDS = 0.5  # after a reload, until the workers have told the observer what they are now
 _WARM_SECONDS = 1.0  # after the start, when nobody waits any more, what a reload needs is imported
-_WARM_PATIENCE = 60  # times that it may be put off
+_MOST_PUT_OFF = 60
 _PERMANENT = frozenset({EXIT_CONFIGURATION, EXIT_PRIVILEGE})  # a restart would end the same way
 
 
@@ -285,13 +285,11 @@ class Supervisor:
             count = len(self.configuration.vrrp)
             self._log("info", f"running: {count} VRRP instance{'' if count == 1 else 's'}")
             self._notifier.ready(f"{count} VRRP instances")
-            self._poller.call_later(_WARM_SECONDS, self._warm_up)
+            # not in the middle of a reload, which would wait for it, unless there is no end of them
+            self._poller.call_when_idle(_WARM_SECONDS, lambda: self._reload.under_way, self._warm_up, _MOST_PUT_OFF)
 
-    def _warm_up(self, patience: int = _WARM_PATIENCE) -> None:
-        """Not in the middle of a reload, which would wait for it, unless there is no end of them."""
-        if self._reload.under_way and patience:
-            self._poller.call_later(_WARM_SECONDS, partial(self._warm_up, patience - 1))
-        elif not self._stopping:
+    def _warm_up(self) -> None:
+        if not self._stopping:
             warm()
 
     # -- the spawner ---------------------------------------------------------------------------------------------------

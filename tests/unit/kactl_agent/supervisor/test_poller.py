@@ -32,6 +32,19 @@ def test_timers_fire_in_order_and_cancelled_ones_never(poller: Poller) -> None:
     assert fired == ["a", "b"]
 
 
+@pytest.mark.parametrize(("busy", "looks"), [(0, 1), (2, 3), (1000, 5)])
+def test_what_waits_for_others_does_not_wait_for_ever(poller: Poller, busy: int, looks: int) -> None:
+    looked: list[int] = []
+
+    def is_busy() -> bool:
+        looked.append(len(looked))
+        return len(looked) <= busy
+
+    poller.call_when_idle(0.001, is_busy, poller.stop, 4)
+    poller.run()
+    assert len(looked) == looks
+
+
 def test_readers(poller: Poller) -> None:
     readable, writable = os.pipe()
     poller.add_reader(readable, lambda: (os.read(readable, 1), poller.stop()))
