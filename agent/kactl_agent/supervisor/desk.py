@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -140,11 +139,6 @@ class ConfigurationDesk:
         path = Path(self._options.run_dir, settings.time_file) if settings.time_file else None
         self._follow(path)
         self._timer.configure(path, repeat=settings.repeat)
-
-    @property
-    def scheduled(self) -> datetime | None:
-        """When the next reload is due by the clock."""
-        return self._timer.scheduled
 
     def mark(self, *, under_way: bool) -> None:
         """reload_file: there while a reload runs. One that cannot be made is no reason not to reload."""

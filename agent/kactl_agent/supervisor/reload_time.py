@@ -83,11 +83,6 @@ class ReloadTimer:
         self._handle: Handle | None = None
         self._read: str | None = None
 
-    @property
-    def scheduled(self) -> datetime | None:
-        """When the next reload is due."""
-        return None if self._scheduled is None else self._scheduled.at
-
     def configure(self, path: Path | None, *, repeat: bool) -> None:
         """None: no file says anything."""
         if (path, repeat) != (self._path, self._repeat):

@@ -85,7 +85,7 @@ def world(tmp_path: Path) -> World:
 def test_it_reloads_at_the_moment_and_removes_the_file(world: World) -> None:
     world.path.write_text("12:10:00Z\n")
     world.timer.configure(world.path, repeat=False)
-    assert world.timer.scheduled == datetime(2026, 3, 5, 12, 10, tzinfo=UTC)
+    assert world.logged == ["a reload is scheduled for 2026-03-05 12:10:00+00:00"]
     world.until("05T12:09:59")
     assert world.reloads == []
     world.until("05T12:10:01")
@@ -109,18 +109,20 @@ def test_every_day_where_that_is_wanted_and_there_is_no_date(world: World) -> No
 
 def test_a_file_that_comes_later_changes_or_goes(world: World) -> None:
     world.timer.configure(world.path, repeat=False)
-    assert world.timer.scheduled is None
+    assert world.logged == []
     world.path.write_text("13:00:00Z")
     world.timer.look()
-    assert world.timer.scheduled is not None
     world.path.write_text("14:00:00Z")
     world.timer.look()
-    assert world.timer.scheduled.hour == 14
+    assert [text[-14:] for text in world.logged] == ["13:00:00+00:00", "14:00:00+00:00"]
+    world.until("05T13:30:00")
+    assert world.reloads == [], "the first moment counts no more"
     world.path.write_text("whenever")
     world.timer.look()
-    assert world.timer.scheduled is None
     assert "'whenever' is none of" in world.logged[-1]
-    world.path.write_text("14:00:00Z")
+    world.until("05T14:30:00")
+    assert world.reloads == []
+    world.path.write_text("15:00:00Z")
     world.timer.look()
     world.path.unlink()
     world.until("06T00:00:00")
