@@ -106,6 +106,15 @@ def _umask(text: str) -> int:
         raise argparse.ArgumentTypeError(str(fault)) from None
 
 
+def _configuration(name: str) -> Path:
+    """Logs, answers and workers have to say its name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"the name {name!a} holds bytes that are no UTF-8: use another one") from None
+    return Path(name)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kactl-agent",
@@ -115,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--config", required=True, type=Path, metavar="FILE", help="configuration in YAML")
+    add("--config", required=True, type=_configuration, metavar="FILE", help="configuration in YAML")
     add(
         "--run-dir", type=Path, default=DEFAULT_RUN_DIR, metavar="DIR", help="pid file and control socket (%(default)s)"
     )

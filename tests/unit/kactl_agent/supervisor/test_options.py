@@ -38,6 +38,14 @@ def test_usage_errors_exit_2(arguments: str, capsys: pytest.CaptureFixture[str])
     capsys.readouterr()
 
 
+def test_a_configuration_whose_name_nobody_can_say_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(["--config", "/caf\udce9.yaml"])
+    assert caught.value.code == 2
+    assert "argument --config: the name '/caf\\udce9.yaml' holds bytes that are no UTF-8" in capsys.readouterr().err
+    assert parse(["--config", "/café.yaml"]).config == Path("/café.yaml")
+
+
 def test_version_imports_next_to_nothing() -> None:
     """What makes it quick; tests/benchmarks has the figure."""
     program = (
