@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.children import Child, exit_text, fork_child
@@ -18,9 +18,19 @@ class Leftovers:
         self._log = log
         self._at_once: dict[str, list[AgentConfiguration]] = {}
         self._at_end: dict[str, list[AgentConfiguration]] = {}
+        self._leaving: dict[str, list[AgentConfiguration]] = {}
+
+    def leaves(self, worker: str, configurations: list[AgentConfiguration]) -> None:
+        """A worker is told to go, and is not told what is in force from now on: it runs one of these to its end."""
+        self._leaving[worker] = configurations
+
+    def gone(self, worker: str) -> None:
+        """It has ended as it should."""
+        self._leaving.pop(worker, None)
 
     def note(self, worker: str, configurations: list[AgentConfiguration]) -> None:
-        """A worker died that was running one of these."""
+        """A worker died that was running one of these, unless it was leaving."""
+        configurations = self._leaving.pop(worker, configurations)
         kind = WORKERS[worker]
         if kind.reclaims:
             self._at_once[worker] = configurations
@@ -40,6 +50,11 @@ class Leftovers:
         for worker, configurations in self._at_once.items():
             self._clean_up(worker, reclaimer(worker, configurations, at_end=False))
         self._at_once = {}
+
+    def settle(self, configuration: AgentConfiguration, running: Container[str]) -> None:
+        """What there is no work for any more in this configuration nobody takes over."""
+        for worker in [each for each in self._at_end if each not in running and not configuration.needs(each)]:
+            self._clean_up(worker, reclaimer(worker, self._at_end.pop(worker), at_end=True))
 
     def leave(self, *, addresses: bool, services: bool) -> None:
         """As the command line wants it (--keep-vips, --keep-ipvs)."""

@@ -263,9 +263,13 @@ class Supervisor:
             self._dumps.observer_lost()
         elif code != 0 and code not in _PERMANENT:
             self._leftovers.note(name, self._reload.configurations())
+        else:
+            self._leftovers.gone(name)
         if self._stopping:
             self._stop_next()
         elif not self._fleet.is_staying(worker):
+            self._leftovers.reclaim()
+            self._leftovers.settle(self.configuration, self.pids())
             self._reload.worker_lost(name)
             self._fleet.start_wanted()
         else:
@@ -387,6 +391,7 @@ class Supervisor:
         self._spawning.settle(self.configuration.process.umask)
 
     def adopt(self, configuration: AgentConfiguration) -> None:
+        possible = self._reload.configurations()
         before, self.configuration = self.configuration, configuration
         self._record.write(configuration)
         self._drains.adopted(before, configuration)
@@ -400,10 +405,13 @@ class Supervisor:
             if missing:
                 # what a process has given up it cannot have again
                 self._log("info", f"the {worker.name} worker is restarted: it needs {' and '.join(missing)} now")
-                self._fleet.retire(worker, frames.Stop(keep_ipvs=True), self._stop_seconds)
             elif not configuration.needs(worker.name):
                 self._log("info", f"the {worker.name} worker has nothing to do any more and ends")
-                self._fleet.retire(worker, self._stop_order, self._stop_seconds)
+            else:
+                continue
+            self._leftovers.leaves(worker.name, possible)
+            self._fleet.retire(worker, self._stop_order, self._stop_seconds)
+        self._leftovers.settle(configuration, self.pids())
         if self._events.begun:
             self._fleet.start_wanted()
         self._poller.call_later(_SETTLED_SECONDS, self._dumps.after_reload)

@@ -33,12 +33,50 @@ def test_only_the_checkers_worker_leaves_what_the_next_one_may_not_know_of() -> 
     assert [name for name, kind in WORKERS.items() if kind.reclaims_replaced] == ["checkers"]
 
 
+class Bench:
+    """Who takes away what `left` has made cannot read it, and complains: that is how it is seen."""
+
+    left = AgentConfiguration(revision="1", file="f", checkers=b"\xc1")
+    nothing = AgentConfiguration(revision="2", file="f")
+
+    def __init__(self) -> None:
+        self.log: list[tuple[str, str]] = []
+        self.leftovers = Leftovers(Poller(), lambda *line: self.log.append(line))
+
+
+def test_a_worker_that_dies_while_it_leaves_has_made_what_it_ran_before() -> None:
+    bench = Bench()
+    bench.leftovers.leaves("checkers", [bench.left])
+    bench.leftovers.note("checkers", [bench.nothing])
+    bench.leftovers.taken_over("checkers", configuration(1))
+    assert len(bench.log) == 1
+
+
+def test_a_worker_that_has_left_is_forgotten() -> None:
+    bench = Bench()
+    bench.leftovers.leaves("checkers", [bench.left])
+    bench.leftovers.gone("checkers")
+    bench.leftovers.note("checkers", [bench.nothing])  # another one, later
+    bench.leftovers.reclaim_at_end()
+    assert bench.log == []
+
+
+def test_what_there_is_no_work_for_any_more_goes_at_once() -> None:
+    bench = Bench()
+    bench.leftovers.note("checkers", [bench.left])
+    bench.leftovers.settle(configuration(1), ())  # the next one takes it over
+    bench.leftovers.settle(bench.nothing, ("checkers",))  # or who is leaving takes it away
+    assert bench.log == []
+    bench.leftovers.settle(bench.nothing, ())
+    bench.leftovers.settle(bench.nothing, ())
+    bench.leftovers.reclaim_at_end()
+    assert len(bench.log) == 1
+
+
 @pytest.mark.parametrize(("keep", "told"), [(False, 1), (True, 0)])
 def test_keep_ipvs_holds_for_what_a_dead_worker_left_too(*, keep: bool, told: int) -> None:
-    """Who takes it away cannot read this configuration, and complains if it is asked to."""
-    log: list[tuple[str, str]] = []
-    leftovers = Leftovers(Poller(), lambda *line: log.append(line))
-    leftovers.note("checkers", [AgentConfiguration(revision="1", file="f", checkers=b"\xc1")])
-    leftovers.leave(addresses=False, services=keep)
-    leftovers.reclaim_at_end()
-    assert len(log) == told
+    bench = Bench()
+    bench.leftovers.note("checkers", [bench.left])
+    bench.leftovers.leave(addresses=False, services=keep)
+    bench.leftovers.reclaim_at_end()
+    assert len(bench.log) == told
