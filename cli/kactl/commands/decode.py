@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import click
 
-from kactl.capture.files import ETHERNET, CaptureFault, Frame, frames
+from kactl.capture.files import RAW, CaptureFault, Frame, frames
 from kactl.capture.layers import Packet, packet_of
 from kactl.capture.verdicts import Onlooker, Verdict
 from kactl.environment import Environment
@@ -25,7 +26,12 @@ from kactl_agent.config.schema.global_defs import LvsSyncDaemon
 from kactl_agent.config.schema.shapes import or_default
 
 _EVERYTHING = 3  # ETH_P_ALL
+_IP = (0x0800, 0x86DD)  # ETH_P_*
 _WORDS = {True: "taken", False: "discarded", None: "depends"}
+
+
+class ListeningFault(Exception):
+    """An interface cannot be listened on. The text says why."""
 
 
 @click.command(epilog="\b\nExample: kactl decode --config /etc/kactl/agent.yaml capture.pcap")
@@ -60,8 +66,8 @@ def decode(environment: Environment, source: str, config: str, live: bool, count
     except CaptureFault as fault:
         environment.say(f"{source}: {fault}")
         return ExitCode.INVALID
-    except PermissionError as fault:
-        environment.say(f"{source}: {fault.strerror}; listening needs CAP_NET_RAW")
+    except ListeningFault as fault:
+        environment.say(f"{source}: {fault}")
         return ExitCode.FAILED
     if not seen:
         environment.say(f"{source}: no packets of VRRP, BFD or IPVS synchronisation")
@@ -103,12 +109,33 @@ def _frames(environment: Environment, source: str, live: bool) -> Iterator[Frame
 
 
 def _listen(interface: str) -> Iterator[Frame]:
-    """Frames of an interface, for ever. Raises OSError."""
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_EVERYTHING)) as sock:
-        sock.bind((interface, _EVERYTHING))
+    """IP packets of an interface, of whatever kind that is, until it is gone. Raises ListeningFault."""
+    with _open(interface) as sock:
         while True:
-            data = sock.recv(1 << 16)
-            yield Frame(time.time_ns(), ETHERNET, data)
+            try:
+                data, (_interface, protocol, *_rest) = sock.recvfrom(1 << 16)
+            except OSError as fault:
+                if fault.errno == errno.ENETDOWN:
+                    continue  # it is told once; what comes when the interface is up again is seen
+                raise ListeningFault(fault.strerror) from fault
+            if protocol in _IP:
+                yield Frame(time.time_ns(), RAW, data)
+
+
+def _open(interface: str) -> socket.socket:
+    """For no protocol until it is bound: of other interfaces nothing is to be seen. Raises ListeningFault."""
+    try:
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+        try:
+            sock.bind((interface, _EVERYTHING))
+        except OSError:
+            sock.close()
+            raise
+    except PermissionError as fault:
+        raise ListeningFault(f"{fault.strerror}; listening needs CAP_NET_RAW") from fault
+    except OSError as fault:
+        raise ListeningFault(fault.strerror) from fault
+    return sock
 
 
 def _as_json(number: int, packet: Packet, verdict: Verdict) -> str:
