@@ -150,6 +150,45 @@ def test_a_killed_worker_that_is_not_restarted_leaves_nothing(net: Network, tmp_
     assert there(net.nodes[0]) == NOTHING
 
 
+def kill_until_it_waits(one: Agent) -> None:
+    """The worker that follows the third one starts after 4 s."""
+    killed = [0]
+    for _ in range(3):
+        wait_for(lambda: one.pid_of("vrrp") not in killed, START + SLACK, f"another worker\n{one.log}")
+        killed.append(one.pid_of("vrrp"))
+        os.kill(killed[-1], signal.SIGKILL)
+    wait_for(lambda: one.pid_of("vrrp") == 0, SLACK, "it is dead")
+
+
+def test_what_a_killed_worker_had_goes_with_the_reload_that_leaves_it_no_work(net: Network, tmp_path: Path) -> None:
+    one = Agent(net.nodes[0], tmp_path / "one", configuration())
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        all_there(one)
+        kill_until_it_waits(one)
+        all_there(one)
+        one.configure({"bfd_instance": {"b1": {"neighbor_ip": "198.51.100.2"}}})
+        one.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: there(one.node) == NOTHING, START + SLACK, f"gone\n{one.log}")
+        assert one.pid_of("vrrp") == 0
+        assert one.stop() == 0
+
+
+def test_what_only_the_configuration_of_a_killed_worker_has_goes_with_the_next_one(
+    net: Network, tmp_path: Path
+) -> None:
+    one = Agent(net.nodes[0], tmp_path / "one", configuration())
+    with agents(one):
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        all_there(one)
+        kill_until_it_waits(one)
+        one.configure(configuration(static_routes=[], static_rules=[]))
+        one.process.send_signal(signal.SIGHUP)
+        one.wait_state("MASTER", 4 + START + SLACK)
+        wait_for(lambda: there(one.node) == (True, [], []), SLACK, f"the address alone\n{one.log}")
+        assert one.stop() == 0
+
+
 def test_a_killed_worker_that_is_restarted_takes_them_over(net: Network, tmp_path: Path) -> None:
     one = Agent(net.nodes[0], tmp_path / "one", configuration())
     node = net.nodes[0]

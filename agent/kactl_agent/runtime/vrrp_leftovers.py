@@ -7,12 +7,14 @@ import os
 import re
 from collections.abc import Iterable
 
+import msgspec
+
 from kactl_agent.kernel.linux import LinuxKernel
 from kactl_agent.kernel.ports import Kernel
 from kactl_agent.kernel.rtnetlink import RTPROT_KEEPALIVED
 from kactl_agent.runtime import privileges, static_items, virtual_interfaces, vrrp_machine, vrrp_routing
 from kactl_agent.runtime.configuration import AgentConfiguration
-from kactl_agent.runtime.on_the_machine import OnTheMachine
+from kactl_agent.runtime.on_the_machine import OnTheMachine, of
 from kactl_agent.runtime.vrrp_machine import addresses_of
 from kactl_agent.runtime.vrrp_routing import Item, routing_of, same
 from kactl_agent.vrrp.pairing import place_of
@@ -43,6 +45,20 @@ def reclaim_at_end(configurations: Iterable[AgentConfiguration]) -> int:
     privileges.keep_only(_CAPABILITIES)
     kernel = LinuxKernel()
     failures = [failure for each in configurations for failure in static_items.reclaim(kernel, each.static)]
+    kernel.close()
+    return 1 if failures else 0
+
+
+def reclaim_replaced(configurations: Iterable[AgentConfiguration], current: AgentConfiguration) -> int:
+    """A worker died, and a reload came before the next one: take away the static items that only the configurations of
+    before have. All else went when it died. Returns an exit code."""
+    privileges.keep_only(_CAPABILITIES)
+    kernel, marks, now = LinuxKernel(), _marks_addresses(), of(current)
+    rest = msgspec.structs.replace(now, addresses=(), routes=(), rules=())
+    failures: list[str] = []
+    for each in configurations:
+        left = msgspec.structs.replace(rest, static=each.static)
+        failures += reclaim_difference(kernel, left, now, marks=marks)
     kernel.close()
     return 1 if failures else 0
 

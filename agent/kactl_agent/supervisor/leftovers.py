@@ -34,16 +34,14 @@ class Leftovers:
         kind = WORKERS[worker]
         if kind.reclaims:
             self._at_once[worker] = configurations
-        if kind.reclaims_at_end:
+        if kind.hands_over:
             self._at_end[worker] = configurations
 
-    def taken_over(self, worker: str, current: AgentConfiguration | None = None) -> None:
+    def taken_over(self, worker: str, current: AgentConfiguration) -> None:
         """Another one runs, with this configuration, and knows what to do with what is in it."""
-        configurations = self._at_end.pop(worker, [])
-        if current is not None and WORKERS[worker].reclaims_replaced:
-            target = replacer(worker, configurations, current)
-            if target is not None:
-                self._clean_up(worker, target)
+        target = replacer(worker, self._at_end.pop(worker, []), current)
+        if target is not None:
+            self._clean_up(worker, target)
 
     def reclaim(self) -> None:
         """Addresses of a worker that was killed must not stay while another router has taken them over."""

@@ -36,8 +36,9 @@ class WorkerKind(NamedTuple):
     always: tuple[Capability, ...]  # capabilities it has whatever the configuration says
     runs_scripts: bool
     reclaims: bool  # `reclaim` of its module takes back at once what a worker that died left on the machine
-    reclaims_at_end: bool  # `reclaim_at_end` takes back what the next worker would take over, when none follows
-    reclaims_replaced: bool = False  # `reclaim_replaced`: what the next worker, with other settings, does not know of
+    hands_over: bool
+    """Whether the next worker takes over what one that died left: `reclaim_replaced` of its module takes back what that
+    one, with other settings, does not know of; `reclaim_at_end` everything when none follows."""
 
 
 _GRANT = "run as root, or grant it (AmbientCapabilities= in a unit)"
@@ -49,7 +50,7 @@ Another process would know nothing of what this one has seen."""
 WORKERS = {
     kind.name: kind
     for kind in (
-        WorkerKind("checkers", "kactl_agent.workers.checkers", _CHECKERS, True, False, True, True),
+        WorkerKind("checkers", "kactl_agent.workers.checkers", _CHECKERS, True, False, True),
         WorkerKind("bfd", "kactl_agent.workers.bfd", (), False, False, False),
         WorkerKind("vrrp", "kactl_agent.workers.vrrp", _VRRP, True, True, True),
     )

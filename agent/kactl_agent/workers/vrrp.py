@@ -37,6 +37,7 @@ from kactl_agent.runtime.trackers import Trackers
 from kactl_agent.runtime.virtual_names import with_free_names
 from kactl_agent.runtime.vrrp_leftovers import reclaim as reclaim
 from kactl_agent.runtime.vrrp_leftovers import reclaim_at_end as reclaim_at_end
+from kactl_agent.runtime.vrrp_leftovers import reclaim_replaced as reclaim_replaced
 from kactl_agent.runtime.vrrp_machine import VrrpEngine, VrrpMachine
 from kactl_agent.runtime.vrrp_notifications import VrrpNotifications
 from kactl_agent.runtime.vrrp_recordings import VrrpRecordings

@@ -10,7 +10,7 @@ from kactl_agent.ipvs.settings import CheckersSettings
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.leftovers import Leftovers
 from kactl_agent.supervisor.poller import Poller
-from kactl_agent.supervisor.worker_kinds import WORKERS, replacer
+from kactl_agent.supervisor.worker_kinds import WORKERS, import_module, replacer
 
 
 def configuration(tcp: int) -> AgentConfiguration:
@@ -29,8 +29,11 @@ def test_other_settings_are_looked_through() -> None:
     assert target() == 0  # there are no virtual servers in them
 
 
-def test_only_the_checkers_worker_leaves_what_the_next_one_may_not_know_of() -> None:
-    assert [name for name, kind in WORKERS.items() if kind.reclaims_replaced] == ["checkers"]
+@pytest.mark.parametrize("worker", [name for name, kind in WORKERS.items() if kind.hands_over])
+def test_who_hands_something_over_can_take_it_back(worker: str) -> None:
+    module = import_module(worker)
+    assert callable(module.reclaim_replaced)
+    assert callable(module.reclaim_at_end)
 
 
 class Bench:
