@@ -24,7 +24,7 @@ from kactl_agent.ipvs.settings import CheckersSettings
 from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.runtime import agent_signals
 from kactl_agent.runtime.configuration import AgentConfiguration
-from kactl_agent.supervisor.children import exit_text, fork_child
+from kactl_agent.supervisor.children import Child, exit_text, fork_child
 from kactl_agent.supervisor.options import EXIT_CONFIGURATION, EXIT_FINE, Options
 from kactl_agent.tracking.settings import Executable, TrackingSettings
 from kactl_agent.vrrp.firewall import FirewallSettings
@@ -303,16 +303,16 @@ class LoadingProcess:
         process."""
         self._memory = os.memfd_create("kactl-load", os.MFD_CLOEXEC)
         try:
-            self.pid = fork_child(
+            pid = fork_child(
                 "load",
                 lambda: self._write(_load_and_plan(options, candidate, current, plan_only)),
                 [self._memory],
                 _be_nobodys_agent,
             )
+            self._child = Child("load", pid)
         except OSError:
             os.close(self._memory)
             raise
-        self._descriptor = os.pidfd_open(self.pid)
 
     def _write(self, outcome: LoadOutcome) -> int:
         with os.fdopen(self._memory, "wb", closefd=False) as file:
@@ -320,19 +320,17 @@ class LoadingProcess:
         return EXIT_FINE
 
     def fileno(self) -> int:
-        return self._descriptor
+        return self._child.fileno()
 
     def kill(self) -> None:
-        signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
+        self._child.kill()
 
     def outcome(self) -> LoadOutcome:
         """Wait for the end; what came of it. A loader that crashed is a configuration that cannot be used."""
-        _pid, status = os.waitpid(self.pid, 0)
-        os.close(self._descriptor)
+        code = self._child.reap()
         data = os.pread(self._memory, os.fstat(self._memory).st_size, 0)
         os.close(self._memory)
-        if status != 0:
-            code = os.waitstatus_to_exitcode(status)
+        if code != 0:
             text = f"reading the configuration failed: {exit_text(code)}"
             return LoadOutcome(None, (text,), 1, 0)
         return msgspec.msgpack.decode(data, type=LoadOutcome)

@@ -128,10 +128,16 @@ class NotifyFifoSet:
 
     def hand_over(self, worker: str, edge: Edge) -> None:
         """The descriptors of its FIFOs, in place of those it had."""
-        mine = [keyword for keyword in OF_WORKER.get(worker, ()) if keyword in self._fifos]
-        if worker in OF_WORKER:
-            descriptors = [os.dup(self._fifos[keyword].descriptor) for keyword in mine]
-            edge.post(NotifyFifos(tuple(mine)), descriptors)
+        if worker not in OF_WORKER:
+            return
+        given: dict[str, int] = {}
+        for keyword in OF_WORKER[worker]:
+            if keyword in self._fifos:
+                try:
+                    given[keyword] = os.dup(self._fifos[keyword].descriptor)
+                except OSError as error:
+                    self._log("error", f"the {worker} worker does not write to the {keyword}: {error.strerror}")
+        edge.post(NotifyFifos(tuple(given)), list(given.values()))
 
     def close(self, then: Callable[[], None]) -> None:
         """The workers have ended: readers see the end now. `then` is called when the scripts have read the last lines

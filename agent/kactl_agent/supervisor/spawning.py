@@ -115,16 +115,29 @@ class Spawning:
             self._respawn = self._poller.call_later(delay, self._start)
 
     def _start(self) -> None:
-        """One by exec: forked from this process, it would not be small."""
         self._respawn = None
         self.restarts += 1
+        try:
+            self.watch(self._launched(), self._workers)
+            for worker in self._workers():
+                self.connect(worker)
+        except OSError:  # no process, no descriptor, no memory
+            if self.process is None:
+                self._respawn = self._poller.call_later(self._backoff.after(0), self._start)
+            else:  # it runs, but not for all of them: another one follows
+                self.process.kill()
+
+    def _launched(self) -> SpawnerProcess:
+        """One by exec: forked from this process, it would not be small. Raises OSError."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        target = partial(_execute, theirs, os.getpid())
-        process = SpawnerProcess(fork_child(PROCESS, target, [theirs.fileno()], self._poller.after_fork), ours)
-        theirs.close()
-        self.watch(process, self._workers)
-        for worker in self._workers():
-            process.connect(worker)
+        try:
+            target = partial(_execute, theirs, os.getpid())
+            return SpawnerProcess(fork_child(PROCESS, target, [theirs.fileno()], self._poller.after_fork), ours)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
 
 
 def _execute(control: socket.socket, parent: int) -> NoReturn:

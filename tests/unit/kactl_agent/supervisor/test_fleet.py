@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from kactl_agent.supervisor.options import Options
 from kactl_agent.supervisor.poller import Poller
 from kactl_agent.supervisor.spawning import Spawning
 from kactl_agent.supervisor.worker_kinds import WORKERS, Run
+from support.full import no_room
 
 OLD = AgentConfiguration(revision="old", file="f")
 NEW = AgentConfiguration(revision="new", file="f", checkers=b"x")
@@ -168,14 +168,7 @@ def test_a_worker_for_which_there_was_half_the_room_is_followed_by_another_one(b
 
 def test_a_process_that_cannot_be_watched_does_not_run() -> None:
     pid = fork_child("test", lambda: signal.pause() or 0, [], lambda: None)
-    lowest = os.dup(0)
-    os.close(lowest)
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
-    try:
-        with pytest.raises(OSError, match="Too many open files"):
-            Child("test", pid)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with no_room(), pytest.raises(OSError, match="Too many open files"):
+        Child("test", pid)
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, 0)

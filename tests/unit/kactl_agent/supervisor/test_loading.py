@@ -9,6 +9,7 @@ import pytest
 
 from kactl_agent.supervisor.loading import LoadingProcess, LoadOutcome, check, load, report_lines
 from kactl_agent.supervisor.options import Options
+from support.full import no_room
 
 VALID = "vrrp_instance: {VI_1: {interface: eth0, virtual_router_id: 51, virtual_ipaddress: [192.0.2.10/24]}}\n"
 
@@ -94,6 +95,15 @@ def test_the_loading_process_brings_the_same(tmp_path: Path) -> None:
     process = LoadingProcess(said)
     assert select.select([process], [], [], 30)[0]
     assert process.outcome() == load(said)
+
+
+@pytest.mark.parametrize("spare", [0, 1])
+def test_a_loader_for_which_there_is_no_room_leaves_nothing(tmp_path: Path, spare: int) -> None:
+    said = options(tmp_path, VALID)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with no_room(spare), pytest.raises(OSError, match="Too many open files"):
+        LoadingProcess(said)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_a_loader_that_is_killed_is_a_configuration_that_cannot_be_used(tmp_path: Path) -> None:

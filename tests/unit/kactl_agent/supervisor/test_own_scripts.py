@@ -24,6 +24,7 @@ from kactl_agent.supervisor.poller import Poller
 from kactl_agent.supervisor.spawning import SpawnerProcess
 from kactl_agent.tracking.settings import Executable
 from kactl_agent.vrrp.settings import SECOND
+from support.full import no_room
 
 ME = (os.geteuid(), os.getegid())
 
@@ -163,6 +164,16 @@ def test_a_fifo_is_made_and_removed(bench: Bench, tmp_path: Path) -> None:
     bench.fifos.close(lambda: done.append(1))
     assert done == [1]
     assert not path.exists()
+
+
+def test_a_worker_for_whose_fifo_there_is_no_room_is_given_none(bench: Bench, tmp_path: Path) -> None:
+    bench.fifos.apply({"notify_fifo": FifoSettings(str(tmp_path / "fifo"), *ME)})
+    with no_room(2):  # the socket pair
+        assert given(bench, "vrrp") == {}
+    assert bench.log == ["error: the vrrp worker does not write to the notify_fifo: Too many open files"]
+    handed = given(bench, "vrrp")
+    assert list(handed) == ["notify_fifo"]
+    os.close(handed["notify_fifo"])
 
 
 def test_umask_is_of_fifos_and_scripts(bench: Bench, tmp_path: Path) -> None:
