@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from kactl_agent.config.diagnostics import Diagnostic, Place, Severity
 
 if TYPE_CHECKING:
@@ -19,33 +21,27 @@ Key = str | int
 """A step into the model: the canonical keyword of a field or the name of a named block, or the index of an item."""
 
 
-class Comments:
+class Comments(Struct, eq=False):
     """What was written around a value, in its file."""
 
-    __slots__ = ("above", "at_end", "behind", "behind_close")
-
-    def __init__(self) -> None:
-        self.above: list[str] | None = None  # comment lines above, without marker
-        self.behind: str | None = None  # comment at the end of the line (of the opening line, for blocks)
-        self.at_end: list[str] | None = None  # comment lines behind the last child
-        self.behind_close: str | None = None  # comment behind the closing brace
+    above: list[str] | None = None  # comment lines above, without marker
+    behind: str | None = None  # comment at the end of the line (of the opening line, for blocks)
+    at_end: list[str] | None = None  # comment lines behind the last child
+    behind_close: str | None = None  # comment behind the closing brace
 
 
-class Origin:
+class Origin(Struct, gc=False, eq=False):
     """Where a value came from, and the comments that stand at it.
 
-    There is one for each value of a configuration: of hundred thousands few have comments.
+    There is one for each value of a configuration: of hundred thousands few have comments, and none is part of a cycle.
     """
 
-    __slots__ = ("_comments", "children", "column", "file", "length", "line")
-
-    def __init__(self, file: str = "", line: int = 0, column: int = 0, length: int = 1) -> None:
-        self.file = file
-        self.line = line
-        self.column = column
-        self.length = length
-        self._comments: Comments | None = None
-        self.children: dict[Key, Origin] | None = None
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    length: int = 1
+    children: dict[Key, Origin] | None = None
+    comments: Comments | None = None
 
     def child(self, key: Key) -> Origin:
         """The origin of a part, made when it does not exist."""
@@ -70,13 +66,13 @@ class Origin:
         return Place(self.file, self.line, self.column, self.length)
 
     def _made(self) -> Comments:
-        if self._comments is None:
-            self._comments = Comments()
-        return self._comments
+        if self.comments is None:
+            self.comments = Comments()
+        return self.comments
 
     @property
     def above(self) -> list[str] | None:
-        return None if self._comments is None else self._comments.above
+        return None if self.comments is None else self.comments.above
 
     @above.setter
     def above(self, lines: list[str] | None) -> None:
@@ -84,7 +80,7 @@ class Origin:
 
     @property
     def behind(self) -> str | None:
-        return None if self._comments is None else self._comments.behind
+        return None if self.comments is None else self.comments.behind
 
     @behind.setter
     def behind(self, text: str | None) -> None:
@@ -92,7 +88,7 @@ class Origin:
 
     @property
     def at_end(self) -> list[str] | None:
-        return None if self._comments is None else self._comments.at_end
+        return None if self.comments is None else self.comments.at_end
 
     @at_end.setter
     def at_end(self, lines: list[str] | None) -> None:
@@ -100,7 +96,7 @@ class Origin:
 
     @property
     def behind_close(self) -> str | None:
-        return None if self._comments is None else self._comments.behind_close
+        return None if self.comments is None else self.comments.behind_close
 
     @behind_close.setter
     def behind_close(self, text: str | None) -> None:
@@ -109,7 +105,7 @@ class Origin:
     @property
     def has_comments(self) -> bool:
         """Whether a comment stands here or anywhere below."""
-        here = self._comments
+        here = self.comments
         if here and (here.above or here.behind is not None or here.at_end or here.behind_close is not None):
             return True
         return self.children is not None and any(c.has_comments for c in self.children.values())
