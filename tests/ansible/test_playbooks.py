@@ -183,7 +183,7 @@ def change(fleet: Fleet) -> dict[str, Any]:
 def test_a_trial_that_runs_out_is_not_taken_for_confirmed(fleet: Fleet) -> None:
     fleet.pair("lb1", "lb2")
     before = {host: agent.text for host, agent in fleet.agents.items()}
-    fleet["lb2"].look_seconds = 25.0  # each look takes long: a third of a minute's trial, and the agent goes back itself
+    fleet["lb2"].look_seconds = 25.0  # of a trial of 60: the agent goes back by itself
     outcome = fleet.run("rollout", **change(fleet))
     assert outcome.status != 0
     assert outcome.of("Put the configuration in force, on probation", "lb2")[0]["reloaded"], outcome.output
@@ -203,3 +203,39 @@ def test_a_trial_is_longer_than_what_is_waited_for(fleet: Fleet) -> None:
     without = fleet.run("rollout", "-e", "kactl_rollout_confirm=0", **change(fleet))
     assert without.status == 0, without.output
     assert fleet["lb1"].pending is None
+
+
+@pytest.mark.parametrize("state", ["overridden", "merged"])
+def test_a_rollout_compares_secrets_and_shows_none(fleet: Fleet, state: str) -> None:
+    fleet.pair("lb1", "lb2")
+    variables = change(fleet)
+    blocks = [config["vrrp_instance"]["VI_1"] for config in variables["wanted"].values()]
+    for block, password in zip(blocks, ("hunter12", "hunter34"), strict=True):
+        block["authentication"] = {"auth_type": "PASS", "auth_pass": password}
+    disagreeing = fleet.run("rollout", agent_config_state=state, **variables)
+    assert disagreeing.status != 0
+    assert "do not authenticate alike" in disagreeing.output, disagreeing.output
+    assert {host: agent.said for host, agent in fleet.agents.items()} == {"lb1": [], "lb2": []}
+    for block in blocks:
+        block["authentication"]["auth_pass"] = "hunter12"
+    done = fleet.run("rollout", agent_config_state=state, **variables)
+    assert done.status == 0, done.output
+    assert all("hunter12" in agent.text for agent in fleet.agents.values())
+    for name in ("Note what the node would have", "Read what becomes of the configuration with the change"):
+        assert "hunter" not in json.dumps(disagreeing.of(name) + done.of(name))
+    assert "hunter" not in disagreeing.output + done.output
+
+
+def test_a_rollout_of_a_part_compares_what_comes_of_it(fleet: Fleet) -> None:
+    """The passwords are on the nodes already, and the change says nothing of them."""
+    fleet.pair("lb1", "lb2")
+    for agent, password in zip(fleet.agents.values(), ("hunter12", "hunter34"), strict=True):
+        config = agent.config
+        config["vrrp_instance"]["VI_1"]["authentication"] = {"auth_type": "PASS", "auth_pass": password}
+        agent.text = json.dumps(config)
+        agent.file.write_text(agent.text)
+    for more in ({"vrrp_instance": {"VI_1": {"virtual_ipaddress": ["192.0.2.11/24"]}}}, {}):
+        outcome = fleet.run("rollout", agent_config_state="merged", agent_config=more)
+        assert outcome.status != 0
+        assert "do not authenticate alike" in outcome.output, outcome.output
+        assert "hunter" not in outcome.output

@@ -14,8 +14,11 @@ import tempfile
 
 def stage(module, path, text):
     """A file with the text, that its owner alone reads and that goes with the module. It stands beside ``path``: what
-    an agent without any privilege can read, and whence it finds what the text includes."""
+    an agent without any privilege can read, and whence it finds what the text includes. Without a folder for ``path``
+    there is nothing to include, and no agent that reads it."""
     folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        folder = module.tmpdir
     descriptor, name = tempfile.mkstemp(prefix=".kactl-", suffix=".yaml", dir=folder)
     module.add_cleanup_file(name)
     with os.fdopen(descriptor, "wb") as file:

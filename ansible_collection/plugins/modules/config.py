@@ -70,6 +70,11 @@ options:
       - Whether to go on when the plan says that peers will drop the adverts of this node until they have the same change.
     type: bool
     default: true
+  return_config:
+    description:
+      - Whether RV(config) is returned, which has the secrets of the configuration as they stand there. Set C(no_log) on such a task.
+    type: bool
+    default: false
   backup:
     description:
       - Keep a copy of the file with the time in its name.
@@ -140,6 +145,10 @@ after:
   description: The text of the file after, secrets covered.
   returned: with state merged, replaced, overridden and deleted
   type: str
+config:
+  description: The configuration after, with what it includes and with its secrets.
+  returned: with return_config, with state merged, replaced, overridden and deleted
+  type: dict
 plan:
   description: What the change does to the running agent. C(class) is the worst of no-op, hitless, brief and disruptive.
   returned: when an agent runs and the file changes
@@ -242,6 +251,14 @@ def staged(module, path):
     return stage(module, path, text)
 
 
+def shown(module, path):
+    """The configuration that stands in a file, with what it includes."""
+    code, out, err = kactl(module, ["config", "show", path, "--output", "json"])
+    if code != 0:
+        module.fail_json(msg="%s cannot be read as a configuration:\n%s" % (path, err.strip()), path=path)
+    return json.loads(out)["config"]
+
+
 def change(module):
     client, status = running_agent(module)
     path = module.params["path"] or (status["agent"]["config_file"] if status else DEFAULT_PATH)
@@ -256,9 +273,14 @@ def change(module):
         reloaded=False,
     )
     if not report["changed"]:
+        if module.params["return_config"]:
+            result["config"] = shown(module, path) if os.path.exists(path) else {}
         return result
-    if applies:
+    if applies or module.params["return_config"]:
         name = staged(module, path)
+    if module.params["return_config"]:
+        result["config"] = shown(module, name)
+    if applies:
         result["plan"] = plan_of(module, client, name)
         limits = [module.params[each] for each in ("max_impact", "allow_peer_incompatible", "reload")]
         against = refusal(result["plan"], *limits)
@@ -290,10 +312,7 @@ def change(module):
 def gathered(module):
     client, status = running_agent(module)
     path = module.params["path"] or (status["agent"]["config_file"] if status else DEFAULT_PATH)
-    code, out, err = kactl(module, ["config", "show", path, "--output", "json"])
-    if code != 0:
-        module.fail_json(msg="%s cannot be read as a configuration:\n%s" % (path, err.strip()), path=path)
-    return dict(changed=False, path=path, gathered=json.loads(out)["config"])
+    return dict(changed=False, path=path, gathered=shown(module, path))
 
 
 def rendered(module):
@@ -329,6 +348,7 @@ def main():
             confirm=dict(type="int", default=0),
             max_impact=dict(type="str", choices=CLASSES, default="disruptive"),
             allow_peer_incompatible=dict(type="bool", default=True),
+            return_config=dict(type="bool", default=False),
             backup=dict(type="bool", default=False),
             executable=dict(type="path"),
         ),
