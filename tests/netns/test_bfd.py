@@ -243,6 +243,40 @@ def test_a_changed_interval_is_no_flap_and_a_changed_neighbour_concerns_its_sess
             assert [events(each) for each in others[1:]] == before[2:]
 
 
+def test_a_source_or_interface_that_is_said_or_changed_takes_nobody_down(tmp_path: Path) -> None:
+    """Where packets go that way already it is the same session; else the neighbour sees no failure, and clients hear of
+    none."""
+    with network(2) as net:
+        patient = {"min_tx": 200, "min_rx": 200, "multiplier": 10}  # two seconds, whatever else the machine does
+        one, other = pair(net, tmp_path, **patient)
+        ip("addr", "add", "198.51.100.101/24", "dev", "eth0", namespace=one.node.namespace)
+        with agents(one, other):
+            for agent in (one, other):
+                wait_state(agent, "Up")
+            known = sessions(one)["b1"]["local_discriminator"]
+            wait_for(lambda: all("-> Up" in each.log for each in (one, other)), SLACK, "both say so")
+            before = [events(agent) for agent in (one, other)]
+            for way in (
+                {"source_ip": one.node.ipv4},
+                {"interface": "eth0"},
+                {"interface": "eth0", "source_ip": one.node.ipv4},
+                {},
+            ):
+                reload(one, {"bfd_instance": {"b1": session(other.node.ipv4, **patient, **way)}})
+                time.sleep(2.5)
+                assert sessions(one)["b1"]["local_discriminator"] == known
+                assert [sessions(agent)["b1"]["state"] for agent in (one, other)] == ["Up", "Up"], (way, one.log)
+            assert [events(agent) for agent in (one, other)] == before
+            reload(one, {"bfd_instance": {"b1": session(other.node.ipv4, **patient, source_ip="198.51.100.101")}})
+            reload(other, {"bfd_instance": {"b1": session("198.51.100.101", **patient)}})
+            for agent in (one, other):
+                wait_state(agent, "Up")
+            time.sleep(patient["multiplier"] + 1)  # as long as a session that is given up says so
+            assert [sessions(agent)["b1"]["state"] for agent in (one, other)] == ["Up", "Up"]
+            assert sessions(one)["b1"]["local_discriminator"] != known
+            assert not [line for line in events(one) if "-> Down" in line], one.log
+
+
 def test_flags_and_weights_are_those_of_the_newest_configuration(tmp_path: Path) -> None:
     """S25: who is told of a session follows the reload. S36: weights count in sync groups, at the start and then."""
     with network(2) as net:

@@ -310,7 +310,7 @@ def test_no_payload_ends_it(payload: bytes, protocol: int, port: int) -> None:
 def test_an_interface_that_is_not_there() -> None:
     code, out, err = call("kactl-none0", "--live")
     assert (code, out) == (ExitCode.FAILED, "")
-    assert "No such device" in err or "CAP_NET_RAW" in err
+    assert "kactl-none0: No such device" in err or "CAP_NET_RAW" in err
 
 
 def test_listening_needs_a_privilege_or_works() -> None:
