@@ -121,7 +121,7 @@ def check(block: str, port: int) -> CheckEnded:
     document = bind(text, "agent.yaml")
     (server,) = or_default(document.config.virtual_server, ())
     (real_server,) = or_default(server.real_server, ())
-    (settings,) = CheckerResolver(Sheet(document)).resolve((), server, real_server, "127.0.0.1", port, 6)
+    (settings,) = CheckerResolver(Sheet(document)).resolve((), server, real_server, "127.0.0.1", port)
     assert isinstance(settings, HttpCheckSettings)
 
     async def run() -> Outcome:
