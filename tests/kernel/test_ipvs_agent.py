@@ -58,6 +58,6 @@ def test_daemons_and_timeouts_are_what_ipvsadm_shows(seen: dict[str, Any]) -> No
     assert codec["timeouts"] == "Timeout (tcp tcpfin udp): 100 120 50"
 
 
-@pytest.mark.parametrize("case", ["killed_worker", "drift", "keep", "namespace", "sync_daemon"])
+@pytest.mark.parametrize("case", ["killed_worker", "left_behind", "drift", "keep", "namespace", "sync_daemon"])
 def test_case(seen: dict[str, Any], case: str) -> None:
     assert seen[case] == [], seen["log"]

@@ -7,6 +7,7 @@ tests/kernel/test_ipvs_agent.py for what that should be.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -45,7 +46,7 @@ track_file:
   f1: {{file: {folder}/f1}}
 virtual_server:
   - address: 10.0.0.1
-    port: 80
+    port: {port}
     protocol: TCP
     lb_algo: rr
     lb_kind: NAT
@@ -90,12 +91,16 @@ def codec() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def configured(head: str = "", port: int = 80) -> str:
+    return CONFIG.format(head=head, folder=FOLDER, port=port)
+
+
 @contextlib.contextmanager
 def agent(head: str = "", options: tuple[str, ...] = ("--only", "checkers")) -> Iterator[subprocess.Popen[bytes]]:
     shell("ipvsadm -C")
     write("f1", "0")
     config, log = FOLDER / "agent.yaml", FOLDER / "agent.log"
-    config.write_text(CONFIG.format(head=head, folder=FOLDER))
+    config.write_text(configured(head))
     words = [sys.executable, "-m", "kactl_agent", "--config", str(config), "--run-dir", str(FOLDER / "run"), *options]
     with log.open("wb") as output, subprocess.Popen(words, stdout=output, stderr=output) as process:
         try:
@@ -120,7 +125,7 @@ def worker_pid() -> int:
         [sys.executable, "-m", "kactl", "status", "--run-dir", str(FOLDER / "run"), "--output", "json"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return int(json.loads(done.stdout)["agent"]["processes"]["checkers"]["pid"]) if done.returncode == 0 else 0
+    return json.loads(done.stdout)["agent"]["processes"]["checkers"]["pid"] or 0 if done.returncode == 0 else 0
 
 
 def killed_worker() -> list[str]:
@@ -137,6 +142,36 @@ def killed_worker() -> list[str]:
         write("f1", "1")
         problems.append(until(lambda: has(2), "the next worker takes a failed server out"))
     problems.append("" if not rules() else f"left behind: {rules()}")
+    return [problem for problem in problems if problem]
+
+
+def killed(times: int) -> list[str]:
+    """One worker after the other; each that follows waits twice as long as the one before, the first 1 s."""
+    pids, problems = [0], []
+    for _ in range(times):
+        problems.append(until(lambda: worker_pid() not in pids, "another worker"))
+        pids.append(worker_pid())
+        os.kill(pids[-1], signal.SIGKILL)
+    return [*problems, until(lambda: worker_pid() == 0, "it is dead")]
+
+
+def left_behind() -> list[str]:
+    """What only the configuration of a dead worker has goes when another one has taken over, or there is to be none."""
+    daemons = functools.partial(shell, "ipvsadm -l --daemon")
+    config = FOLDER / "agent.yaml"
+    with agent("global_defs: {lvs_sync_daemon: {interface: d1, id: 7}}") as process:
+        problems = [until(lambda: has(1, 2) and "syncid=7" in daemons(), "two real servers and the daemons")]
+        problems += killed(4)
+        config.write_text(configured(port=81))
+        process.send_signal(signal.SIGHUP)
+        problems.append(until(lambda: all(":81 " in line for line in rules() or [""]), "the other port alone"))
+        problems.append(until(lambda: not daemons().strip(), "no daemon"))
+        problems.append("" if len(rules()) == 3 else f"too much or too little: {rules()}")
+        problems += killed(1)
+        problems.append("" if rules() else "its death has taken something with it")
+        config.write_text("global_defs: {router_id: idle}\n")
+        process.send_signal(signal.SIGHUP)
+        problems.append(until(lambda: not rules(), "nothing"))
     return [problem for problem in problems if problem]
 
 
@@ -195,7 +230,7 @@ def main(arguments: list[str]) -> None:
     ):  # fmt: skip
         shell(command)
     results: dict[str, Any] = {"codec": codec()}
-    for case in (killed_worker, drift, keep, namespace, sync_daemon):
+    for case in (killed_worker, left_behind, drift, keep, namespace, sync_daemon):
         results[case.__name__] = case()
     Path(arguments[0]).write_text(json.dumps(results))
 
