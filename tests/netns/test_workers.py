@@ -6,12 +6,14 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import kactl_agent
@@ -271,22 +273,32 @@ def test_who_follows_a_worker_in_the_middle_of_a_reload_starts_with_what_comes_o
     assert "bfd started with ['echo']" not in agent.said(), "which nobody would have told of the other settings"
 
 
+def on_the_machine(agent: PlainAgent) -> set[str]:
+    """Addresses that the next agent would take away."""
+    said = msgspec.msgpack.decode((agent.run_dir / "machine.msgpack").read_bytes())["possible"]
+    return {socket.inet_ntoa(address["address"]) for each in said for address in each["addresses"]}
+
+
 def test_who_follows_a_worker_that_hung_in_a_reload_runs_what_the_others_run(start: Start) -> None:
     agent = start(EVERYTHING)
     agent.wait_said(*PEERS)
-    agent.configure(EVERYTHING, "vrrp:new checkers:hang")
+    said = {"interface": "eth0", "virtual_router_id": 51, "virtual_ipaddress": ["192.0.2.11/32"]}
+    new = EVERYTHING | {"vrrp_instance": {"VI_1": said}}
+    agent.configure(new, "vrrp:new checkers:hang")
     with pytest.raises(ControlError, match="the checkers worker did not take the settings within 10 s"):
         agent.reload()
-    agent.configure(EVERYTHING, "vrrp:newer")
+    agent.configure(new, "vrrp:newer")
     agent.process.send_signal(signal.SIGHUP)
     wait_for(lambda: "did not look at the settings" in agent.log, START, f"another one; log:\n{agent.log}")
     assert "in force after all" not in agent.log
+    assert on_the_machine(agent) == {"192.0.2.10", "192.0.2.11"}, "either may be there"
     os.kill(agent.pids()["checkers"], signal.SIGKILL)
     agent.wait_said("checkers started with ['hang']")
     wait_for(lambda: "is in force after all" in agent.log, SLACK, f"all run it; log:\n{agent.log}")
     with ControlClient(agent.run_dir) as client:
         done = [event["ok"] for event in client.call("events")["events"] if event["type"] == "reload"]
     assert done == [False, False, True]
+    assert on_the_machine(agent) == {"192.0.2.11"}
 
 
 def test_an_installation_that_is_being_replaced_refuses_workers_and_ends_none(start: Start, tmp_path: Path) -> None:

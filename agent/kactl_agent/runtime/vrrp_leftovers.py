@@ -63,12 +63,13 @@ def reclaim_replaced(configurations: Iterable[AgentConfiguration], current: Agen
     return 1 if failures else 0
 
 
-def reclaim_predecessor(left: OnTheMachine, now: OnTheMachine) -> int:
-    """Take off the machine what an agent that was killed had there and this one does not have. What both have is the
-    matter of the workers. Returns an exit code."""
+def reclaim_predecessor(left: Iterable[OnTheMachine], now: OnTheMachine) -> int:
+    """Take off the machine what an agent that was killed had there, each of these or a part of it, and this one does
+    not have. What both have is the matter of the workers. Returns an exit code."""
     privileges.keep_only(_CAPABILITIES)
     kernel = LinuxKernel()
-    failures = reclaim_difference(kernel, left, now, marks=_marks_addresses())
+    marks = _marks_addresses()
+    failures = [failure for each in left for failure in reclaim_difference(kernel, each, now, marks=marks)]
     kernel.close()
     return 1 if failures else 0
 

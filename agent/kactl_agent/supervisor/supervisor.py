@@ -363,6 +363,7 @@ class Supervisor:
         return dump_sealed(configuration)
 
     def commit(self, serial: int, workers: Iterable[str], configuration: AgentConfiguration) -> None:
+        self._record.write(self._reload.configurations())
         self._initialise_files(configuration, self.configuration.tracking.files)
         self._events.apply(configuration)
         for worker in workers:
@@ -393,7 +394,7 @@ class Supervisor:
     def adopt(self, configuration: AgentConfiguration) -> None:
         possible = self._reload.configurations()
         before, self.configuration = self.configuration, configuration
-        self._record.write(configuration)
+        self._record.write([configuration])
         self._drains.adopted(before, configuration)
         self._desk.take_settings(configuration.reload)
         self._take_process_settings()

@@ -46,19 +46,31 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def test_what_is_written_is_read_until_it_is_removed(bench: Bench) -> None:
-    assert bench.record.read() is None
-    bench.record.write(configuration(address(1)))
-    assert bench.record.read() == of(configuration(address(1)))
-    bench.record.write(configuration(address(2)))
-    assert bench.record.read() == of(configuration(address(2)))
+    assert bench.record.read() == ()
+    bench.record.write([configuration(address(1))])
+    assert bench.record.read() == (of(configuration(address(1))),)
+    bench.record.write([configuration(address(2))])
+    assert bench.record.read() == (of(configuration(address(2))),)
     bench.record.remove()
     bench.record.remove()
-    assert bench.record.read() is None
+    assert bench.record.read() == ()
     assert bench.said == []
 
 
+def test_in_the_middle_of_a_reload_it_says_both(bench: Bench) -> None:
+    one, two = configuration(address(1)), configuration(address(2))
+    bench.record.write([one, two, one])
+    assert bench.record.read() == (of(one), of(two))
+    bench.record.write([two])
+    assert bench.record.read() == (of(two),)
+    file = bench.path / "machine.msgpack"
+    file.unlink()
+    bench.record.write([configuration(address(2))])
+    assert not file.exists(), "what is said already is not written again"
+
+
 def test_it_is_for_its_owner_and_has_no_secrets(bench: Bench) -> None:
-    bench.record.write(configuration(address(1)))
+    bench.record.write([configuration(address(1))])
     file = bench.path / "machine.msgpack"
     assert file.stat().st_mode & 0o777 == 0o600
     assert b"s3cret77" not in file.read_bytes()
@@ -67,20 +79,20 @@ def test_it_is_for_its_owner_and_has_no_secrets(bench: Bench) -> None:
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x81\xa9addresses\x01"])
 def test_what_cannot_be_read_is_passed_over_and_said(bench: Bench, content: bytes) -> None:
     (bench.path / "machine.msgpack").write_bytes(content)
-    assert bench.record.read() is None
+    assert bench.record.read() == ()
     assert "cannot be read" in bench.said[0]
 
 
 def test_a_link_in_its_place_is_not_followed(bench: Bench, tmp_path: Path) -> None:
-    bench.record.write(configuration(address(1)))
+    bench.record.write([configuration(address(1))])
     (bench.path / "machine.msgpack").rename(tmp_path / "elsewhere")
     (bench.path / "machine.msgpack").symlink_to(tmp_path / "elsewhere")
-    assert bench.record.read() is None
+    assert bench.record.read() == ()
 
 
 def test_a_directory_that_takes_no_file_is_said(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "missing")
-    bench.record.write(configuration(address(1)))
+    bench.record.write([configuration(address(1))])
     assert "the next one cannot know" in bench.said[0]
 
 
