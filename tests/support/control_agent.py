@@ -57,8 +57,11 @@ def serve(run_dir: Path, service: FakeService) -> Iterator[asyncio.AbstractEvent
         loop.run_until_complete(server.start())
         loop.call_soon(ready.set)
         loop.run_forever()
+        while tasks := asyncio.all_tasks(loop):  # connections that are being accepted: asyncio leaks them in a close
+            loop.run_until_complete(asyncio.wait(tasks))
         server.close()
-        loop.run_until_complete(asyncio.sleep(0))
+        for _ in range(3):  # what was let go of is told so in the next turn, and closed in that after it
+            loop.run_until_complete(asyncio.sleep(0))
         loop.close()
 
     thread = threading.Thread(target=main)
