@@ -6,7 +6,16 @@ import time
 
 import pytest
 
-from kactl_agent.checkers.regex import OPTIONS, BodyPattern, MatchFault, PatternFault, body_fault
+from kactl_agent.checkers.regex import (
+    MATCH_LIMIT,
+    OPTIONS,
+    SEARCH_LIMIT,
+    BodyPattern,
+    MatchFault,
+    PatternFault,
+    body_fault,
+    limit_of,
+)
 from kactl_agent.checkers.settings import RegexSettings
 from kactl_agent.config.schema.http_check import REGEX_OPTIONS
 
@@ -94,6 +103,43 @@ def test_a_pattern_that_explodes_is_given_up(pattern: str, body: bytes) -> None:
     with pytest.raises(MatchFault, match="takes too"):
         compiled.search(body)
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("pattern", [r"(?:a|b)+\d", r"[ab]*[ab]*[ab]*\d", r"(?:a+b?)+[!?]"])
+@pytest.mark.parametrize("length", [2_000, 20_000, 60_000, 200_000])
+def test_a_search_is_bounded_not_each_place_of_it(pattern: str, length: int) -> None:
+    """A match may begin at every place, and PCRE2 counts anew at each."""
+    compiled = BodyPattern(pattern)
+    with pytest.raises(MatchFault, match="takes too"):
+        compiled.search(b"ab" * (length // 2))
+    assert compiled.granted <= 2 * SEARCH_LIMIT
+
+
+def test_the_longer_a_body_the_fewer_steps_at_each_place() -> None:
+    for places in (1, 2, 1000, 20_000, 1 << 16, 1 << 20, 1 << 22, 1 << 30):
+        limit = limit_of(places)
+        assert limit & limit - 1 == 0
+        assert limit * places <= max(SEARCH_LIMIT, places)
+        assert limit <= MATCH_LIMIT
+    assert limit_of(1 << 16) == 64
+
+
+@pytest.mark.parametrize("options", [(), ("dotall",), ("dotall", "utf")])
+def test_one_place_may_take_what_all_of_them_may_not(options: tuple[str, ...]) -> None:
+    """From its end back to the tag: tens of thousands of steps, at one place of the body."""
+    page = "é <title>up</title>".encode() + b" and so on" * 1200
+    assert found("(?s)<title>.*</title>", page, *options) == 3
+    assert found("(?s)<title>.*</nothing>|<title>.*!", page, *options) is None
+
+
+def test_offsets_count_where_places_are_tried_one_by_one() -> None:
+    page = b"<b>" * 3 + b"x" * 20_000
+    pattern = BodyPattern("(?s)<b>.*<b>")
+    assert pattern.search(page) == 0
+    assert pattern.search(page, 1) == 3
+    assert pattern.search(page, 1, 2) is None
+    assert pattern.search(page, 4) is None
+    assert BodyPattern("(?s)<b>.*<b>", ("firstline",)).search(b"\n" + page[:50]) is None
 
 
 def test_what_does_not_fit_the_stack_of_the_jit_is_matched_without_it() -> None:
