@@ -40,7 +40,7 @@ virtual_server:
     (server,) = or_default(document.config.virtual_server, ())
     (real,) = or_default(server.real_server, ())
     path = ("virtual_server", 0, "real_server", 0)
-    made = CheckerResolver(sheet).resolve(path, server, real, "10.0.0.1", 80, 6)
+    made = CheckerResolver(sheet).resolve(path, server, real, "10.0.0.1", 80)
     settings = RealServerSettings(address=bytes(4), port=80, checkers=made)
     whole = CheckersSettings(virtual_servers=(VirtualServerSettings(name="v", real_servers=(settings,)),))
     ready = prepare_checkers(sheet, ScriptPreparer(sheet, policy), whole)
