@@ -7,7 +7,6 @@ of its memory stays.
 from __future__ import annotations
 
 import gc
-import importlib
 import os
 import re
 import signal
@@ -25,6 +24,7 @@ from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.runtime import agent_signals
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.children import Child, exit_text, fork_child
+from kactl_agent.supervisor.importing import import_late
 from kactl_agent.supervisor.options import EXIT_CONFIGURATION, EXIT_FINE, Options
 from kactl_agent.tracking.settings import Executable, TrackingSettings
 from kactl_agent.vrrp.firewall import FirewallSettings
@@ -239,8 +239,8 @@ def warm() -> None:
     here."""
     for name in _NEEDED:
         try:
-            importlib.import_module(name)
-        except (ImportError, SyntaxError, OSError):  # an installation that is being replaced: the one who loads says so
+            import_late(name)
+        except ImportError:  # an installation that is being replaced: the one who loads says so
             return
     gc.collect()
     gc.freeze()  # what a worker that is restarted shares with us stays shared

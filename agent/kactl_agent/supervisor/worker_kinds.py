@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -16,6 +15,7 @@ from kactl_agent.runtime.drain_frames import DrainOrder
 from kactl_agent.runtime.ipc import Edge
 from kactl_agent.runtime.privileges import Capability
 from kactl_agent.runtime.scheduling import Scheduling
+from kactl_agent.supervisor.importing import import_late
 from kactl_agent.supervisor.options import Options
 from kactl_agent.tracking.settings import Executable
 
@@ -112,13 +112,8 @@ def _scripts(configuration: AgentConfiguration) -> Iterator[tuple[str, Executabl
 
 
 def import_module(name: str) -> ModuleType:
-    """The module of a worker. Raises ImportError, whatever is wrong with it: the installation may be another one than
-    the one that runs."""
-    module = WORKERS[name].module
-    try:
-        return importlib.import_module(module)
-    except Exception as error:
-        raise ImportError(f"{module} cannot be imported: {error}") from error
+    """The module of a worker. Raises ImportError."""
+    return import_late(WORKERS[name].module)
 
 
 def prepare(name: str, options: Options, configuration: AgentConfiguration, drains: tuple[DrainOrder, ...] = ()) -> Run:
