@@ -112,6 +112,37 @@ def test_a_group_comes_and_goes_with_reloads(net: Network, tmp_path: Path) -> No
         assert one.stop() == 0
 
 
+def test_a_member_that_is_added_to_a_group_of_masters_takes_nothing_from_them(net: Network, tmp_path: Path) -> None:
+    """The journal has every transition there was; the other router, of lower priority, never got to be master."""
+    one = Agent(net.nodes[0], tmp_path / "one", configuration(200))
+    two = Agent(net.nodes[1], tmp_path / "two", configuration(100))
+    third = "203.0.113.101/24"
+    wider = configuration(200)
+    wider["vrrp_instance"]["THIRD"] = {
+        "interface": "eth1", "virtual_router_id": 53, "virtual_ipaddress": [third],
+        "priority": 200, "version": 3, "advert_int": FAST,
+    }  # fmt: skip
+    wider["vrrp_sync_group"]["VG"]["group"].append("THIRD")
+    with agents(one, two):
+        wait_group(one, "MASTER")
+        wait_group(two, "BACKUP")
+        one.configure(wider)
+        with ControlClient(one.run_dir, timeout=30) as client:
+            client.call("reload")
+        wait_for(lambda: one.state("THIRD") == "MASTER", SLACK, f"the third one is master\n{one.log}")
+        assert third in one.node.addresses("eth1")
+        assert holds(one) == {INSIDE, OUTSIDE}
+        with ControlClient(one.run_dir) as client:
+            events = client.call("events")["events"]
+        told = [(e["instance"], e["new"]) for e in events if e["type"] == "transition"]
+        assert told[:2] == [("IN", "BACKUP"), ("OUT", "BACKUP")]
+        assert sorted(told[2:4]) == [("IN", "MASTER"), ("OUT", "MASTER")]
+        assert told[4:] == [("THIRD", "BACKUP"), ("THIRD", "MASTER")]
+        assert [e["new"] for e in events if e["type"] == "group_transition"] == ["BACKUP", "MASTER"]
+        assert group(one)["members"] == ["IN", "OUT", "THIRD"]
+        assert holds(two) == set()
+
+
 def test_a_worker_that_dies_takes_the_whole_group_along(net: Network, tmp_path: Path) -> None:
     one = Agent(net.nodes[0], tmp_path / "one", configuration(200))
     two = Agent(net.nodes[1], tmp_path / "two", configuration(100))
