@@ -119,7 +119,8 @@ def privileged(lane: str, full: bool) -> Outcome:
 
 
 def bench(full: bool) -> Outcome:
-    """What needs namespaces skips itself where there can be none."""
+    """What needs namespaces skips itself where there can be none, the fleet where there is no Ansible."""
+    fleet_tools()
     return pytest_lane("bench", full, ["tests/benchmarks"], "-n0", "-s", prefix=namespace_prefix())
 
 
@@ -175,7 +176,7 @@ def fuzz(full: bool) -> Outcome:
 
 
 FLEET = Path(os.environ.get("KACTL_FLEET_BIN", ROOT / ".venv-fleet" / "bin"))
-SCENARIOS = ("default", "ha_pair", "load_balancer", "migrate", "rolling_upgrade", "bad_change")
+SCENARIOS = ("default", "ha_pair", "load_balancer", "migrate", "rolling_upgrade", "bad_change", "rhel9")
 
 
 def fleet_tools() -> str:
@@ -209,11 +210,11 @@ def molecule(full: bool) -> Outcome:
     started = time.monotonic()
     if reason := fleet_tools():
         return Outcome("molecule", "not run", reason)
-    status, output = command("molecule", ["tests/lanes/setup-containers"])
+    scenarios = SCENARIOS if full else SCENARIOS[:1]
+    status, output = command("molecule", ["tests/lanes/setup-containers", *scenarios])
     if status:
         reason = next((line for line in output.splitlines() if "no containers" in line), "no containers")
         return Outcome("molecule", "not run", reason.removeprefix("setup: "))
-    scenarios = SCENARIOS if full else SCENARIOS[:1]
     bins = {"KACTL_BIN": str(BIN), "KACTL_FLEET_BIN": str(FLEET)}
     failed = [each for each in scenarios if command("molecule", ["tests/lanes/molecule", each], env=bins)[0]]
     word = "failed" if failed else "passed"
