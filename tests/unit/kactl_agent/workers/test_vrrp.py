@@ -256,6 +256,34 @@ def test_a_recording_goes_on_over_a_reload_and_replays(bench: Bench) -> None:
             assert replay([frame.line for frame in told[begin:end]]) is None
 
 
+def test_a_recording_ends_when_another_instance_starts_under_its_name(bench: Bench) -> None:
+    bench.start(settings("A", 1), recording=True)
+    bench.until(lambda: bench.state_of("A") == "MASTER")
+    bench.reload(settings("B", 1), settings("A", 2))
+    count = len(bench.of(frames.RecordingLine))
+    bench.until(lambda: len(bench.of(frames.RecordingLine)) > count + 6)
+    told = bench.of(frames.RecordingLine)
+    begins = [number for number, frame in enumerate(told) if frame.first]
+    assert {frame.instance for frame in told} == {"A"}
+    assert len(begins) == 2
+    for lines in (told[: begins[1]], told[begins[1] :]):
+        assert replay([frame.line for frame in lines]) is None
+
+
+def test_a_recording_of_a_renamed_instance_ends_with_the_observer(bench: Bench) -> None:
+    worker = bench.start(settings("A", 1), recording=True)
+    bench.until(lambda: bench.state_of("A") == "MASTER")
+    bench.reload(settings("B", 1))
+    bench.until(lambda: bench.state_of("B") == "MASTER")
+    worker.observed()
+    bench.until(lambda: not worker._shell.observer.pending)
+    bench.heard.clear()
+    sent = bench.kernel.vrrp_sockets.opened[0].sent
+    before = len(sent)
+    bench.until(lambda: len(sent) > before + 5)
+    assert bench.of(frames.RecordingLine) == []
+
+
 def test_a_recording_that_lost_a_line_ends_there(bench: Bench) -> None:
     worker = bench.start(settings(), recording=True)
     bench.until(lambda: bench.state_of("VI") == "MASTER")
