@@ -19,7 +19,8 @@ def check(sheet: Sheet) -> None:
         _real_servers(sheet, path, name, server)
         _quorum(sheet, path, name, server)
         _tunnels(sheet, path, server)
-        key = (server.address, server.port, server.fwmark, server.group, or_default(server.protocol, ""))
+        known_by = _inet6(server) if server.fwmark is not UNSET else or_default(server.protocol, "")
+        key = (server.address, server.port, server.fwmark, server.group, known_by)
         if key in seen:
             first = sheet.document.origin.find(("virtual_server", seen[key])).place
             sheet.warning(
@@ -30,6 +31,15 @@ def check(sheet: Sheet) -> None:
             )
         else:
             seen[key] = index
+
+
+def _inet6(server: Any) -> bool:
+    """Of a firewall mark: it has a service for each address family, that of real servers which are not tunnelled."""
+    for real in or_default(server.real_server, ()):
+        said = server.lb_kind if real.lvs_method is UNSET else real.lvs_method
+        if said is UNSET or said.method != "TUN":
+            return ":" in or_default(real.address, "")
+    return bool(or_default(server.ip_family, "inet") == "inet6")
 
 
 def _name(server: Any) -> str:

@@ -261,6 +261,20 @@ def test_a_group_serves_each_protocol_once_and_is_known_by_it() -> None:
     assert tcp.identity != udp.identity
 
 
+def test_a_mark_has_a_service_for_each_address_family() -> None:
+    def of(*servers: str) -> str:
+        return "virtual_server:\n" + "".join(
+            f"  - {{fwmark: 7, lb_algo: rr, lb_kind: NAT, {each}}}\n" for each in servers
+        )
+
+    four, six = "real_server: [{address: 10.1.1.1}]", "real_server: [{address: 'fd00::1'}]"
+    text = of(four, six)
+    assert len(resolved(text)[0].virtual_servers) == 2
+    assert ruled(text) == []
+    assert ruled(of(four, four)) == ["duplicate-virtual-server"]
+    assert ruled(of("protocol: TCP, " + four, four)) == ["fwmark-protocol", "duplicate-virtual-server"]
+
+
 def test_a_group_of_marks_serves_each_address_family() -> None:
     group = "virtual_server_group:\n  g: [{fwmark: 9}]"
     text = "".join(
