@@ -155,8 +155,13 @@ def test_a_bfd_session_that_failed_is_behind_the_fault_of_who_tracks_it(net: Net
         one.wait_state("MASTER", DOWN + SLACK + 5)
         net.cut(2)
         one.wait_state("FAULT", SLACK)
+
+        def sessions() -> list[dict[str, Any]]:
+            return [link for link in why(one)["chain"] if link["event"]["subject"] == "bfd_instance b1"]
+
+        wait_for(sessions, SLACK, "both processes have told of it")
+        (session,) = sessions()
         found = why(one)
-        (session,) = [link for link in found["chain"] if link["event"]["subject"] == "bfd_instance b1"]
         assert session["event"]["old"] == "Up"
         assert session["ms_before"] < 1000
         assert any(reason.startswith("fault: track_bfd b1") for reason in found["reasons"])

@@ -180,11 +180,13 @@ def _reasons_of(story: _Story, index: int) -> set[int]:
 
 
 def _told_later(story: _Story, index: int) -> list[int]:
-    """What stands behind the change though it came before: a reload is told when it is done, and members of a sync
-    group are told beside it."""
+    """What stands behind the change though it came before: a reload is told when it is done, members of a sync group
+    are told beside it, and a BFD session by another process, whose word may take longer."""
     event, own = story.events[index], story.subjects[index]
     found: dict[str, int] = {}
-    members = _pointed_at(event, story.groups) if event["type"] == "group_transition" else set()
+    pointed_at = _pointed_at(event, story.groups)
+    members = pointed_at if event["type"] == "group_transition" else set()
+    sessions = {subject for subject in pointed_at if subject.startswith("bfd_instance ")}
     for later in range(index + 1, len(story.events)):
         milliseconds = story.ms_before(index, later)
         if milliseconds > _RELOAD_TAKES * 1000:
@@ -192,7 +194,9 @@ def _told_later(story: _Story, index: int) -> list[int]:
         candidate, subject = story.events[later], story.subjects[later]
         if _was_about(candidate, own):
             found.setdefault("reload", later)
-        elif subject in members and milliseconds <= 0 and candidate.get("cause") == event.get("cause"):
+        elif milliseconds <= 0 and (
+            subject in sessions or (subject in members and candidate.get("cause") == event.get("cause"))
+        ):
             found.setdefault(subject, later)
     return list(found.values())
 

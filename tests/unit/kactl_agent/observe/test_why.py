@@ -140,6 +140,18 @@ def test_a_chain_from_a_session_to_a_tracker_to_a_fault(story: Story) -> None:
     assert [each["ms_before"] for each in found["chain"]] == [140, 40]
 
 
+def test_a_session_that_is_told_after_what_it_led_to_is_in_the_chain(story: Story) -> None:
+    """The processes tell of it on ways of their own."""
+    faults = {"faults": ["track_bfd b1: BFD session b1 is not up"]}
+    story.transition(1.5, "A", "MASTER", "FAULT", "tracker_down", evidence=faults)
+    story.happens(1.499, "bfd_session", "bfd_instance other", old="Up", new="Down")
+    down = story.happens(1.499, "bfd_session", "bfd_instance b1", old="Up", new="Down")
+    story.happens(1.7, "bfd_session", "bfd_instance b1", old="Down", new="Init")
+    assert story.chain("A") == [down["cursor"]]
+    (found,) = story.why("A")
+    assert found["chain"][0]["ms_before"] == 1
+
+
 def test_a_real_server_has_a_chain_like_everyone(story: Story) -> None:
     subject = "real_server 10.0.0.1:80 of 192.0.2.1:80/TCP"
     story.happens(
