@@ -158,14 +158,17 @@ def killed(times: int) -> list[str]:
 def left_behind() -> list[str]:
     """What only the configuration of a dead worker has goes when another one has taken over, or there is to be none."""
     daemons = functools.partial(shell, "ipvsadm -l --daemon")
-    config = FOLDER / "agent.yaml"
-    with agent("global_defs: {lvs_sync_daemon: {interface: d1, id: 7}}") as process:
+    timeouts = functools.partial(shell, "ipvsadm -l --timeout")
+    config, before = FOLDER / "agent.yaml", timeouts()
+    head = "global_defs: {lvs_sync_daemon: {interface: d1, id: 7}, lvs_timeouts: {tcp: 100}}"
+    with agent(head) as process:
         problems = [until(lambda: has(1, 2) and "syncid=7" in daemons(), "two real servers and the daemons")]
         problems += killed(4)
         config.write_text(configured(port=81))
         process.send_signal(signal.SIGHUP)
         problems.append(until(lambda: all(":81 " in line for line in rules() or [""]), "the other port alone"))
         problems.append(until(lambda: not daemons().strip(), "no daemon"))
+        problems.append(until(lambda: timeouts() == before, "the idle timeouts of before"))
         problems.append("" if len(rules()) == 3 else f"too much or too little: {rules()}")
         problems += killed(1)
         problems.append("" if rules() else "its death has taken something with it")

@@ -9,10 +9,18 @@ from __future__ import annotations
 import msgspec
 
 from kactl_agent.checkers.snapshot import CheckerSnapshot
+from kactl_agent.ipvs.model import Timeouts
 from kactl_agent.ipvs.snapshot import ServerSnapshot
 from kactl_agent.runtime.frame import Frame
 
 SERVERS_A_FRAME = 128
+
+
+class TimeoutsBefore(Frame, frozen=True):
+    """What the idle timeouts of IPVS were before lvs_timeouts, None when they are so again. The worker tells the
+    supervisor, who tells the one that follows."""
+
+    timeouts: Timeouts | None
 
 
 class InstanceVerdict(Frame, frozen=True):

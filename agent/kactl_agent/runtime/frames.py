@@ -11,6 +11,7 @@ from kactl_agent.runtime.check_run_frames import CheckRunReport, RunCheck
 from kactl_agent.runtime.checker_frames import (
     CheckersHeartbeat,
     InstanceVerdict,
+    TimeoutsBefore,
     VirtualServerFacts,
     VirtualServerGone,
     VirtualServerStatus,
@@ -259,6 +260,7 @@ AnyFrame = (
     | BfdSessionGone
     | BfdHeartbeat
     | InstanceVerdict
+    | TimeoutsBefore
     | VirtualServerFacts
     | VirtualServerStatus
     | VirtualServerGone

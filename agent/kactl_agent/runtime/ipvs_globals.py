@@ -98,10 +98,15 @@ def _is(running: SyncDaemon | None, wanted: SyncDaemon) -> bool:
 
 
 class IdleTimeouts:
-    """lvs_timeouts; without them, and at the stop, those that were there before. As above."""
+    """lvs_timeouts; without them, and at the stop, those that were there before. As above.
 
-    def __init__(self) -> None:
+    `found` is told what was there before, None when it is there again: for whoever follows.
+    """
+
+    def __init__(self, found: Callable[[Timeouts | None], None]) -> None:
         self._port: IpvsPort | None = None
+        self._found = found
+        self._wanted: Timeouts | None = None
         self._before: Timeouts | None = None
 
     def open(self, port: IpvsPort) -> None:
@@ -110,7 +115,13 @@ class IdleTimeouts:
     def close(self) -> None:
         self._port = None
 
+    def inherit(self, before: Timeouts) -> None:
+        """Somebody else has found these, and did not put them back: what is there now is no more than what they set."""
+        self._before = before
+        self.configure(self._wanted)
+
     def configure(self, timeouts: Timeouts | None) -> None:
+        self._wanted = timeouts
         if self._port is None:
             return
         if timeouts is None:
@@ -118,6 +129,7 @@ class IdleTimeouts:
             return
         if self._before is None:
             self._before = self._port.timeouts()
+            self._found(self._before)
         said = Timeouts(*(new or old for new, old in zip(timeouts, self._before, strict=True)))
         self._port.apply([genl.encode_set_timeouts(said)])
 
@@ -125,3 +137,4 @@ class IdleTimeouts:
         if self._before is not None and self._port is not None:
             self._port.apply([genl.encode_set_timeouts(self._before)])
             self._before = None
+            self._found(None)

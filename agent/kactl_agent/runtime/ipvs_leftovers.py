@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from kactl_agent.ipvs.genl import encode_delete_daemon, encode_delete_service
+from kactl_agent.ipvs.genl import encode_delete_daemon, encode_delete_service, encode_set_timeouts
 from kactl_agent.ipvs.marks import marks_of
-from kactl_agent.ipvs.model import ServiceKey, SyncDaemon
+from kactl_agent.ipvs.model import ServiceKey, SyncDaemon, Timeouts
 from kactl_agent.ipvs.plan import services_of
 from kactl_agent.ipvs.settings import CheckersSettings, MarksSettings
 from kactl_agent.kernel.ipvs import IpvsPort, NetlinkIpvs
@@ -31,10 +31,21 @@ class _Made(NamedTuple):
 
 
 def reclaim_at_end(
-    configurations: list[AgentConfiguration], open_ipvs: OpenIpvs = NetlinkIpvs, open_marks: OpenMarks = NftMarks
+    configurations: list[AgentConfiguration],
+    open_ipvs: OpenIpvs = NetlinkIpvs,
+    open_marks: OpenMarks = NftMarks,
+    *,
+    before: Timeouts | None = None,
 ) -> int:
-    """Take it off the machine when no worker is left that will. Returns an exit code."""
-    return _reclaim(configurations, _Made(), open_ipvs, open_marks)
+    """Take it off the machine when no worker is left that will, and put idle timeouts back to what they were before.
+    Returns an exit code."""
+    code = _reclaim(configurations, _Made(), open_ipvs, open_marks)
+    if before is not None:
+        with contextlib.suppress(OSError):  # without IPVS there are none
+            port = open_ipvs(configurations[-1].process.namespace_ipvs)
+            code |= 1 if port.apply([encode_set_timeouts(before)]) else 0
+            port.close()
+    return code
 
 
 def reclaim_replaced(

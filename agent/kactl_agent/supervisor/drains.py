@@ -6,7 +6,7 @@ It outlives reloads, the VRRP worker, who does it, and an agent that is killed; 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -43,7 +43,7 @@ class Host(Protocol):
     def to_vrrp(self, frame: frames.Frame) -> bool:
         """False when there is no VRRP worker."""
 
-    def to_observer(self, frame: frames.Frame) -> None: ...
+    def tell_observer(self, frame: frames.Frame) -> None: ...
 
     def log(self, level: str, message: str) -> None: ...
 
@@ -69,6 +69,16 @@ class _Pending(msgspec.Struct, eq=False):
     told: bool = False  # the client has given up, or been told to: what the worker says still counts
 
 
+class Record(Protocol):
+    """Where the next agent finds what is drained if this one is killed."""
+
+    def read(self) -> tuple[DrainOrder, ...]: ...
+
+    def write(self, orders: tuple[DrainOrder, ...]) -> None: ...
+
+    def remove(self) -> None: ...
+
+
 class DrainRecord:
     """`drains.msgpack` in the run directory. `log` takes a level and a message."""
 
@@ -80,12 +90,12 @@ class DrainRecord:
     def read(self) -> tuple[DrainOrder, ...]:
         """What an agent that was killed has left."""
         try:
-            return self._file.read() or ()
+            self._written = self._file.read() or ()
         except Unreadable as error:
             self._log("warning", f"what was drained by the agent before cannot be read, and is not any more: {error}")
-            return ()
+        return self._written
 
-    def keep(self, orders: tuple[DrainOrder, ...]) -> None:
+    def write(self, orders: tuple[DrainOrder, ...]) -> None:
         if orders == self._written:
             return
         self._written = orders
@@ -100,18 +110,18 @@ class DrainRecord:
 
 
 class KeptDrains:
-    """The orders by their target. `keep` is told those that hold; `wall` reads the wall clock in ns."""
+    """The orders by their target. `wall` reads the wall clock in ns."""
 
     def __init__(
         self,
         host: Host,
         poller: Poller,
-        keep: Callable[[tuple[DrainOrder, ...]], None],
+        record: Record,
         wall: Callable[[], int] = time.time_ns,
     ) -> None:
         self._host = host
         self._poller = poller
-        self._keep = keep
+        self._record = record
         self._wall = wall
         self._kept: dict[str, _Kept] = {}
         self._serial = 0
@@ -122,10 +132,10 @@ class KeptDrains:
         """Those that hold; what `require_peer` asked is settled for a worker that starts with them."""
         return tuple(msgspec.structs.replace(kept.order, require_peer=False) for kept in self._kept.values())
 
-    def take_up(self, orders: Iterable[DrainOrder]) -> None:
+    def take_up(self) -> None:
         """What an agent that was killed has kept, before a worker runs."""
         configuration, now = self._host.configuration, self._wall()
-        for order in orders:
+        for order in self._record.read():
             there = order.target == ALL or covered(order.target, configuration.vrrp, configuration.sync_groups)
             if not there or (order.until is not None and order.until <= now):
                 continue
@@ -134,6 +144,10 @@ class KeptDrains:
                 kept.expiry = self._poller.call_later((order.until - now) / 1e9, partial(self._expire, kept))
             reason = f" ({order.reason})" if order.reason else ""
             self._host.log("warning", f"{_name(order.target)} stays drained{reason}: the agent before was killed")
+
+    def end(self) -> None:
+        """The agent has stopped orderly."""
+        self._record.remove()
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
@@ -241,10 +255,10 @@ class KeptDrains:
         _cancel(pending.patience)
         if not pending.told:
             pending.told = True
-            self._host.to_observer(DrainOutcome(pending.request.serial, ok, text, pending.instances))
+            self._host.tell_observer(DrainOutcome(pending.request.serial, ok, text, pending.instances))
 
     def _refuse(self, request: DrainRequest, text: str) -> None:
-        self._host.to_observer(DrainOutcome(request.serial, False, text))
+        self._host.tell_observer(DrainOutcome(request.serial, False, text))
 
     # -- what happens meanwhile ----------------------------------------------------------------------------------------
 
@@ -310,8 +324,8 @@ class KeptDrains:
         self._tell_observer()
 
     def _tell_observer(self) -> None:
-        self._keep(tuple(kept.order for kept in self._kept.values() if not kept.order.require_peer))
-        self._host.to_observer(Drains(0, self.orders))
+        self._record.write(tuple(kept.order for kept in self._kept.values() if not kept.order.require_peer))
+        self._host.tell_observer(Drains(0, self.orders))
 
     def _announce(self, kind: str, request: DrainRequest, instances: tuple[str, ...], detail: str) -> None:
         facts: dict[str, str | int | bool | None] = {"instances": ", ".join(instances)}
@@ -320,9 +334,9 @@ class KeptDrains:
         if request.ttl is not None:
             facts["ttl_s"] = request.ttl // 1_000_000_000
         subject = _subject(request.target, self._host.configuration)
-        self._host.to_observer(Happening(at=self._wall(), kind=kind, subject=subject, detail=detail, facts=facts))
+        self._host.tell_observer(Happening(at=self._wall(), kind=kind, subject=subject, detail=detail, facts=facts))
         if request.undrain:
-            self._host.to_observer(DrainOutcome(request.serial, True, detail, instances))
+            self._host.tell_observer(DrainOutcome(request.serial, True, detail, instances))
 
 
 def _cancel(handle: TimerHandle | None) -> None:

@@ -13,6 +13,7 @@ from kactl_agent import __version__
 from kactl_agent.observe.journal_files import NAMES as JOURNAL_FILES
 from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.runtime import frames, privileges
+from kactl_agent.runtime.checker_frames import TimeoutsBefore
 from kactl_agent.runtime.configuration import (
     AgentConfiguration,
     dump_sealed,
@@ -109,8 +110,7 @@ class Supervisor:
         self._pid_files = PidFiles(
             run_dir.path, options.pid_files, own_directory=process.use_pid_dir, instance=process.instance
         )
-        self._drain_record = DrainRecord(run_dir, log)
-        self._drains = KeptDrains(self, self._poller, self._drain_record.keep)
+        self._drains = KeptDrains(self, self._poller, DrainRecord(run_dir, log))
         self._told_observer = ToldObserver(
             self._poller,
             lambda: self._fleet.edge(OBSERVER),
@@ -142,14 +142,14 @@ class Supervisor:
         gc.collect()
         gc.freeze()  # what is shared with the workers stays shared: a collection would write to every page
         self._record.succeed(self.configuration, self._poller.after_fork)
-        self._drains.take_up(self._drain_record.read())
+        self._drains.take_up()
         self._fleet.start_observer()
         self._initialise_files(self.configuration, ())
         self._starting = set(wanted(self.configuration))
         self._events.begin(lambda: self.configuration, self._start_workers)
         self._poller.run()
         self._record.remove()
-        self._drain_record.remove()
+        self._drains.end()
         return self._exit_code
 
     def _describe(self) -> None:
@@ -216,6 +216,8 @@ class Supervisor:
 
     def started(self, worker: str, configuration: AgentConfiguration) -> None:
         self._leftovers.taken_over(worker, configuration)
+        if found := self._leftovers.for_next(worker):
+            self._post_to([worker], found)
         self._write_pid(worker, self.pids()[worker])
         self._hand_fifos_over(worker)
         observer = self._fleet.edge(OBSERVER)
@@ -244,6 +246,8 @@ class Supervisor:
                 self._desk.said(frame)
             case DrainRequest() if worker == OBSERVER and not self._stopping:
                 self._drains.request(frame)
+            case TimeoutsBefore():
+                self._leftovers.found(worker, frame)
             case DrainsApplied():
                 self._drains.applied(frame)
             case DumpWritten() if worker == OBSERVER:
@@ -320,9 +324,6 @@ class Supervisor:
         if edge is not None:
             edge.post(frame)
         return edge is not None
-
-    def to_observer(self, frame: frames.Frame) -> None:
-        self._fleet.post(frame)
 
     # -- kactl_agent.supervisor.reload.Host ----------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from kactl_agent.ipvs.model import Timeouts
 from kactl_agent.runtime import privileges
 from kactl_agent.runtime.configuration import AgentConfiguration, settings_for
 from kactl_agent.runtime.drain_frames import DrainOrder
@@ -150,8 +151,12 @@ def replacer(
     return partial(import_module(name).reclaim_replaced, others, mine) if others else None
 
 
-def reclaimer(name: str, configurations: Iterable[AgentConfiguration], *, at_end: bool) -> Callable[[], int]:
-    """What a short-lived process does about the leftovers of a worker. Returns an exit code."""
+def reclaimer(
+    name: str, configurations: Iterable[AgentConfiguration], *, at_end: bool, before: Timeouts | None = None
+) -> Callable[[], int]:
+    """What a short-lived process does about the leftovers of a worker, who may have told what there was `before` it.
+    Returns an exit code."""
     module = import_module(name)
     function = module.reclaim_at_end if at_end else module.reclaim
-    return partial(function, [settings_for(name, each) for each in configurations])
+    known = {} if before is None else {"before": before}
+    return partial(function, [settings_for(name, each) for each in configurations], **known)

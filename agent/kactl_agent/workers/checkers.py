@@ -25,7 +25,7 @@ from kactl_agent.runtime.bfd_frames import BfdSessionGone, SessionVerdict
 from kactl_agent.runtime.chance import random_bytes
 from kactl_agent.runtime.check_run_frames import RunCheck
 from kactl_agent.runtime.check_runs import CheckRuns
-from kactl_agent.runtime.checker_frames import CheckersHeartbeat, InstanceVerdict
+from kactl_agent.runtime.checker_frames import CheckersHeartbeat, InstanceVerdict, TimeoutsBefore
 from kactl_agent.runtime.checker_reports import CheckerReports
 from kactl_agent.runtime.checks import Checks
 from kactl_agent.runtime.configuration import AgentConfiguration, ConfigurationChanges
@@ -154,7 +154,8 @@ class CheckersWorker:
         self._timer = Timer(loop, lambda: self._balancer.checks.run_due())
         self._table = IpvsTable(self._shell.log, self._drifted)
         self._daemons = SyncDaemons(self._shell.log)
-        self._timeouts = IdleTimeouts()
+        self._timeouts = IdleTimeouts(lambda found: self._shell.answer(TimeoutsBefore(found)))
+        self._shell.on(TimeoutsBefore, self._inherit)
         self._marks = GroupMarks(open_marks, self._shell.log)
         self._balancer = LoadBalancer(
             self._table,
@@ -235,6 +236,13 @@ class CheckersWorker:
         if self._absent:
             self._absent = ""
             self._shell.log("info", "IPVS is there now")
+
+    def _inherit(self, frame: TimeoutsBefore) -> None:
+        try:
+            if frame.timeouts is not None:
+                self._timeouts.inherit(frame.timeouts)
+        except (OSError, MalformedMessage) as error:
+            self._lost(error)
 
     def _configure_globals(self) -> None:
         self._timeouts.configure(self._settings.timeouts)

@@ -12,7 +12,7 @@ import pytest
 
 from kactl_agent.ipvs import genl
 from kactl_agent.ipvs.marks import Marked
-from kactl_agent.ipvs.model import AF_INET, Service, ServiceKey, SyncDaemon
+from kactl_agent.ipvs.model import AF_INET, Service, ServiceKey, SyncDaemon, Timeouts
 from kactl_agent.ipvs.settings import (
     CheckersSettings,
     MarksSettings,
@@ -137,6 +137,18 @@ def test_a_table_of_marks_that_nobody_makes_goes(now: AgentConfiguration | None,
 def test_without_nftables_there_is_no_table() -> None:
     machine = Machine(1, lacks_nftables=errno.EOPNOTSUPP)
     assert machine.reclaim(of(1, virtual_servers=(GROUP,), marks=MarksSettings())) == 0
+
+
+def test_idle_timeouts_are_put_back_where_they_are_known() -> None:
+    machine = Machine(1)
+    machine.ipvs.idle = Timeouts(100, 120, 300)
+    assert machine.reclaim(of(1)) == 0
+    assert machine.ipvs.idle == Timeouts(100, 120, 300)
+    before = Timeouts(900, 120, 300)
+    assert reclaim_at_end([of(1, namespace="lvs")], machine.open, lambda: machine.marks, before=before) == 0
+    assert machine.ipvs.idle == before
+    assert set(machine.opened) <= {None, "lvs"}
+    assert machine.opened[-1] == "lvs"
 
 
 def test_where_the_services_are() -> None:

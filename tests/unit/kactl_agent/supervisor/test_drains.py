@@ -50,6 +50,22 @@ class Time:
                 handle.callback()
 
 
+class Record:
+    """It outlives an agent."""
+
+    def __init__(self) -> None:
+        self.orders: tuple[DrainOrder, ...] = ()
+
+    def read(self) -> tuple[DrainOrder, ...]:
+        return self.orders
+
+    def write(self, orders: tuple[DrainOrder, ...]) -> None:
+        self.orders = orders
+
+    def remove(self) -> None:
+        self.orders = ()
+
+
 class Host:
     """Everything else of the supervisor."""
 
@@ -59,23 +75,20 @@ class Host:
         self.worker: list[frames.Frame] = []
         self.observer: list[frames.Frame] = []
         self.time = Time()
-        self.kept: tuple[DrainOrder, ...] = ()
+        self.record = Record()
         self.logged: list[str] = []
         self.drains = self.agent()
         self._serial = 0
 
     def agent(self) -> KeptDrains:
-        return KeptDrains(self, self.time, self.keep, lambda: round(self.time.now * 1e9))
-
-    def keep(self, orders: tuple[DrainOrder, ...]) -> None:
-        self.kept = orders
+        return KeptDrains(self, self.time, self.record, lambda: round(self.time.now * 1e9))
 
     def to_vrrp(self, frame: frames.Frame) -> bool:
         if self.running:
             self.worker.append(frame)
         return self.running
 
-    def to_observer(self, frame: frames.Frame) -> None:
+    def tell_observer(self, frame: frames.Frame) -> None:
         self.observer.append(frame)
 
     def log(self, level: str, message: str) -> None:
@@ -394,7 +407,7 @@ def killed(host: Host) -> None:
     host.time = Time(host.time.now)
     host.worker.clear()
     host.drains = host.agent()
-    host.drains.take_up(host.kept)
+    host.drains.take_up()
 
 
 def test_what_is_drained_stays_so_when_the_agent_is_killed(host: Host) -> None:
@@ -418,7 +431,7 @@ def test_what_is_over_undrained_or_not_there_any_more_is_not_taken_up(host: Host
     for target, ttl in (("A", None), ("G", 10 * SECOND), (ALL, None)):
         host.drain(target, ttl=ttl)
     host.undrain(ALL)
-    assert host.kept == ()
+    assert host.record.orders == ()
     for target, ttl in (("A", None), ("G", 10 * SECOND)):
         host.drain(target, ttl=ttl)
     host.time.now += 10
@@ -427,11 +440,18 @@ def test_what_is_over_undrained_or_not_there_any_more_is_not_taken_up(host: Host
     assert host.drains.orders == ()
 
 
+def test_an_orderly_end_of_the_agent_ends_it(host: Host) -> None:
+    host.drain("A")
+    host.drains.end()
+    killed(host)
+    assert host.drains.orders == ()
+
+
 def test_what_is_not_settled_is_not_taken_up(host: Host) -> None:
     host.drain("A")
     host.drain("G", answered=False, require_peer=True)
     host.drains.observer_started()
-    assert [order.target for order in host.kept] == ["A"]
+    assert [order.target for order in host.record.orders] == ["A"]
 
 
 def test_the_record_is_read_by_the_next_agent(tmp_path: Path) -> None:
@@ -439,10 +459,14 @@ def test_the_record_is_read_by_the_next_agent(tmp_path: Path) -> None:
     orders = (DrainOrder(target="A", reason="disk", at=1, until=2), DrainOrder(target=ALL))
     record = DrainRecord(RunDirectory(tmp_path), lambda *line: said.append(line))
     assert record.read() == ()
-    record.keep(())
+    record.write(())
     assert list(tmp_path.iterdir()) == []
-    record.keep(orders)
-    assert DrainRecord(RunDirectory(tmp_path), lambda *line: said.append(line)).read() == orders
+    record.write(orders)
+    record = DrainRecord(RunDirectory(tmp_path), lambda *line: said.append(line))
+    assert record.read() == orders
+    record.write(())  # nobody of them is there any more
+    assert DrainRecord(RunDirectory(tmp_path), lambda *line: said.append(line)).read() == ()
+    record.write(orders)
     (file,) = tmp_path.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     record.remove()
@@ -456,5 +480,5 @@ def test_a_record_that_cannot_be_read_or_written_is_said_to(tmp_path: Path) -> N
     assert record.read() == ()
     assert said[0].startswith("what was drained by the agent before cannot be read, and is not any more: ")
     (tmp_path / "drains.new").mkdir()
-    record.keep((DrainOrder(target="A"),))
+    record.write((DrainOrder(target="A"),))
     assert said[1].endswith("drains.msgpack: Is a directory")

@@ -7,6 +7,7 @@ import pytest
 
 from kactl_agent.ipvs.model import Timeouts
 from kactl_agent.ipvs.settings import CheckersSettings
+from kactl_agent.runtime.checker_frames import TimeoutsBefore
 from kactl_agent.runtime.configuration import AgentConfiguration
 from kactl_agent.supervisor.leftovers import Leftovers
 from kactl_agent.supervisor.poller import Poller
@@ -74,6 +75,20 @@ def test_what_there_is_no_work_for_any_more_goes_at_once() -> None:
     bench.leftovers.settle(bench.nothing, ())
     bench.leftovers.reclaim_at_end()
     assert len(bench.log) == 1
+
+
+def test_the_first_worker_knows_what_was_there_before() -> None:
+    leftovers = Bench().leftovers
+    assert leftovers.for_next("checkers") is None
+    first = TimeoutsBefore(Timeouts(900, 120, 300))
+    leftovers.found("checkers", first)
+    leftovers.found("checkers", TimeoutsBefore(Timeouts(100, 120, 300)))  # from one that follows a dead one
+    assert leftovers.for_next("checkers") == first
+    leftovers.found("checkers", TimeoutsBefore(None))
+    assert leftovers.for_next("checkers") is None
+    leftovers.found("checkers", first)
+    leftovers.gone("checkers")  # which puts them back
+    assert leftovers.for_next("checkers") is None
 
 
 @pytest.mark.parametrize(("keep", "told"), [(False, 1), (True, 0)])

@@ -41,7 +41,7 @@ from kactl_agent.observe.checkers_state import CheckersState
 from kactl_agent.observe.handlers import Handlers
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.bfd_frames import SessionVerdict
-from kactl_agent.runtime.checker_frames import InstanceVerdict
+from kactl_agent.runtime.checker_frames import InstanceVerdict, TimeoutsBefore
 from kactl_agent.runtime.configuration import AgentConfiguration, dump_sealed
 from kactl_agent.runtime.ipc import Edge, EdgeClosed, socket_pair
 from kactl_agent.runtime.ipvs_leftovers import reclaim_at_end, reclaim_replaced
@@ -336,6 +336,27 @@ def test_the_stop_takes_everything_away_but_what_is_foreign(bench: Bench) -> Non
     bench.stop()
     assert list(bench.ipvs.table) == [foreign]
     assert bench.ipvs.idle == Timeouts(900, 120, 300)
+
+
+def test_idle_timeouts_are_put_back_whoever_has_found_them(bench: Bench) -> None:
+    """The worker before was killed: what is there is what it set."""
+    before = TimeoutsBefore(Timeouts(900, 120, 300))
+    bench.ipvs.idle = Timeouts(100, 120, 300)
+    bench.start(only(virtual(1, real(1)), timeouts=Timeouts(udp=20)))
+    assert TimeoutsBefore(Timeouts(100, 120, 300)) in bench.answers
+    bench.supervisor.post(before)
+    bench.until(lambda: bench.ipvs.idle == Timeouts(900, 120, 20))
+    bench.reload(only(virtual(1, real(1))))
+    assert bench.ipvs.idle == before.timeouts
+    assert TimeoutsBefore(None) in bench.answers
+
+
+def test_idle_timeouts_that_nobody_wants_any_more_are_put_back_at_once(bench: Bench) -> None:
+    bench.ipvs.idle = Timeouts(100, 120, 300)
+    bench.start(only(virtual(1, real(1))))
+    bench.supervisor.post(TimeoutsBefore(Timeouts(900, 120, 300)))
+    bench.until(lambda: bench.ipvs.idle == Timeouts(900, 120, 300))
+    bench.until(lambda: TimeoutsBefore(None) in bench.answers)
 
 
 def test_keep_ipvs_leaves_it(bench: Bench) -> None:
