@@ -156,7 +156,7 @@ def test_what_cannot_be_had_is_said_and_the_worker_goes_on() -> None:
     text = "\n".join(text for _level, text in seen["said"])
     for what in ("nice value", "CPU affinity", "locking of memory", "real-time priority"):
         assert f"the {what} of the vrrp process stays as it is: " in text
-    assert (seen["nice"], seen["policy"], seen["locked"]) == (0, os.SCHED_OTHER, False)
+    assert (seen["nice"], seen["policy"], seen["locked"]) == (os.nice(0), os.SCHED_OTHER, False)
 
 
 def test_a_late_timer_raises_the_priority_step_by_step_up_to_the_limit() -> None:
