@@ -72,6 +72,17 @@ def test_both_ends_of_the_protocol_agree() -> None:
     assert used <= set(protocol.METHODS), used - set(protocol.METHODS)
 
 
+def test_who_waits_for_an_outcome_waits_longer_than_the_agent() -> None:
+    """Or both give up at the same moment, and the agent's reason is lost."""
+    found = {
+        file.name: float(seconds)
+        for file in (ROOT / "ansible_collection" / "plugins").rglob("*.py")
+        for seconds in re.findall(r"^_LONGEST = ([\d.]+)", file.read_text(), re.MULTILINE)
+    }
+    assert {"maintenance.py", "plan.py", "reload.py"} <= set(found)
+    assert min(found.values()) >= protocol.ANSWER_SECONDS + 10
+
+
 def test_info_says_how_old_its_state_is(controller: Controller, service: FakeService, run_dir: Path) -> None:
     fresh = controller.task("info", run_dir=str(run_dir), gather_subset=["agent", "vrrp", "events"])
     assert fresh["fresh"] is True

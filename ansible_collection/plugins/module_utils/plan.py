@@ -11,7 +11,7 @@ __metaclass__ = type
 from ansible_collections.kactl.agent.plugins.module_utils.agent import call
 
 CLASSES = ["no-op", "hitless", "brief", "disruptive"]
-_LONGEST = 60.0  # seconds for the agent to read a configuration and plan
+_LONGEST = 90.0  # seconds for the agent to read a configuration and plan
 
 
 def plan_of(module, client, path=""):

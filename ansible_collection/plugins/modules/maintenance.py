@@ -126,7 +126,7 @@ from ansible_collections.kactl.agent.plugins.module_utils.agent import agent_opt
 from ansible_collections.kactl.agent.plugins.module_utils.routers import drained, instances_of, states_of, wait_for
 from ansible_collections.kactl.agent.plugins.module_utils.servers import find_servers, order_servers
 
-_LONGEST = 60.0
+_LONGEST = 90.0  # seconds: the agent gives up after 60, and says why
 
 
 def instances(module, client):
