@@ -55,6 +55,10 @@ states:
   returned: always
   type: dict
   sample: {VI_1: MASTER}
+vrrp:
+  description: Instances and sync groups by name, as M(kactl.agent.info) returns them.
+  returned: success
+  type: dict
 problems:
   description: What is wrong.
   returned: failure
@@ -127,7 +131,7 @@ def main():
         module.fail_json(
             msg="not well after %g s: %s" % (module.params["wait"], "; ".join(problems)), problems=problems, **result
         )
-    module.exit_json(**result)
+    module.exit_json(vrrp=status.get("vrrp", {}), **result)
 
 
 if __name__ == "__main__":
