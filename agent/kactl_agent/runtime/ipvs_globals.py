@@ -24,6 +24,7 @@ class SyncDaemons:
         self._settings: SyncDaemonSettings | None = None
         self._states: dict[str, str] = {}
         self._refused: set[SyncDaemon] = set()
+        self._behind = False  # the kernel has not heard, or was lost in the middle of it
 
     def open(self, port: IpvsPort) -> None:
         self._port = port
@@ -33,7 +34,7 @@ class SyncDaemons:
 
     def configure(self, settings: SyncDaemonSettings | None) -> None:
         before, self._settings = self._settings, settings
-        if before is not None or settings is not None:
+        if before is not None or settings is not None or self._behind:
             self._refused.clear()
             self._follow()
 
@@ -43,7 +44,7 @@ class SyncDaemons:
             self._follow()
 
     def stop(self) -> None:
-        if self._settings is not None:
+        if self._settings is not None or self._behind:
             self._settings = None
             self._follow()
 
@@ -62,6 +63,7 @@ class SyncDaemons:
 
     def _follow(self) -> None:
         """Those that go first: the kernel runs one of each kind."""
+        self._behind = True
         if self._port is None:
             return
         running = {daemon.master: daemon for daemon in self._port.daemons()}
@@ -74,6 +76,7 @@ class SyncDaemons:
         for daemon in wanted:
             if daemon not in right:
                 self._carry_out(genl.encode_new_daemon(daemon), daemon, "start")
+        self._behind = False
 
     def _carry_out(self, request: bytes, daemon: SyncDaemon, verb: str) -> None:
         kind = "master" if daemon.master else "backup"

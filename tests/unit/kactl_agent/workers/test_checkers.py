@@ -51,6 +51,7 @@ from kactl_agent.tracking.settings import FileSettings
 from kactl_agent.vrrp.settings import SECOND
 from kactl_agent.workers.checkers import CheckersWorker, CheckersWorkerStart
 
+DAEMONS = SyncDaemonSettings(daemon=SyncDaemon(False, "eth0", 51))
 FAST = CheckTiming(delay_loop=SECOND // 20, retry=0, delay_while_down=SECOND // 20)
 
 
@@ -73,9 +74,11 @@ class FakeMarks:
 
     def __init__(self) -> None:
         self.marked: list[Marked] = []
+        self.namespace: str | None = None
         self.error = 0
 
-    def __call__(self) -> FakeMarks:
+    def __call__(self, namespace: str | None) -> FakeMarks:
+        self.namespace = namespace
         return self
 
     def install(self, settings: MarksSettings, marked: Sequence[Marked]) -> str:
@@ -137,6 +140,15 @@ class Bench:
 
     def lose(self, _request: bytes) -> int:
         raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+    def lose_once_at(self, command: int) -> None:
+        def answer(request: bytes) -> int:
+            if genl.command_of(request) != command:
+                return 0
+            self.ipvs.refuse = lambda _request: 0
+            return self.lose(request)
+
+        self.ipvs.refuse = answer
 
     def reload(self, settings: CheckersSettings) -> frames.SettingsApplied:
         self.serial += 1
@@ -416,16 +428,20 @@ def test_a_stop_while_ipvs_is_lost_for_a_moment_takes_everything_away(bench: Ben
     assert bench.ipvs.table == {}
 
 
-def test_a_stop_that_loses_ipvs_asks_for_it_once_more(bench: Bench) -> None:
-    bench.start(only(virtual(1, real(1)), virtual(2, real(1))))
-
-    def lost_once(request: bytes) -> int:
-        bench.ipvs.refuse = lambda _request: 0
-        return bench.lose(request)
-
-    bench.ipvs.refuse = lost_once
+@pytest.mark.parametrize("command", [genl.DEL_SERVICE, genl.DEL_DAEMON])
+def test_a_stop_that_loses_ipvs_asks_for_it_once_more(bench: Bench, command: int) -> None:
+    bench.start(only(virtual(1, real(1)), virtual(2, real(1)), sync_daemon=DAEMONS))
+    bench.lose_once_at(command)
     bench.stop()
     assert bench.ipvs.table == {}
+    assert bench.ipvs.sync_daemons == {}
+
+
+def test_a_sync_daemon_goes_when_ipvs_was_lost_in_the_middle_of_it(bench: Bench) -> None:
+    bench.start(only(virtual(1, real(1)), sync_daemon=DAEMONS))
+    bench.lose_once_at(genl.DEL_DAEMON)
+    assert bench.reload(only(virtual(1, real(1)))).problems == ("No buffer space available",)
+    bench.until(lambda: bench.ipvs.sync_daemons == {}, 30)
 
 
 def test_a_stop_without_ipvs_ends(bench: Bench) -> None:
