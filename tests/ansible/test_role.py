@@ -13,7 +13,7 @@ import pytest
 
 from kactl_agent.control.client import ControlClient
 from support.agents import alive
-from support.fleet import KACTL, Controller, Outcome
+from support.fleet import KACTL, ROOT, Controller, Outcome
 from support.netns import wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
@@ -56,6 +56,27 @@ class Node:
         for pid in filter(alive, self.pids):
             os.kill(pid, signal.SIGTERM)
         wait_for(lambda: not any(map(alive, self.pids)), 20, "the agents end")
+
+
+def test_each_platform_has_the_packages_of_a_python_that_is_new_enough(tmp_path: Path) -> None:
+    wanted = {
+        ("Debian", "12"): ["python3", "python3-venv"],
+        ("RedHat", "9"): ["python3.11", "python3.11-pip"],
+        ("RedHat", "10"): ["python3", "python3-pip"],
+        ("RedHat", "42"): ["python3", "python3-pip"],
+        ("Archlinux", "NA"): [],
+    }
+    tasks: list[dict[str, Any]] = []
+    for family, release in wanted:
+        facts = {"os_family": family, "distribution_major_version": release, "cacheable": True}
+        tasks.append({"ansible.builtin.set_fact": facts})
+        tasks.append({"name": f"{family} {release}", "ansible.builtin.debug": {"msg": "{{ agent__platform }}"}})
+    variables = ROOT / "ansible_collection" / "roles" / "agent" / "vars" / "main.yml"
+    outcome = Controller(tmp_path, {"lb1": {}}).play(*tasks, options=["-e", f"@{variables}"])
+    for (family, release), packages in wanted.items():
+        (said,) = outcome.of(f"{family} {release}")
+        assert said["msg"]["packages"] == packages
+        assert said["msg"]["python"] == (packages or ["python3"])[0]
 
 
 @pytest.fixture
