@@ -104,7 +104,7 @@ def test_a_change_is_one_transaction_and_leaves_nothing_of_before(namespace: str
 
 def test_without_ranges_each_address_is_an_element(namespace: str) -> None:
     """S13: asked of the kernel, and a message where it cannot."""
-    marks = NftMarks(features=lambda: WITHOUT_RANGES)
+    marks = NftMarks(features=lambda _connect: WITHOUT_RANGES)
     assert "every address of a group is an element" in marks.install(SETTINGS, [Marked(7, TCP[:2])])
     table = nft("list table ip marks")
     assert "flags interval" not in table
@@ -114,3 +114,17 @@ def test_without_ranges_each_address_is_an_element(namespace: str) -> None:
         marks.install(SETTINGS, [Marked(7, TCP)])
     marks.discard(SETTINGS)
     marks.close()
+
+
+def test_marks_of_another_network_namespace(namespace: str) -> None:
+    """net_namespace_ipvs: nftables marks what IPVS there sees."""
+    with network(1) as other:
+        marks = NftMarks(other.nodes[0].namespace)
+        marks.install(SETTINGS, [Marked(7, TCP[:1])])
+        assert "marks" not in nft("list tables")
+        with inside(other.nodes[0].namespace):
+            assert "127.0.0.1 . 80 : 0x00000007" in nft("list table ip marks")
+        marks.discard(SETTINGS)
+        with inside(other.nodes[0].namespace):
+            assert "marks" not in nft("list tables")
+        marks.close()

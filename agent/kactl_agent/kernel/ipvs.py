@@ -6,29 +6,26 @@ service. A batch is answered by its errors, and an acknowledgement of its last r
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 from kactl_agent.ipvs import genl
 from kactl_agent.ipvs.genl import SeenDestination, SeenService
 from kactl_agent.ipvs.model import ServiceKey, SyncDaemon, Timeouts
 from kactl_agent.kernel.buffers import resize_receive_buffer, set_receive_buffer
+from kactl_agent.kernel.namespaces import inside
 from kactl_agent.vrrp.network_settings import NetlinkBuffer
 
 _NETLINK_GENERIC = 16
 _SOL_NETLINK = 270
 _NETLINK_CAP_ACK = 10
-_CLONE_NEWNET = 0x40000000
 _REPLY_TIMEOUT = 10.0  # the kernel may have to load a scheduler's module
 _RECEIVE_BUFFER = 1 << 20
 _READ = 1 << 17
 _LARGEST_BATCH = 128  # requests: all their errors fit the receive buffer
-_NAMESPACES = "/run/netns"
 
 
 class Failure(NamedTuple):
@@ -66,11 +63,8 @@ class NetlinkIpvs:
     """`IpvsPort` over generic netlink. Needs CAP_NET_ADMIN; CAP_SYS_ADMIN for another network namespace."""
 
     def __init__(self, namespace: str | None = None) -> None:
-        """Raises NoIpvs, or OSError where the namespace cannot be entered.
-
-        `namespace` is a name of ip-netns(8), empty for the namespace of the first process; None is the caller's.
-        """
-        with _inside(namespace):
+        """Raises NoIpvs, or OSError where the namespace cannot be entered (`kernel.namespaces`)."""
+        with inside(namespace):
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_GENERIC)
         try:
             self._socket.settimeout(_REPLY_TIMEOUT)
@@ -174,32 +168,3 @@ class NetlinkIpvs:
                 yield reply.body
                 if not flags:
                     return
-
-
-@contextmanager
-def _inside(namespace: str | None) -> Iterator[None]:
-    """Inside, this thread is in that network namespace."""
-    if namespace is None:
-        yield
-        return
-    path = f"{_NAMESPACES}/{namespace}" if namespace else "/proc/1/ns/net"
-    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        other = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _enter(other)
-        finally:
-            os.close(other)
-        try:
-            yield
-        finally:
-            _enter(own)
-    finally:
-        os.close(own)
-
-
-def _enter(descriptor: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)  # os.setns: Python 3.12
-    if libc.setns(descriptor, _CLONE_NEWNET):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

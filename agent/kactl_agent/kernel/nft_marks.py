@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from kactl_agent.ipvs.marks import Marked
 from kactl_agent.ipvs.model import AF_INET, PROTOCOLS
 from kactl_agent.ipvs.settings import MarksSettings, Members
 from kactl_agent.kernel import nfnetlink as nft
-from kactl_agent.kernel.nftables import BatchSocket, NftablesFirewall, NftFeatures, probe
+from kactl_agent.kernel.namespaces import inside
+from kactl_agent.kernel.nftables import BatchSocket, NftablesFirewall, NftFeatures, open_socket, probe
 
 _FAMILIES = {AF_INET: nft.IPV4, 10: nft.IPV6}
 _DESTINATION = {nft.IPV4: (16, 4, nft.TYPE_IPV4), nft.IPV6: (24, 16, nft.TYPE_IPV6)}  # offset, length, type
@@ -41,11 +43,14 @@ class NftMarks:
 
     def __init__(
         self,
-        connect: Callable[[], BatchSocket] | None = None,
-        features: Callable[[], NftFeatures] = probe,
+        namespace: str | None = None,
+        connect: Callable[[str | None], BatchSocket] | None = None,
+        features: Callable[[Callable[[], BatchSocket]], NftFeatures] = probe,
     ) -> None:
-        self._tables = NftablesFirewall(connect)
-        self._features = features
+        """`namespace` is where IPVS is (`kernel.namespaces`): a mark does not go from one to the other."""
+        opened = partial(connect or _open_inside, namespace)
+        self._tables = NftablesFirewall(opened)
+        self._features = partial(features, opened)
 
     def close(self) -> None:
         self._tables.close()
@@ -62,6 +67,11 @@ class NftMarks:
 
     def discard(self, settings: MarksSettings) -> None:
         self._tables.send(ruleset(settings, (), ranges=False))
+
+
+def _open_inside(namespace: str | None) -> BatchSocket:
+    with inside(namespace):
+        return open_socket()
 
 
 def ruleset(settings: MarksSettings, marked: Sequence[Marked], *, ranges: bool) -> list[bytes]:

@@ -210,7 +210,7 @@ class NftablesFirewall:
 
     def __init__(self, connect: Callable[[], BatchSocket] | None = None) -> None:
         """`connect` opens the socket when it is first needed: a kernel without nftables is no matter before."""
-        self._connect = connect or _open
+        self._connect = connect or open_socket
         self._socket: BatchSocket | None = None
         self._sequence = 0
         self._settings: FirewallSettings | None = None
@@ -316,7 +316,7 @@ def probe(connect: Callable[[], BatchSocket] | None = None) -> NftFeatures:
         nft.delete_table(nft.IPV4, f"{_PROBE}-none"),
     ]  # fmt: skip
     try:
-        sock = (connect or _open)()
+        sock = (connect or open_socket)()
     except OSError as error:
         return NftFeatures(*(f"the kernel has no nftables: {error.strerror or error}",) * 3)
     try:
@@ -350,7 +350,8 @@ def _element_messages(
     return [message for (family, name), each in elements.items() for message in encode(family, table, name, each)]
 
 
-def _open() -> socket.socket:
+def open_socket() -> socket.socket:
+    """Of the network namespace one is in. Raises OSError."""
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, nft.NETLINK_NETFILTER)
     set_send_buffer(sock, _SEND_BUFFER)
     set_receive_buffer(sock, _RECEIVE_BUFFER)

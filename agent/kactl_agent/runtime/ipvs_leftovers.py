@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +20,7 @@ from kactl_agent.runtime.configuration import AgentConfiguration
 
 _decoder = msgspec.msgpack.Decoder(CheckersSettings)
 OpenIpvs = Callable[[str | None], IpvsPort]
-OpenMarks = Callable[[], MarksPort]
+OpenMarks = Callable[[str | None], MarksPort]
 
 
 class _Made(NamedTuple):
@@ -73,7 +74,7 @@ def _reclaim(configurations: list[AgentConfiguration], kept: _Made, open_ipvs: O
                 failures += _release(port, services, daemon)
                 port.close()
         if left.marks is not None and (kept.marks is None or kept.marks.table != left.marks.table):
-            _unmark(left.marks, open_marks)
+            _unmark(left.marks, partial(open_marks, configuration.process.namespace_ipvs))
     return 1 if failures else 0
 
 
@@ -86,7 +87,7 @@ def _release(port: IpvsPort, services: frozenset[ServiceKey], daemon: SyncDaemon
     return len(port.apply(requests))
 
 
-def _unmark(settings: MarksSettings, open_marks: OpenMarks) -> None:
+def _unmark(settings: MarksSettings, open_marks: Callable[[], MarksPort]) -> None:
     with contextlib.suppress(OSError):  # without nftables there is nothing
         port = open_marks()
         try:

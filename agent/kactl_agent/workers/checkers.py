@@ -7,6 +7,7 @@ import gc
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -124,7 +125,7 @@ class CheckersWorker:
         observer: Edge,
         open_ipvs: OpenIpvs = NetlinkIpvs,
         open_links: Callable[[], Links] = NetlinkLinks,
-        open_marks: Callable[[], MarksPort] = NftMarks,
+        open_marks: Callable[[str | None], MarksPort] = NftMarks,
     ) -> None:
         self._loop = loop
         self._keep_ipvs = start.keep_ipvs
@@ -156,7 +157,7 @@ class CheckersWorker:
         self._daemons = SyncDaemons(self._shell.log)
         self._timeouts = IdleTimeouts(lambda found: self._shell.answer(TimeoutsBefore(found)))
         self._shell.on(TimeoutsBefore, self._inherit)
-        self._marks = GroupMarks(open_marks, self._shell.log)
+        self._marks = GroupMarks(partial(open_marks, self._namespace), self._shell.log)
         self._balancer = LoadBalancer(
             self._table,
             self._make_checks,

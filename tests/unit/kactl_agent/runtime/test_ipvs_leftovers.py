@@ -68,10 +68,14 @@ class Machine:
         self.opened.append(namespace)
         return self.ipvs
 
+    def open_marks(self, namespace: str | None) -> Marks:
+        self.opened.append(namespace)
+        return self.marks
+
     def reclaim(self, *before: AgentConfiguration, now: AgentConfiguration | None = None) -> int:
         if now is None:
-            return reclaim_at_end(list(before), self.open, lambda: self.marks)
-        return reclaim_replaced(list(before), now, self.open, lambda: self.marks)
+            return reclaim_at_end(list(before), self.open, self.open_marks)
+        return reclaim_replaced(list(before), now, self.open, self.open_marks)
 
     @property
     def services(self) -> list[int]:
@@ -145,7 +149,7 @@ def test_idle_timeouts_are_put_back_where_they_are_known() -> None:
     assert machine.reclaim(of(1)) == 0
     assert machine.ipvs.idle == Timeouts(100, 120, 300)
     before = Timeouts(900, 120, 300)
-    assert reclaim_at_end([of(1, namespace="lvs")], machine.open, lambda: machine.marks, before=before) == 0
+    assert reclaim_at_end([of(1, namespace="lvs")], machine.open, machine.open_marks, before=before) == 0
     assert machine.ipvs.idle == before
     assert set(machine.opened) <= {None, "lvs"}
     assert machine.opened[-1] == "lvs"
@@ -153,8 +157,8 @@ def test_idle_timeouts_are_put_back_where_they_are_known() -> None:
 
 def test_where_the_services_are() -> None:
     machine = Machine(1)
-    machine.reclaim(of(1, namespace="lvs"))
-    assert machine.opened == ["lvs"]
+    machine.reclaim(of(namespace="lvs", virtual_servers=(GROUP,), marks=MarksSettings()), of(1, namespace="lvs"))
+    assert machine.opened == ["lvs"] * 3
     assert machine.services == [9]
 
 

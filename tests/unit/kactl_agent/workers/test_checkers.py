@@ -39,6 +39,7 @@ from kactl_agent.kernel.fake_ipvs import FakeIpvs
 from kactl_agent.kernel.ipvs import NoIpvs
 from kactl_agent.observe.checkers_state import CheckersState
 from kactl_agent.observe.handlers import Handlers
+from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.runtime import frames
 from kactl_agent.runtime.bfd_frames import SessionVerdict
 from kactl_agent.runtime.checker_frames import InstanceVerdict, TimeoutsBefore
@@ -100,6 +101,7 @@ class Bench:
         self.folder = folder
         self.ipvs = FakeIpvs()
         self.absent = False
+        self.namespace: str | None = None
         self.kernel = FakeKernel()
         self.kernel.links.add_link("eth0")
         self.loop = asyncio.SelectorEventLoop()
@@ -124,8 +126,13 @@ class Bench:
     def write(self, name: str, value: str) -> None:
         (self.folder / name).write_text(f"{value}\n")
 
-    def start(self, settings: CheckersSettings, *, keep: bool = False) -> None:
-        configuration = AgentConfiguration(revision="1", file="f", checkers=msgspec.msgpack.encode(settings))
+    def start(self, settings: CheckersSettings, *, keep: bool = False, namespace: str | None = None) -> None:
+        configuration = AgentConfiguration(
+            revision="1",
+            file="f",
+            checkers=msgspec.msgpack.encode(settings),
+            process=ProcessSettings(namespace_ipvs=namespace),
+        )
         start = CheckersWorkerStart(configuration=configuration, capabilities=frozenset(), keep_ipvs=keep)
         self.worker = CheckersWorker(
             self.loop, start, self._workers_end, self._observed_end, self._open, lambda: self.kernel.links, self.marks
@@ -134,6 +141,7 @@ class Bench:
         self.until(lambda: self.answered(frames.WorkerStarted))
 
     def _open(self, namespace: str | None) -> FakeIpvs:
+        self.namespace = namespace
         if self.absent:
             raise NoIpvs(errno.ENOENT, "the kernel has no IPVS (module ip_vs)")
         return self.ipvs
@@ -576,6 +584,14 @@ def test_members_of_a_group_share_a_mark(bench: Bench) -> None:
     bench.reload(only(GROUP, virtual(5, real(1))))
     assert sorted(key.text for key in bench.ipvs.table if key.address[3] != 5) == EACH
     assert bench.marks.marked == []
+
+
+def test_marks_are_where_ipvs_is(bench: Bench) -> None:
+    """And stay there, as a reload leaves them."""
+    bench.start(only(GROUP, marks=MarksSettings()), namespace="lvs")
+    assert (bench.namespace, bench.marks.namespace) == ("lvs", "lvs")
+    bench.reload(only(GROUP, marks=MarksSettings(table="other")))
+    assert (bench.namespace, bench.marks.namespace) == ("lvs", "lvs")
 
 
 def test_without_nftables_each_address_has_a_service(bench: Bench) -> None:
