@@ -200,8 +200,16 @@ def namespace() -> list[str]:
     def inside() -> list[str]:
         return shell("ip netns exec lvs ipvsadm -Sn").splitlines()
 
-    with agent("net_namespace_ipvs: lvs"):
+    with agent("net_namespace_ipvs: lvs") as process:
         problems = [until(lambda: len(inside()) == 3, "services in the other namespace")]
+        worker = worker_pid()
+        (FOLDER / "agent.yaml").write_text(configured())
+        process.send_signal(signal.SIGHUP)
+        said = "net_namespace_ipvs is not changed by a reload"
+        problems.append(until(lambda: said in (FOLDER / "agent.log").read_text(), "a reload that says what stays"))
+        write("f1", "1")
+        problems.append(until(lambda: len(inside()) == 2, "checked there after the reload, too"))
+        problems.append("" if worker_pid() == worker else "another worker")
         problems.append("" if not rules() else f"in its own: {rules()}")
     problems.append("" if not inside() else f"left behind: {inside()}")
     return [problem for problem in problems if problem]
