@@ -13,16 +13,22 @@ from typing import Any
 
 import pytest
 
+from kactl_agent.config.diff import plan
 from kactl_agent.config.load import load_file
 from kactl_agent.config.resolve import resolve
+from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.supervisor.loading import load
+from kactl_agent.supervisor.options import Options
+from kactl_agent.supervisor.planning import side_of
 from support import golden, ipvs_bench, keepalived_peer, uml
 from support.figures import Figure, add
+from support.ipvs_bench import configuration, large
 
 FULL = bool(os.environ.get("KACTL_FULL", "1"))
 NATIVE = os.geteuid() == 0 and keepalived_peer.kernel_has_ipvs()
 MISSING = None if NATIVE else uml.why_not()
 SERVERS, REALS = (2000, 4) if FULL else (100, 4)
-LARGE = (2284, 16) if FULL else None
+LARGE, LARGE_REALS = ipvs_bench.LARGE_SERVERS, ipvs_bench.LARGE_REALS
 
 pytestmark = [
     pytest.mark.keepalived,
@@ -31,26 +37,6 @@ pytestmark = [
     pytest.mark.skipif(keepalived_peer.keepalived_path() is None, reason="keepalived is not installed"),
     pytest.mark.skipif(MISSING is not None, reason=f"no IPVS in this kernel, and no User Mode Linux: {MISSING}"),
 ]
-
-
-def address(number: int) -> str:
-    """Of a virtual server."""
-    return f"10.10.{number >> 8}.{number & 255}"
-
-
-def configuration(servers: int, reals: int, weight: int = 1) -> str:
-    """`weight` is that of the first real server. Checks come so late that none is made meanwhile."""
-    blocks = []
-    for number in range(servers):
-        real = "".join(
-            f" real_server 10.{100 + each}.{number >> 8}.{number & 255} 80 {{\n"
-            f"  weight {1 if number or each else weight}\n"
-            "  TCP_CHECK {\n   connect_timeout 3\n  }\n }\n"
-            for each in range(reals)
-        )
-        head = f"virtual_server {address(number)} 80 {{\n warmup 3600000\n lb_algo wrr\n lb_kind NAT\n"
-        blocks.append(f"{head} protocol TCP\n{real}}}\n")
-    return "".join(blocks)
 
 
 def files(folder: Path, name: str, text: str) -> list[str]:
@@ -73,8 +59,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 "changed": files(folder, "changed", configuration(SERVERS, REALS, weight=7)),
                 "entries": SERVERS * (REALS + 1),
                 "address": "10.10.0.0:80",
-                "large": files(folder, "large", configuration(*LARGE)) if LARGE else None,
-                "large_entries": LARGE[0] * (LARGE[1] + 1) if LARGE else 0,
+                "large": files(folder, "large", large()) if FULL else None,
+                "large_entries": LARGE + LARGE_REALS,
             }
         )
     )
@@ -124,25 +110,29 @@ def test_memory(results: dict[str, Any]) -> None:
     )
 
 
-@pytest.mark.skipif(LARGE is None, reason="only in the full run")
+@pytest.mark.skipif(not FULL, reason="only in the full run")
 def test_a_large_one_stops_completely(results: dict[str, Any]) -> None:
-    assert LARGE is not None
     ours, theirs = results["agent"], results["keepalived"]
-    what = f"{LARGE[0]} x {LARGE[1]}"
-    add(Figure(f"start with {what}, imports included", "s", ours["large_start"], theirs["large_start"], "reported"))
-    add(
-        Figure(
-            f"stop with {what}, everything removed", "s", ours["large_stop"], theirs["large_stop"], "complete", "5 s"
-        )
-    )
+    what = f"{LARGE} virtual and {LARGE_REALS} real servers"
+    for key, text, must, aim in (
+        ("large_start", f"start with {what}, imports included", "reported", ""),
+        (
+            "large_again",
+            f"reload of {what} that changes nothing, until all rest ({ipvs_bench.LONGEST:.0f} s at most)",
+            "reported",
+            "",
+        ),
+        ("large_stop", f"stop with {what}, everything removed", "complete", "5 s"),
+    ):
+        add(Figure(text, "s", ours[key], theirs[key], must, aim))
     add(Figure(f"entries left behind by the stop of {what}", "", ours["large_left"], theirs["large_left"], "0"))
     assert ours["large_left"] == 0
 
 
 def test_parsing_and_planning(tmp_path: Path) -> None:
     """2,284 virtual servers with 37,298 real servers: what happens in a process of its own."""
-    count, each = (2284, 16) if FULL else (100, 4)
-    _conf, yaml = files(tmp_path, "large", configuration(count, each))
+    count = LARGE if FULL else 100
+    _conf, yaml = files(tmp_path, "large", large() if FULL else configuration(count, 4))
 
     def timed(step: Callable[[], Any]) -> tuple[float, Any]:
         began = time.perf_counter()
@@ -152,5 +142,11 @@ def test_parsing_and_planning(tmp_path: Path) -> None:
     loading, document = timed(lambda: load_file(Path(yaml)))
     resolving, resolution = timed(lambda: resolve(document))
     assert len(resolution.settings.balancing.settings.virtual_servers) == count
-    add(Figure(f"reading {count} x {each} from YAML, with its rules", "s", loading, None, "reported"))
-    add(Figure(f"settings of {count} x {each}", "s", resolving, None, "reported"))
+    whole = load(Options(config=Path(yaml))).configuration
+    assert whole is not None
+    nothing = AgentConfiguration(revision="", file="")
+    planning, changes = timed(lambda: plan(side_of(nothing), side_of(whole)))
+    assert len(changes) == count
+    add(Figure(f"reading {count} virtual servers from YAML, with its rules", "s", loading, None, "reported"))
+    add(Figure(f"settings of {count} virtual servers", "s", resolving, None, "reported"))
+    add(Figure(f"plan of a reload that brings {count} virtual servers", "s", planning, None, "reported"))

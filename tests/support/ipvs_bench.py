@@ -19,8 +19,33 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path("/run/kactl-bench")
-_PATIENCE = 120.0
+_PATIENCE = 300.0
+LONGEST = 120.0  # that a reload is waited for
+_RESTS = 0.3  # of a processor: less than that is what runs by itself
+LARGE_SERVERS, LARGE_REALS = 2284, 37298
 Job = dict[str, Any]
+
+
+def configuration(servers: int, reals: int, weight: int = 1, more: int = 0) -> str:
+    """A keepalived.conf. `weight` is that of the first real server; the first `more` virtual servers have a real server
+    more. Checks come so late that none is made meanwhile."""
+    blocks = []
+    for number in range(servers):
+        real = "".join(
+            f" real_server 10.{100 + each}.{number >> 8}.{number & 255} 80 {{\n"
+            f"  weight {1 if number or each else weight}\n"
+            "  TCP_CHECK {\n   connect_timeout 3\n  }\n }\n"
+            for each in range(reals + (number < more))
+        )
+        address = f"10.10.{number >> 8}.{number & 255}"
+        head = f"virtual_server {address} 80 {{\n warmup 3600000\n lb_algo wrr\n lb_kind NAT\n"
+        blocks.append(f"{head} protocol TCP\n{real}}}\n")
+    return "".join(blocks)
+
+
+def large() -> str:
+    each, more = divmod(LARGE_REALS, LARGE_SERVERS)
+    return configuration(LARGE_SERVERS, each, more=more)
 
 
 def entries() -> int:
@@ -54,6 +79,33 @@ def proportional(pid: int) -> int:
         except (OSError, IndexError, ValueError):
             continue
     return total
+
+
+def ticks(pid: int) -> int:
+    """Of a process, its children, and all that those have waited for, on a processor."""
+    total = 0
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+        except (OSError, IndexError):
+            continue
+        if int(entry.name) == pid or int(status[1]) == pid:
+            total += sum(map(int, status[11:15]))
+    return total
+
+
+def rest(pid: int) -> float:
+    """Seconds until the processes have done what there was to do; then nothing happens for three. They may take longer
+    than anybody waits."""
+    began = busy = time.monotonic()
+    before, since = ticks(pid), began
+    while busy > time.monotonic() - 3 and busy - began < LONGEST:
+        time.sleep(0.25)
+        now, used = time.monotonic(), ticks(pid)
+        if (used - before) / os.sysconf("SC_CLK_TCK") > _RESTS * (now - since):
+            busy = now
+        before, since = used, now
+    return busy - began
 
 
 class Contender:
@@ -115,11 +167,19 @@ def measure(contender: Contender, job: Job) -> dict[str, Any]:
         contender.configure(job["large"])
         daemon = contender.start()
         found["large_start"] = wait(lambda: _filled(job["large_entries"]), 0.2)
-        time.sleep(2)
+        rest(daemon.pid)
         began = time.monotonic()
         daemon.terminate()
         daemon.wait()
         found["large_stop"], found["large_left"] = time.monotonic() - began, entries()
+        subprocess.run(["ipvsadm", "-C"], check=True)
+        daemon = contender.start()
+        wait(lambda: _filled(job["large_entries"]), 0.2)
+        rest(daemon.pid)
+        daemon.send_signal(signal.SIGHUP)
+        found["large_again"] = rest(daemon.pid)
+        daemon.terminate()
+        daemon.wait()
     return found
 
 
