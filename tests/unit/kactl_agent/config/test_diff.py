@@ -255,6 +255,12 @@ def test_sessions() -> None:
     assert only(Side(), old).impact is Impact.HITLESS
     assert only(old, Side()).impact is Impact.DISRUPTIVE
     assert only(old, Side(bfd=session(neighbor=packed("10.0.0.3")))).impact is Impact.DISRUPTIVE
+    moved = only(old, Side(bfd=session(source=packed("10.0.0.9"))))
+    assert moved.impact is Impact.DISRUPTIVE
+    assert "unless packets go that way already" in moved.text
+    assert "address" in moved.peers
+    bound = only(old, Side(bfd=session(interface="eth7")))
+    assert (bound.impact, bound.peers) == (Impact.DISRUPTIVE, "")
     negotiated = only(old, Side(bfd=session(detect_mult=5)))
     assert (negotiated.impact, negotiated.peers) == (Impact.HITLESS, "")
     assert "detect_mult" in negotiated.text
