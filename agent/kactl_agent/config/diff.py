@@ -258,11 +258,12 @@ def _sessions(old: BfdSettings, new: BfdSettings) -> Iterator[Change]:
             yield Change(subject, Impact.DISRUPTIVE, f"the session with {neighbor} ends", (), "")
         elif known.peer == session.peer and known.identity != session.identity:
             text = (
-                f"another way to {neighbor} ({_names_of(session, known)}): another session unless packets go that way"
+                f"another way to {neighbor} ({_names_of(session, known)}): another session unless packets go that way "
+                "already; what is known of it counts until the new one had its time to come up"
             )
-            peers = "a neighbour that is told our address has to be told the new one" if known.source else ""
-            text += " already; what is known of it counts until the new one had its time to come up"
-            yield Change(subject, Impact.DISRUPTIVE, text, (), peers if session.source != known.source else "")
+            elsewhere = known.source and known.source != session.source
+            peers = "a neighbour that is told our address has to be told the new one" if elsewhere else ""
+            yield Change(subject, Impact.DISRUPTIVE, text, (), peers)
         elif known.identity != session.identity:
             text = f"another session: {neighbor} -> {ip_address(known.neighbor)}; it is Down until it is Up again"
             yield Change(subject, Impact.DISRUPTIVE, text)
