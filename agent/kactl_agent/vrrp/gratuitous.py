@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from kactl_agent.vrrp.actions import Announce
 from kactl_agent.vrrp.packet import TTL, internet_checksum
 from kactl_agent.vrrp.settings import GratuitousSettings, VirtualAddress
+from kactl_agent.vrrp.timers import earliest
 
 _BROADCAST = b"\xff" * 6
 _ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
@@ -125,10 +126,8 @@ class GratuitousSchedule:
 
     def deadline(self) -> int | None:
         """When `due` has something to say next, None when nothing is scheduled."""
-        times = [t for t in (self._second, self._refresh, self._second_after_lower, self._extra) if t is not None]
-        if self._seconds_of_added:
-            times.append(self._seconds_of_added[0][0])
-        return min(times, default=None)
+        added = self._seconds_of_added[0][0] if self._seconds_of_added else None
+        return earliest(self._second, self._refresh, self._second_after_lower, self._extra, added)
 
     def due(self, now: int) -> list[Announce]:
         """What is to be announced by now."""

@@ -48,6 +48,7 @@ from kactl_agent.vrrp.restraint import Restraint
 from kactl_agent.vrrp.routing import same_route, same_rule
 from kactl_agent.vrrp.settings import ForeignRemoval, OldUnicastChecksum, VrrpSettings
 from kactl_agent.vrrp.snapshot import InstanceSnapshot
+from kactl_agent.vrrp.timers import earliest
 
 PRIORITY_CHANGED = "priority_changed"
 """The code of the report that says so."""
@@ -144,7 +145,7 @@ class VrrpInstance(Restraint):
 
     def handle_timer(self, now: int) -> list[Action]:
         """`deadline()` has come. Early or superfluous calls do nothing."""
-        self._timer_late = max(0, now - (self.deadline() or now))
+        self._timer_late = max(0, now - (self._down_timer or self._adver_timer or now))  # one of them runs at a time
         actions = self._notice_silence(now)
         if self._down_timer is not None and self._down_timer <= now:
             actions += self._master_down(now)
@@ -251,8 +252,7 @@ class VrrpInstance(Restraint):
 
     def deadline(self) -> int | None:
         """When `handle_timer` is to be called next; None when no timer runs."""
-        times = (self._down_timer, self._adver_timer, self._gratuitous.deadline())
-        return min((time for time in times if time is not None), default=None)
+        return earliest(self._down_timer, self._adver_timer, self._gratuitous.deadline())
 
     def count(self, counter: str) -> int:
         """Of one of its statistics."""

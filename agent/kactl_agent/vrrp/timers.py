@@ -22,3 +22,12 @@ def master_down_interval(version: int, priority: int, master_adver_interval: int
     `down_timer_adverts` is keepalived's keyword: the RFCs know 3 only.
     """
     return down_timer_adverts * master_adver_interval + skew_time(version, priority, master_adver_interval)
+
+
+def earliest(*times: int | None) -> int | None:
+    """The first of the moments that there are; None when there is none."""
+    found = None
+    for moment in times:
+        if moment is not None and (found is None or moment < found):
+            found = moment
+    return found

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kactl_agent.vrrp import timers
 from kactl_agent.vrrp.settings import CENTISECOND, SECOND
-from kactl_agent.vrrp.timers import master_down_interval, skew_time
+from kactl_agent.vrrp.timers import earliest, master_down_interval, skew_time
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,10 @@ def test_the_lengths_of_timers_are_computed_in_one_place() -> None:
     ]
     assert sums
     assert {text.partition(":")[0] for text in sums} == {"timers.py"}
+
+
+@pytest.mark.parametrize(
+    ("times", "first"), [((), None), ((None, None), None), ((0, 5), 0), ((None, 7, 5, None), 5), ((3, None), 3)]
+)
+def test_the_earliest_of_the_moments_that_there_are(times: tuple[int | None, ...], first: int | None) -> None:
+    assert earliest(*times) == first
