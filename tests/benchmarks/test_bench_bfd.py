@@ -125,8 +125,8 @@ def noticed(seen: list[Seen], killed: int) -> dict[str, int]:
 
 
 def lose(kind: type[Contender], net: Network, directory: Path, count: int) -> list[float]:
-    """ns, for each session: from the peer's last packet to our first that is not Up. For one that goes on being Up it
-    is how long it was watched: so long at least."""
+    """ns, for each session: from the peer's last packet to our first that is not Up. For one that sends none it is how
+    long it was watched: so long at least."""
     peer = bird(net, directory / "bird", count)
     try:
         with running(kind, net.nodes[0], directory / kind.label, sessions(count)):
@@ -165,7 +165,7 @@ def test_a_peer_that_is_killed(net: Network, tmp_path: Path, count: int, must: f
             )
         )  # fmt: skip
     if unaware["keepalived"]:
-        what = f"BFD: sessions that went on being Up for {WATCH_SECONDS:.0f} s, of {count * ROUNDS}"
+        what = f"BFD: the same: sessions that did not say so within {WATCH_SECONDS:.0f} s, of {count * ROUNDS}"
         add(Figure(what, "", unaware["kactl"], unaware["keepalived"], "0", "0"))
     assert not unaware["kactl"]
     assert middle["kactl"] <= must
