@@ -66,8 +66,9 @@ def net() -> Iterator[Network]:
         yield made
 
 
-def protocols(me: int) -> dict[str, Any]:
+def protocols(me: int, *, real_time: bool) -> dict[str, Any]:
     """A virtual router whose master is the first node, and sessions between the two."""
+    defs = {"global_defs": {"vrrp_rt_priority": 50, "bfd_rt_priority": 50}} if real_time else {}
     sessions = {
         f"b{n}": {
             "neighbor_ip": f"10.7.{1 - me}.{n}", "source_ip": f"10.7.{me}.{n}",
@@ -76,7 +77,7 @@ def protocols(me: int) -> dict[str, Any]:
         for n in range(1, SESSIONS + 1)
     }  # fmt: skip
     router = instance(version=3, advert_int=0.1, priority=200 - 100 * me, virtual_ipaddress=["192.0.2.99/32"])
-    return {**router, "bfd_instance": sessions}
+    return {**defs, **router, "bfd_instance": sessions}
 
 
 def at_work(agent: Agent) -> bool:
@@ -105,13 +106,15 @@ def lateness(seen: list[Sighting]) -> list[int]:
     return [max(0, after - before - INTERVAL) for before, after in itertools.pairwise(times)]
 
 
-def test_protocols_beside_a_large_configuration(net: Network, tmp_path: Path) -> None:
+@pytest.mark.parametrize("real_time", [False, True], ids=["ordinary", "real-time"])
+def test_protocols_beside_a_large_configuration(net: Network, tmp_path: Path, *, real_time: bool) -> None:
+    ours_says, peer_says = (protocols(me, real_time=real_time) for me in (0, 1))
     small, full = to_yaml(configuration(1, 1)), to_yaml(large() if FULL else configuration(100, 4))
     (tmp_path / "ours").mkdir()
-    (tmp_path / "ours/agent.yaml").write_text(document(protocols(0), small))
+    (tmp_path / "ours/agent.yaml").write_text(document(ours_says, small))
     ours = Balancing(net.nodes[0], tmp_path / "ours", None, environment={"PYTHONPATH": str(TESTS)})
     ours.wait_state("MASTER", START)
-    peer = Agent(net.nodes[1], tmp_path / "peer", protocols(1))
+    peer = Agent(net.nodes[1], tmp_path / "peer", peer_says)
     with agents(ours, peer):
         for agent in (ours, peer):
             wait_for(lambda agent=agent: at_work(agent), START, f"sessions\n{agent.log}")
@@ -120,11 +123,11 @@ def test_protocols_beside_a_large_configuration(net: Network, tmp_path: Path) ->
             time.sleep(2)
             eye.forget()
             before, late_before = (moves(ours), moves(peer)), bfd_timers(ours)
-            ours.config.write_text(document(protocols(0), full))
+            ours.config.write_text(document(ours_says, full))
             planned, _answer = ours.timed("plan")
             applied, _answer = ours.timed("reload")
             again, _answer = ours.timed("reload")
-            ours.config.write_text(document(protocols(0), small))
+            ours.config.write_text(document(ours_says, small))
             removed, _answer = ours.timed("reload")
             time.sleep(1)
             late = lateness(eye.read())
@@ -137,9 +140,10 @@ def test_protocols_beside_a_large_configuration(net: Network, tmp_path: Path) ->
         ("reload that takes {} away", removed),
     ):
         add(Figure(what.format(WHAT), "s", seconds, None, "reported"))
-    add(Figure("advert_int 0.1 meanwhile: worst advert lateness", "ms", max(late) / MS, None, "none missed"))
+    how = ", real-time priority" if real_time else ""
+    add(Figure(f"advert_int 0.1 meanwhile{how}: worst advert lateness", "ms", max(late) / MS, None, "none missed"))
     worst = late_after["latest_ms"]
-    add(Figure("BFD 50 ms x 3: latest timer since the start of the agent", "ms", worst, None, "< 150 ms"))
+    add(Figure(f"BFD 50 ms x 3{how}: latest timer since the start of the agent", "ms", worst, None, "< 150 ms"))
     key = "later_than_quarter_of_detection_time"
     count = late_after[key] - late_before[key]
-    add(Figure("BFD 50 ms x 3 meanwhile: timers later than 37.5 ms", "", count, None, "none missed"))
+    add(Figure(f"BFD 50 ms x 3 meanwhile{how}: timers later than 37.5 ms", "", count, None, "none missed"))

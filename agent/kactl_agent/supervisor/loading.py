@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from kactl_agent.config.resolve import Resolution
 
 _KIND = re.compile(r": (error|warning|note)\[[a-z0-9-]+\]: ")
+_NICE = 10
 _MOST_FINDINGS = 30  # in a log
 
 
@@ -288,6 +289,12 @@ def _be_nobodys_agent() -> None:
     agent_signals.ignore()
 
 
+def _come_last() -> None:
+    """In the process that loads for a reload or a plan: what runs, protocols among it, is more important."""
+    _be_nobodys_agent()
+    os.nice(_NICE)
+
+
 class LoadingProcess:
     """`load` in a process of its own; readable when it has ended. Compared with `current` it makes a plan as well."""
 
@@ -307,7 +314,7 @@ class LoadingProcess:
                 "load",
                 lambda: self._write(_load_and_plan(options, candidate, current, plan_only)),
                 [self._memory],
-                _be_nobodys_agent,
+                _be_nobodys_agent if current is None else _come_last,
             )
             self._child = Child("load", pid)
         except OSError:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import select
 import subprocess
 import sys
@@ -188,3 +189,17 @@ def test_each_finding_is_logged_at_its_own_level(tmp_path: Path) -> None:
         if f": {kind}" in line
     }
     assert levels == {"error[": "error", "warning[": "warning", "note[": "info"}
+
+
+def test_reading_for_a_reload_comes_behind_what_runs(tmp_path: Path) -> None:
+    """At the start nothing runs yet."""
+    said = options(tmp_path, VALID)
+    current = load(said).configuration
+    assert current is not None
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    for before, nice in ((None, own), (current, min(19, own + 10))):
+        process = LoadingProcess(said, "", before)
+        ended = os.waitid(os.P_PIDFD, process.fileno(), os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        assert os.getpriority(os.PRIO_PROCESS, ended.si_pid) == nice
+        assert process.outcome().configuration is not None
