@@ -131,7 +131,7 @@ def test_protocols_beside_a_large_configuration(net: Network, tmp_path: Path, *,
             removed, _answer = ours.timed("reload")
             time.sleep(1)
             late = lateness(eye.read())
-        assert (moves(ours), moves(peer)) == before, "nobody has missed anything"
+        moved = sum(map(len, (moves(ours), moves(peer)))) - sum(map(len, before))
         late_after = bfd_timers(ours)
     for what, seconds in (
         ("plan of a reload that brings {}", planned),
@@ -147,3 +147,5 @@ def test_protocols_beside_a_large_configuration(net: Network, tmp_path: Path, *,
     key = "later_than_quarter_of_detection_time"
     count = late_after[key] - late_before[key]
     add(Figure(f"BFD 50 ms x 3 meanwhile{how}: timers later than 37.5 ms", "", count, None, "none missed"))
+    add(Figure(f"changes of state meanwhile{how}", "", moved, None, "none missed"))
+    assert not (moved and real_time), "without that it is the machine's other work that decides"

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kactl_agent.config.resolve import Resolution
 
 _KIND = re.compile(r": (error|warning|note)\[[a-z0-9-]+\]: ")
-_NICE = 10
+_NICE = 5  # more than that, and a large configuration is not read in time where much else runs
 _MOST_FINDINGS = 30  # in a log
 
 

@@ -197,7 +197,7 @@ def test_reading_for_a_reload_comes_behind_what_runs(tmp_path: Path) -> None:
     current = load(said).configuration
     assert current is not None
     own = os.getpriority(os.PRIO_PROCESS, 0)
-    for before, nice in ((None, own), (current, min(19, own + 10))):
+    for before, nice in ((None, own), (current, min(19, own + 5))):
         process = LoadingProcess(said, "", before)
         ended = os.waitid(os.P_PIDFD, process.fileno(), os.WEXITED | os.WNOWAIT)
         assert ended is not None
