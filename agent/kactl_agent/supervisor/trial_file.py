@@ -14,14 +14,14 @@ _MINE = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """`digest` is that of the text on trial, `good` the text from before."""
+    """`fingerprint` is that of the text on trial, `good` the text from before."""
 
-    digest: str
+    fingerprint: str
     good: bytes
 
     def is_of(self, text: bytes) -> bool:
         """Whether this is the text that was on trial."""
-        return _digest(text) == self.digest
+        return _fingerprint(text) == self.fingerprint
 
 
 class TrialFile:
@@ -41,7 +41,7 @@ class TrialFile:
         try:
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _MINE, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.msgpack.encode(Trial(_digest(text), good)))
+                file.write(msgspec.msgpack.encode(Trial(_fingerprint(text), good)))
                 file.flush()
                 os.fsync(descriptor)
             new.replace(self._path)
@@ -66,5 +66,5 @@ class TrialFile:
             self._path.unlink(missing_ok=True)
 
 
-def _digest(text: bytes) -> str:
+def _fingerprint(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
