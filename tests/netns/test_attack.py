@@ -18,7 +18,7 @@ import pytest
 
 from kactl_agent.control.client import ControlClient
 from kactl_agent.control.protocol import ControlError
-from support.agents import SLACK, START, Agent, agents, alive, instance, master_down
+from support.agents import SLACK, START, Agent, agents, alive, instance, master_down, wait_warm
 from support.netns import Network, ip, network, wait_for
 
 pytestmark = pytest.mark.root
@@ -86,8 +86,7 @@ def test_reloads_leave_nothing_behind(net: Network, tmp_path: Path) -> None:
 
         for number in range(5):
             turn(number)
-        # what a reload needs is imported some seconds after the start
-        wait_for(lambda: (status := one.status()) and status["agent"]["uptime_s"] > 5, START, "the agent is warm")
+        wait_warm(one)
         before = measured()
         for number in range(30):
             turn(number)

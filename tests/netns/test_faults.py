@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -399,5 +400,7 @@ def test_who_is_not_timing_may_stand_still(net: Network, tmp_path: Path, stalled
         found = gaps(seen, one.node.ipv4)
         os.kill(pid, signal.SIGCONT)
         wait_for(lambda: one.state() == "MASTER", SLACK, "it goes on")
-        assert max(found) <= 1.1 * FAST or kinds(one) & {"advert_late", "stall"}, found
+        # one that the machine held up on its way counts for nobody
+        assert median(found) <= 1.1 * FAST, found
+        assert max(found) <= 2 * FAST or kinds(one) & {"advert_late", "stall"}, found
         assert causes(two) == before

@@ -37,6 +37,11 @@ def owner(address: str = "198.51.100.100/24", **keywords: Any) -> dict[str, Any]
     return instance(priority=255, state="MASTER", virtual_ipaddress=[address], **keywords)
 
 
+def adverts_sent(agent: Agent) -> int:
+    status = agent.status()
+    return int(status["vrrp"]["instances"]["VI_1"]["statistics"]["adverts_sent"]) if status else 0
+
+
 def name_of(pid: int) -> str:
     return Path(f"/proc/{pid}/comm").read_text().strip()
 
@@ -112,6 +117,8 @@ def test_each_signal_writes_its_files(net: Network, tmp_path: Path) -> None:
         assert sent(statistics.read_text()) > 0
         assert (statistics.stat().st_mode & 0o777, statistics.stat().st_uid) == (0o600, 0)
 
+        enough = 5  # more than there can be in the moment after
+        wait_for(lambda: adverts_sent(one) >= enough, 2 * enough + SLACK, "some adverts")
         before = statistics.stat().st_ino
         one.process.send_signal(signal.SIGRTMAX - 1)  # statistics, which then count anew
         wait_for(lambda: statistics.stat().st_ino != before, SLACK, "the statistics once more")

@@ -122,6 +122,17 @@ def agents(*started: Agent) -> Iterator[None]:
             agent.close()
 
 
+def wait_warm(agent: Agent) -> None:
+    """What a reload needs is imported a second after the start, or after that in which no reload was under way."""
+
+    def uptime() -> float:
+        status = agent.status()
+        return float(status["agent"]["uptime_s"]) if status else 0.0
+
+    idle_from = uptime()
+    wait_for(lambda: uptime() > max(5.0, idle_from + 3), START, "the agent is warm")
+
+
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
