@@ -77,6 +77,7 @@ class Fleet:
         self._backoff = {name: Backoff() for name in (*WORKERS, OBSERVER)}
         self._respawns: dict[str, TimerHandle] = {}
         self._leaving: set[Worker] = set()  # told to go while the agent goes on
+        self._stopping: set[Worker] = set()  # told to go with the agent
         self._observers_end = ""  # of the one before, for the next one's journal
         self.restarts = dict.fromkeys((*WORKERS, OBSERVER), 0)
 
@@ -292,14 +293,15 @@ class Fleet:
         for handle in self._respawns.values():
             handle.cancel()
 
-    def stop_next_worker(self, order: frames.Stop, seconds: float) -> bool:
-        """Stop the first of those that still run, and kill it after `seconds`. False when none does."""
-        for name in WORKERS:
-            child = self._children.get(name)
-            if child is not None:
+    def stop_workers(self, order: frames.Stop, seconds: float) -> bool:
+        """Stop those that still run, and kill them after `seconds`. False when none does. All at once, so that no peer
+        waits for a load balancer that takes its time; but BFD last, whose sessions mean something to the others."""
+        running = [child for name in WORKERS if (child := self._children.get(name)) is not None]
+        for child in [each for each in running if each.name != "bfd"] or running:
+            if child not in self._stopping:
+                self._stopping.add(child)
                 self._tell_to_stop(child, order, seconds)
-                return True
-        return False
+        return bool(running)
 
     def stop_observer(self) -> bool:
         observer = self._children.get(OBSERVER)
@@ -310,6 +312,7 @@ class Fleet:
 
     def _tell_to_stop(self, child: Worker, order: frames.Stop, seconds: float) -> None:
         child.edge.post(order)
+        child.edge.try_flush()
         self._poller.call_later(seconds, partial(self._kill, child))
 
     def _kill(self, child: Worker) -> None:

@@ -468,20 +468,20 @@ class Supervisor:
         return self.configuration.process.child_wait_time / 1e9
 
     def stop(self, code: int) -> None:
-        """Orderly: the workers one after the other, then the spawner, then the observer. A second call changes
-        nothing."""
+        """Orderly: the workers, then the spawner, then the observer. A second call changes nothing."""
         if self._stopping:
             return
         self._stopping = True
         self._exit_code = code
+        self._fleet.cancel_restarts()
+        self._fleet.stop_workers(self._stop_order, self._stop_seconds)  # before all else: peers wait for it
         self._log("info", "stopping")
         self._notifier.stopping()
         self._desk.close()
-        self._fleet.cancel_restarts()
         self._stop_next()
 
     def _stop_next(self) -> None:
-        if self._fleet.stop_next_worker(self._stop_order, self._stop_seconds):
+        if self._fleet.stop_workers(self._stop_order, self._stop_seconds):
             return
         self._leftovers.leave(addresses=self._options.keep_vips, services=self._options.keep_ipvs)
         self._leftovers.reclaim()

@@ -116,7 +116,7 @@ def bench() -> Iterator[Bench]:
     yield made
     made.respawns = False
     made.fleet.cancel_restarts()
-    while made.fleet.stop_next_worker(frames.Stop(), 0) or made.fleet.stop_observer():
+    while made.fleet.stop_workers(frames.Stop(), 0) or made.fleet.stop_observer():
         made.ends.clear()
         made.until(lambda: made.ends)
 
