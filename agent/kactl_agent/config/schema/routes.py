@@ -302,6 +302,10 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
             process="vrrp",
         ),
     ] = UNSET
+    # before `encap`, among whose words it would be the outer header's
+    hoplimit: Annotated[
+        Maybe[int], Keyword(U8, "TTL or hop limit of packets sent on the route", default="the kernel's", process="vrrp")
+    ] = UNSET
     encap: Annotated[
         Maybe[Encap],
         Keyword(Line(Encap), "Lightweight tunnel that the packets are put into", default="none", process="vrrp"),
@@ -318,9 +322,6 @@ class RouteEntry(Keywords, frozen=True, kw_only=True):
     mtu: Annotated[
         Maybe[LockableNumber],
         Keyword(Line(LockableNumber), "MTU of the path, in bytes", default="the interface's", process="vrrp"),
-    ] = UNSET
-    hoplimit: Annotated[
-        Maybe[int], Keyword(U8, "TTL or hop limit of packets sent on the route", default="the kernel's", process="vrrp")
     ] = UNSET
     advmss: Annotated[
         Maybe[LockableNumber],

@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct
 from kactl_agent.config.bind import bind
 from kactl_agent.config.schema.keyword import FLAG, Keyword, Keywords, table_of
 from kactl_agent.config.schema.line import check_sayable, describe_line, read_line, write_line
+from kactl_agent.config.schema.routes import Encap, EncapIp6, StaticRouteEntry
 from kactl_agent.config.schema.script import Script
 from kactl_agent.config.schema.shapes import Choice, Integer, Line, Maybe, MissingWord, Repeated, Text, ValueFault
 from support.schema_strategies import configs, instances, line_structs, structs, structs_of, values
@@ -24,6 +25,12 @@ def test_words_of_a_line_say_its_value(struct: type[Struct], data: st.DataObject
     value = data.draw(instances(struct, 30))
     words = write_line(value)
     assert read_line(struct, words, 0) == (value, len(words))
+
+
+def test_a_route_s_own_hop_limit_does_not_become_its_tunnel_s() -> None:
+    route = StaticRouteEntry(destination="192.0.2.0/24", encap=Encap(ip6=EncapIp6()), hoplimit=5)
+    words = write_line(route)
+    assert read_line(StaticRouteEntry, words, 0) == (route, len(words))
 
 
 @pytest.mark.parametrize("struct", line_structs(), ids=lambda struct: struct.__name__)
