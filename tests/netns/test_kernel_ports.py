@@ -186,6 +186,29 @@ def test_a_list_of_addresses_that_lacked_some_is_read_again_with_the_next_change
     links.close()
 
 
+def test_an_address_is_gone_when_two_lists_lack_it(net: Network) -> None:
+    class Reader:
+        lacking = 0
+
+        def __call__(self, sock: dumps.DumpSocket, request: bytes, absent: Container[int]) -> dumps.Dump:
+            found = dumps.read(sock, request, absent)
+            if self.lacking and any(message.type == nl.RTM_NEWADDR for message in found.messages):
+                self.lacking -= 1
+                return dumps.Dump([], True)
+            return found
+
+    with inside(net.nodes[0].namespace):
+        reader = Reader()
+        links = NetlinkLinks(reader)
+        known = links.addresses("eth0")
+        assert known
+        for lists, expected in ((1, known), (2, ())):
+            reader.lacking = lists
+            links._resynchronise()
+            assert tuple(links.addresses("eth0")) == tuple(expected)
+        links.close()
+
+
 def test_addresses_are_found_while_others_go(net: Network, kernel: LinuxKernel) -> None:
     """The kernel lists them in parts: what goes out of the first ones moves up what is in the next, past the reader."""
     node = net.nodes[0]
@@ -201,13 +224,18 @@ def test_addresses_are_found_while_others_go(net: Network, kernel: LinuxKernel) 
         churn = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
         assert churn.stdin is not None
         churn.stdin.write("".join(f"addr del 10.6.{n // 250}.{n % 250}/32 dev a0\n" for n in range(2000)))
-        churn.stdin.close()
-        while churn.poll() is None:
-            with inside(node.namespace):
-                links = NetlinkLinks()
-            reads += 1
-            assert not links._whole or all(links.has(address) for address in lasting)
-            links.close()
+        with inside(node.namespace):
+            links = NetlinkLinks()
+            churn.stdin.close()
+            while churn.poll() is None:
+                links._resynchronise()
+                reads += 1
+                there = not links._whole or all(links.has(address) for address in lasting)
+                if not there:
+                    break
+        churn.wait()
+        links.close()
+        assert there
         assert churn.returncode == 0
         assert kernel.addresses.apply(lasting, (), kernel.links) == []
     assert reads

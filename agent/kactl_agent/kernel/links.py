@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from kactl_agent.kernel import dumps
 from kactl_agent.kernel import rtnetlink as nl
@@ -108,6 +108,7 @@ class NetlinkLinks:
     def _resynchronise(self) -> None:
         """Read everything anew. The monitor is subscribed before, so that nothing falls between the two."""
         listener, self.on_address = self.on_address, None
+        before = [(index, key) for index, table in self._addresses.items() for key in table]
         self._links, self._names, self._addresses, self._forwarding = {}, {}, {}, {}
         with open_netlink(_DUMP_TIMEOUT) as sock:
             found = (
@@ -116,12 +117,21 @@ class NetlinkLinks:
                 # a kernel without IPv6 has no such configuration
                 self._read(sock, nl.encode_dump(nl.RTM_GETNETCONF, 3, nl.AF_INET6), _ANY_ERROR),
             )
+            self._take_all(found)
+            # where it had changed each time, what has changed is still to be drained: then this is done again
+            self._whole = all(dump.whole for dump in found)
+            if any(key not in self._addresses.get(index, ()) for index, key in before):
+                # The kernel takes an address off its list a moment before it marks lists as torn: one that lacks what
+                # was there is believed when a second one lacks it too.
+                second = self._read(sock, nl.encode_dump(nl.RTM_GETADDR, 4), _ABSENT)
+                self._take_all((second,))
+                self._whole = self._whole and second.whole
+        self.on_address = listener
+
+    def _take_all(self, found: Iterable[dumps.Dump]) -> None:
         for dump in found:
             for message in dump.messages:
                 self._take(message)
-        # where it had changed each time, what has changed is still to be drained: then this is done again
-        self._whole = all(dump.whole for dump in found)
-        self.on_address = listener
 
     def _take(self, message: nl.Message) -> None:
         if message.type in (nl.RTM_NEWLINK, nl.RTM_DELLINK):
