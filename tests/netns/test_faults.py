@@ -12,7 +12,6 @@ import subprocess
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
@@ -400,7 +399,6 @@ def test_who_is_not_timing_may_stand_still(net: Network, tmp_path: Path, stalled
         found = gaps(seen, one.node.ipv4)
         os.kill(pid, signal.SIGCONT)
         wait_for(lambda: one.state() == "MASTER", SLACK, "it goes on")
-        # one that the machine held up on its way counts for nobody
-        assert median(found) <= 1.1 * FAST, found
-        assert max(found) <= 2 * FAST or kinds(one) & {"advert_late", "stall"}, found
+        if max(found) > 1.1 * FAST:
+            wait_for(lambda: kinds(one) & {"advert_late", "stall"}, SLACK, f"gaps of {found} s have a name")
         assert causes(two) == before
