@@ -127,9 +127,11 @@ def test_a_script_can_be_ended_early(bench: Bench) -> None:
 
 def test_a_spawner_that_dies_ends_the_script(bench: Bench, tmp_path: Path) -> None:
     done: list[int] = []
-    bench.scripts.run("startup_script", shell(f"touch {tmp_path}/there; sleep 60"), lambda: done.append(1))
-    bench.until((tmp_path / "there").exists)
+    pid = tmp_path / "pid"
+    bench.scripts.run("startup_script", shell(f"echo $$ > {pid}; exec sleep 60"), lambda: done.append(1))
+    bench.until(lambda: pid.exists() and pid.read_text().endswith("\n"))
     bench.kill_spawner()
+    os.kill(int(pid.read_text()), signal.SIGKILL)  # nobody else ends it now
     bench.until(lambda: done)
     assert bench.log == ["error: startup_script ended with the spawner"]
     bench.process = SpawnerProcess(*launch())
