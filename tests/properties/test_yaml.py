@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kactl_agent.config.bind import bind
 from kactl_agent.config.document import Document, Origin
 from kactl_agent.config.emit import emit
+from kactl_agent.config.load import load_bytes
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.track import VrrpScript
 from kactl_agent.config.yaml_scalars import quote
@@ -28,6 +29,21 @@ def test_what_is_emitted_is_bound_again(document: Document) -> None:
     assert again.config == document.config
     assert list(comments(again.origin)) == list(comments(document.origin))
     assert emit(again) == text
+
+
+def read(text: str, *, whole: bool) -> Document:
+    """Without what a secret would be read from."""
+    return load_bytes(text.encode(errors="surrogatepass"), "agent.yaml", secrets=False, whole=whole)
+
+
+@given(documents(configs(most=6)))
+@settings(max_examples=150)
+def test_what_is_read_without_its_places_is_the_same_and_has_them_when_they_are_wanted(document: Document) -> None:
+    text = emit(document)
+    plain, whole = read(text, whole=False), read(text, whole=True)
+    assert plain.config == whole.config == document.config
+    assert plain.diagnostics == whole.diagnostics
+    assert emit(Document(plain.config, plain.complete())) == text
 
 
 @given(ANY_TEXT, st.booleans())
@@ -87,7 +103,9 @@ SNIPPETS = st.sampled_from(
 @given(st.lists(SNIPPETS, max_size=12), st.sampled_from(["\n", " ", "\r\n"]))
 @settings(max_examples=300)
 def test_no_jumble_of_yaml_raises(parts: list[str], between: str) -> None:
-    document = bind(between.join(parts), "agent.yaml")
+    text = between.join(parts)
+    document = bind(text, "agent.yaml")
+    assert read(text, whole=False).diagnostics == read(text, whole=True).diagnostics
     if not document.errors:
         again = bind(emit(document), "again.yaml")
         assert not again.errors

@@ -35,39 +35,45 @@ from kactl_agent.config.schema.shapes import (
 )
 from kactl_agent.config.suggest import NULL_HINTS, explain_kind, explain_unknown
 from kactl_agent.config.yaml_comments import Comments
-from kactl_agent.config.yaml_events import Event, Events, Stop, marks
+from kactl_agent.config.yaml_events import MAX_DEPTH, Event, Events, Stop, marks
 
 NULL_WORDS = frozenset(("", "~", "null", "Null", "NULL"))
 INCLUDE = "include"
 MISSING = "missing-keyword"
+_PLACED_DEPTH = 2
 
 
-def bind(text: str, name: str) -> Document:
-    """The configuration that a YAML text says. `name` is the file's name in diagnostics.
+def bind(text: str, name: str, *, data: bytes | None = None, whole: bool = True) -> Document:
+    """The configuration that a YAML text says. `name` is the file's name in diagnostics, `data` the text's UTF-8 if it
+    is at hand.
 
     Never raises on bad input: faults are the document's diagnostics, and what is at fault is left out of its model.
-    `include:` lines are kept for the loader, as `document.includes`.
+    `include:` lines are kept for the loader, as `document.includes`. Without `whole` the origin tree ends at the items
+    and named blocks of the root's keywords and has no comments: it takes several times what the model does.
     """
-    binder = _Binder(text, name)
+    binder = _Binder(text, name, data, whole)
     document = binder.document()
     document.sources[name] = text
     return document
 
 
 class _Binder:
-    def __init__(self, text: str, name: str) -> None:
+    def __init__(self, text: str, name: str, data: bytes | None, whole: bool) -> None:
         self.text = text
         self.name = name
+        self.data = data
         self.faults: list[Diagnostic] = []
         self.includes: list[Include] = []
         self.where: list[str] = []  # blocks around, for messages
-        self.comments = Comments(text)
+        self.depth = 0  # of the block whose entries are read
+        self.placed = MAX_DEPTH if whole else _PLACED_DEPTH
+        self.comments = Comments(text if whole else "")
 
     def document(self) -> Document:
         origin = Origin(self.name, 1, 1)
         config = Config()
         try:
-            self.events = Events(self.text, self.name)
+            self.events = Events(self.text, self.name, self.data)
             self.faults = self.events.diagnostics
             self.comments.start(origin)
             config = self.root(origin)
@@ -122,9 +128,9 @@ class _Binder:
         table = table_of(cast(type[Struct], struct))
         values: dict[str, Any] = {}
         at_root = struct is Config
-        children: dict[Any, Origin] = {}
-        origin.children = children
+        children = self.children_of(origin)
         self.comments.container()
+        self.depth += 1
         by_name = table.by_name
         for word, key, event in self.events.pairs(start):
             field = by_name.get(word)
@@ -148,6 +154,7 @@ class _Binder:
                     hint=f"use {field.keyword.replaced_by}",
                     severity=Severity.WARNING,
                 )
+        self.depth -= 1
         complete = self.require(table, values, children, origin)
         value = struct(**values)
         if complete and not issubclass(struct, BlockKeywords):
@@ -191,6 +198,13 @@ class _Binder:
                 self.wrong_kind("`include`", "value", item)
                 continue
             self.includes.append(Include(item.value, self.events.place(item)))
+
+    def children_of(self, origin: Origin) -> dict[Any, Origin]:
+        """Where the origins of its entries go; they last as long as the entries are read where they are not wanted."""
+        children: dict[Any, Origin] = {}
+        if self.depth < self.placed:
+            origin.children = children
+        return children
 
     def origin_of(self, key: Event, event: Event) -> Origin:
         """A scalar is found at its value, anything else at its key."""
@@ -325,8 +339,8 @@ class _Binder:
 
     def items(self, item: Shape, start: Event, origin: Origin) -> tuple[Any, ...]:
         values: list[Any] = []
-        children: dict[Any, Origin] = {}
-        origin.children = children
+        children = self.children_of(origin)
+        self.depth += 1
         plain = not start.flow_style and start.anchor is None and start.tag is None
         self.comments.container(start.start_mark.column if plain else None)
         for event in self.events.items(start):
@@ -337,6 +351,7 @@ class _Binder:
             if value is not UNSET:
                 children[len(values)] = child
                 values.append(value)
+        self.depth -= 1
         return tuple(values)
 
     def block(self, shape: Block, event: Event, origin: Origin) -> Any:
@@ -345,7 +360,7 @@ class _Binder:
         if type(event) is MappingStartEvent and shape.single_form:
             child = Origin(origin.file, origin.line, origin.column, origin.length)
             self.comments.single(child)
-            origin.children = {0: child}
+            self.children_of(origin)[0] = child
             return (self.struct(shape.struct, event, child),)
         if type(event) is SequenceStartEvent and shape.many:
             return self.items(Block(shape.struct), event, origin)
@@ -358,9 +373,9 @@ class _Binder:
             return UNSET
         blocks: dict[str, Any] = {}
         inner = Block(shape.struct) if isinstance(shape, Named) else Entries(shape.item)
-        children: dict[Any, Origin] = {}
-        origin.children = children
+        children = self.children_of(origin)
         self.comments.container()
+        self.depth += 1
         for word, key, event in self.events.pairs(start):
             name = self.name_of(shape, word, key)
             child = self.origin_of(key, key)
@@ -372,6 +387,7 @@ class _Binder:
                 children[name] = child
             self.where.pop()
             self.comments.leave()
+        self.depth -= 1
         return blocks
 
     def name_of(self, shape: Named | NamedEntries, word: str, key: Event) -> str | UnsetType:

@@ -6,7 +6,7 @@ Origin tree, which has the model's own structure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -128,6 +128,17 @@ class Document:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)  # text of every file read, for excerpts
     includes: list[Include] = field(default_factory=list)  # not followed yet
+    whole_origin: Callable[[], Origin] | None = None  # reads again, where `origin` ends at blocks and items
+
+    def place(self, path: Iterable[Key]) -> Place:
+        """Where the deepest part of `path` stands that is known."""
+        return self.complete().find(path).place
+
+    def complete(self) -> Origin:
+        """The origin tree with all its places and comments."""
+        if self.whole_origin is not None:
+            self.origin, self.whole_origin = self.whole_origin(), None
+        return self.origin
 
     @property
     def errors(self) -> list[Diagnostic]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob as globbing
 import os
 from bisect import bisect_right
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -63,13 +64,45 @@ def load_bytes(
     glob: Glob = glob,
     environ: Mapping[str, str] = os.environ,
     secrets: bool = True,
+    whole: bool = True,
 ) -> Document:
     """Like load_file, of a text that was read already; includes are relative to the directory of `name`.
 
-    `read_file` and `glob` (paths that match a pattern, sorted) are how it reaches what is included.
+    `read_file` and `glob` (paths that match a pattern, sorted) are how it reaches what is included. Without `whole` the
+    origin tree is left out where it is large until a place in it is asked for: most configurations are right, and have
+    no use for it.
     """
-    loader = _Loader(read_file, glob)
-    return _finished(loader.data(data, name), environ, secrets)
+    said = _Said(read_file, glob)
+    document = _Loader(said.read_file, said.glob, whole=whole).data(data, name)
+    if not whole:
+        document.whole_origin = lambda: _Loader(said.read_file, said.glob).data(data, name).origin
+    return _finished(document, environ, secrets)
+
+
+class _Said:
+    """What the disk says, so that it says the same a second time."""
+
+    def __init__(self, read_file: ReadFile, glob: Glob) -> None:
+        self._read_file = read_file
+        self._glob = glob
+        self._files: dict[str, bytes | OSError | ValueError] = {}
+        self._paths: dict[str, list[str]] = {}
+
+    def read_file(self, path: str) -> bytes:
+        if path not in self._files:
+            try:
+                self._files[path] = self._read_file(path)
+            except (OSError, ValueError) as fault:
+                self._files[path] = fault
+        found = self._files[path]
+        if isinstance(found, bytes):
+            return found
+        raise found
+
+    def glob(self, pattern: str) -> list[str]:
+        if pattern not in self._paths:
+            self._paths[pattern] = self._glob(pattern)
+        return self._paths[pattern]
 
 
 def _finished(document: Document, environ: Mapping[str, str], secrets: bool) -> Document:
@@ -112,9 +145,10 @@ _STOPPED = frozenset(("syntax", "tab", "control-characters", "nesting", "too-man
 
 
 class _Loader:
-    def __init__(self, read_file: ReadFile, glob: Glob) -> None:
+    def __init__(self, read_file: ReadFile, glob: Glob, *, whole: bool = True) -> None:
         self.read_file = read_file
         self.glob = glob
+        self.whole = whole
         self.chain: list[str] = []
         self.count = 0
 
@@ -132,13 +166,13 @@ class _Loader:
         return self.data(data, path)
 
     def data(self, data: bytes, name: str) -> Document:
-        fault = _undecodable(data, name)
-        if fault is not None:
-            document = _failed(fault.code, fault.message, fault.place, fault.hint)
+        text = _decoded(data, name)
+        if isinstance(text, Diagnostic):
+            document = _failed(text.code, text.message, text.place, text.hint)
             if len(data) <= MAX_BYTES:
                 document.sources[name] = data.decode("utf-8", errors="replace")
             return document
-        document = bind(data.decode("utf-8").removeprefix("\ufeff"), name)
+        document = bind(text, name, data=data.removeprefix(BOM_UTF8), whole=self.whole)
         includes, document.includes = document.includes, []
         self.chain.append(_identity(name))
         for include in includes:
@@ -177,14 +211,14 @@ def _failed(code: str, message: str, place: Place, hint: str = "") -> Document:
     return Document(Config(), Origin(place.file), [Diagnostic(code, message, place, hint=hint)])
 
 
-def _undecodable(data: bytes, name: str) -> Diagnostic | None:
-    """What keeps bytes from being the text of a configuration."""
+def _decoded(data: bytes, name: str) -> str | Diagnostic:
+    """The text, or what keeps bytes from being the text of a configuration."""
     if len(data) > MAX_BYTES:
         return Diagnostic("too-large", f"larger than {MAX_BYTES >> 20} MiB", Place(name))
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         return Diagnostic("encoding", "this is UTF-16, and a configuration is UTF-8", Place(name, 1, 1))
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as fault:
         before = data[: fault.start].decode("utf-8")
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
@@ -194,7 +228,7 @@ def _undecodable(data: bytes, name: str) -> Diagnostic | None:
     if at >= 0:
         place = Place(name, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
         return Diagnostic("control-characters", "a NUL byte cannot stand in a configuration", place)
-    return None
+    return text
 
 
 # -- merging -----------------------------------------------------------------------------------------------------------

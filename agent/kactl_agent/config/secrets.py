@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import replace as replace_fields
 from functools import cache
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any, cast
 
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
+from kactl_agent.config.checks.problem import Path
 from kactl_agent.config.diagnostics import Diagnostic
-from kactl_agent.config.document import Document, Origin
+from kactl_agent.config.document import Document
 from kactl_agent.config.schema.keyword import Field, table_of
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import (
@@ -81,74 +83,70 @@ def resolve_secrets(document: Document, *, environ: Mapping[str, str] = os.envir
     A relative path is relative to the file that names it. A secret that cannot be had is an error of the new document
     and stays a SecretSource; its text appears in no diagnostic.
     """
-    resolver = _Resolver(environ, [*document.diagnostics])
-    config = resolver.struct(document.config, document.origin)
-    return Document(
-        cast(Config, config),
-        document.origin,
-        resolver.diagnostics,
-        document.sources,
-        document.includes,
-    )
+    resolver = _Resolver(environ, document)
+    config = resolver.struct(document.config, ())
+    return replace_fields(document, config=cast(Config, config), diagnostics=resolver.diagnostics)
 
 
 class _Resolver:
-    def __init__(self, environ: Mapping[str, str], diagnostics: list[Diagnostic]) -> None:
+    def __init__(self, environ: Mapping[str, str], document: Document) -> None:
         self.environ = environ
-        self.diagnostics = diagnostics
+        self.document = document
+        self.diagnostics = [*document.diagnostics]
 
-    def struct(self, value: Struct, origin: Origin) -> Struct:
+    def struct(self, value: Struct, path: Path) -> Struct:
         changed: dict[str, Any] = {}
         for field in _ways_to_secrets(type(value)):
             item = getattr(value, field.attribute)
             if item is UNSET:
                 continue
-            new = self.value(field.keyword.shape, item, origin.find((field.name,)))
+            new = self.value(field.keyword.shape, item, (*path, field.name))
             if new is not item:
                 changed[field.attribute] = new
         return replace(value, **changed) if changed else value
 
-    def value(self, shape: Shape, value: Any, origin: Origin) -> Any:
+    def value(self, shape: Shape, value: Any, path: Path) -> Any:
         if isinstance(value, SecretSource):
-            return self.text(shape, value, origin)
+            return self.text(shape, value, path)
         if isinstance(value, Struct):
-            return self.struct(value, origin)
+            return self.struct(value, path)
         if isinstance(value, tuple):
-            items = tuple(self.value(_item(shape), v, origin.find((i,))) for i, v in enumerate(value))
+            items = tuple(self.value(_item(shape), v, (*path, i)) for i, v in enumerate(value))
             return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
         if isinstance(value, dict):
-            entries = {k: self.value(_item(shape), v, origin.find((k,))) for k, v in value.items()}
+            entries = {k: self.value(_item(shape), v, (*path, k)) for k, v in value.items()}
             return entries if any(entries[k] is not v for k, v in value.items()) else value
         if isinstance(shape, HmacKey) and isinstance(value, str) and value.startswith(HMAC_KEY_FILE):
-            return self.text(shape, SecretSource(file=value.removeprefix(HMAC_KEY_FILE)), origin)
+            return self.text(shape, SecretSource(file=value.removeprefix(HMAC_KEY_FILE)), path)
         return value
 
-    def text(self, shape: Shape, source: SecretSource, origin: Origin) -> Any:
+    def text(self, shape: Shape, source: SecretSource, path: Path) -> Any:
         try:
-            text = self.read(source, origin)
+            text = self.read(source, path)
         except OSError as fault:
-            return self.fault(f"{source.file}: {fault.strerror or fault}", "", origin, source)
+            return self.fault(f"{source.file}: {fault.strerror or fault}", "", path, source)
         except _Unusable as fault:
-            return self.fault(str(fault), fault.hint, origin, source)
+            return self.fault(str(fault), fault.hint, path, source)
         scalar = _scalar_of(shape)
         if isinstance(scalar, HmacKey) and text.startswith(HMAC_KEY_FILE):
-            return self.fault("the secret cannot be used: it names another file", "", origin, source)
+            return self.fault("the secret cannot be used: it names another file", "", path, source)
         try:
             return text if scalar is None else scalar.parse_yaml(text)
         except ValueFault as fault:
             message = fault.message.replace(f"`{text}`", "the text") if text else fault.message
-            return self.fault(f"the secret cannot be used: {message}", fault.hint, origin, source)
+            return self.fault(f"the secret cannot be used: {message}", fault.hint, path, source)
 
-    def fault(self, message: str, hint: str, origin: Origin, source: SecretSource) -> SecretSource:
-        self.diagnostics.append(Diagnostic("secret", message, origin.place, hint=hint))
+    def fault(self, message: str, hint: str, path: Path, source: SecretSource) -> SecretSource:
+        self.diagnostics.append(Diagnostic("secret", message, self.document.place(path), hint=hint))
         return source
 
-    def read(self, source: SecretSource, origin: Origin) -> str:
+    def read(self, source: SecretSource, path: Path) -> str:
         if source.env:
             if source.env not in self.environ:
                 raise _Unusable(f"the environment has no `{source.env}`", "set it where the agent is started")
             return self.environ[source.env]
-        return read_secret_file(Path(origin.file).parent / source.file)
+        file = self.document.origin.find(path).file  # known of every block
+        return read_secret_file(FilePath(file).parent / source.file)
 
 
 class _Unusable(Exception):
@@ -157,7 +155,7 @@ class _Unusable(Exception):
         self.hint = hint
 
 
-def read_secret_file(path: Path) -> str:
+def read_secret_file(path: FilePath) -> str:
     """The text of a secret's file, without its last newline. Raises OSError, or _Unusable for an unfit file."""
     # Not blocking: a FIFO or a device must not hold the agent up.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

@@ -39,7 +39,7 @@ class InterfaceNames:
     def say(self, name: str, path: Path) -> str:
         """One that the configuration names."""
         if name in self._said:
-            first = self._sheet.document.origin.find(self._said[name]).place
+            first = self._sheet.document.place(self._said[name])
             text, hint = f"two instances want an interface {name} of their own", f"the other: {first.file}:{first.line}"
             self._sheet.error(path, "duplicate-interface-name", text, hint)
         self._said[name] = path

@@ -59,7 +59,8 @@ class Stop(Exception):
 class Events:
     """A stream of events with aliases resolved. `spans` are the places of scalars that hold a `#`."""
 
-    def __init__(self, text: str, name: str) -> None:
+    def __init__(self, text: str, name: str, data: bytes | None = None) -> None:
+        """`data` is the text in UTF-8, which the parser wants."""
         self.text = text
         self.name = name
         self.spans: list[tuple[int, int]] = []
@@ -70,7 +71,7 @@ class Events:
         self._budget = MAX_ALIAS_EVENTS
         self._depth = 0
         try:
-            self._parser = CParser(text)
+            self._parser = CParser(text if data is None else data)
         except UnicodeEncodeError as fault:  # half of a surrogate pair
             raise Stop(_forbidden(text, fault.start, name)) from None
         except YAMLError as fault:

@@ -18,6 +18,7 @@ from kactl_agent.notify import settings as notify_settings
 from kactl_agent.notify.settings import MailSettings, OwnScript, SupervisorNotify, VrrpNotify
 from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.reload_settings import ReloadSettings
+from kactl_agent.runtime.parts import read_parts, write_parts
 from kactl_agent.tracking import settings as tracking_settings
 from kactl_agent.tracking.settings import Executable, TrackingSettings
 from kactl_agent.vrrp import settings as vrrp_settings
@@ -82,6 +83,7 @@ class ConfigurationChanges(msgspec.Struct, frozen=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(AgentConfiguration)
+_PARTS = 2  # of an encoded configuration
 
 
 _BELONGING = {
@@ -133,12 +135,21 @@ def compare(old: tuple[VrrpSettings, ...], new: tuple[VrrpSettings, ...]) -> Con
     )
 
 
+def encode(configuration: AgentConfiguration) -> tuple[bytes, bytes]:
+    """What `decode` takes. The settings of the checkers worker, which are most of it, are not copied."""
+    return _encoder.encode(msgspec.structs.replace(configuration, checkers=b"")), configuration.checkers
+
+
+def decode(others: bytes, checkers: bytes) -> AgentConfiguration:
+    """Raises msgspec.MsgspecError."""
+    return msgspec.structs.replace(_decoder.decode(others), checkers=checkers)
+
+
 def dump_sealed(configuration: AgentConfiguration) -> int:
     """A descriptor of a memory file with the configuration, sealed. The caller closes it."""
     descriptor = os.memfd_create("kactl-configuration", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        with os.fdopen(descriptor, "wb", closefd=False) as file:
-            file.write(_encoder.encode(configuration))
+        write_parts(descriptor, encode(configuration))
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
     except BaseException:
         os.close(descriptor)
@@ -150,10 +161,11 @@ def dump_to_disk(configuration: AgentConfiguration, directory: str) -> int:
     """The same in a file without a name on the file system of `directory` (tmp_config_directory), for machines with
     little memory. The descriptor reads only, and nobody can open the file otherwise. Raises OSError."""
     writable = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_EXCL | os.O_CLOEXEC, 0o400)
-    with os.fdopen(writable, "wb") as file:
-        file.write(_encoder.encode(configuration))
-        file.flush()
+    try:
+        write_parts(writable, encode(configuration))
         return os.open(f"/proc/self/fd/{writable}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(writable)
 
 
 def _is_out_of_reach(descriptor: int) -> bool:
@@ -173,9 +185,8 @@ def load_sealed(descriptor: int) -> AgentConfiguration:
     try:
         if not _is_out_of_reach(descriptor):
             raise ValueError("the configuration handed over is not sealed")
-        data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-        return _decoder.decode(data)
-    except (OSError, msgspec.MsgspecError) as error:
+        return decode(*read_parts(descriptor, _PARTS))
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise ValueError(f"the configuration handed over cannot be read: {error}") from error
     finally:
         os.close(descriptor)

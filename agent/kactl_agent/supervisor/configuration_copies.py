@@ -15,6 +15,7 @@ def save_copy(document: Document, directory: str, name: str, pid: int) -> str:
     The directory is made, its parents are not.
     """
     folder = Path(directory)
+    document.complete()
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         taken = (path.name.rpartition(".")[2] for path in folder.glob(f"{name}.{pid}.*"))

@@ -23,6 +23,7 @@ from kactl_agent.ipvs.settings import CheckersSettings
 from kactl_agent.process_settings import ProcessSettings
 from kactl_agent.runtime import agent_signals
 from kactl_agent.runtime.configuration import AgentConfiguration
+from kactl_agent.runtime.parts import read_parts, write_parts
 from kactl_agent.supervisor.children import Child, exit_text, fork_child
 from kactl_agent.supervisor.importing import import_late
 from kactl_agent.supervisor.options import EXIT_CONFIGURATION, EXIT_FINE, Options
@@ -64,6 +65,13 @@ def load(options: Options, candidate: str = "", *, starting: bool = True, copy_f
     """Read, validate and resolve the configuration file, or another one as if it were that. Whatever is wrong with it
     is in the outcome. What matters to an agent that is `starting` alone is left out else. `copy_for` is the process
     whose copies are in config_save_dir, 0 for no copy."""
+    return _load(options, candidate, starting, copy_for)[0]
+
+
+def _load(
+    options: Options, candidate: str, starting: bool, copy_for: int
+) -> tuple[LoadOutcome, CheckersSettings | None]:
+    """What is for the checkers worker, too, before it is encoded."""
     from kactl_agent.config.checks.problem import Sheet
     from kactl_agent.config.diagnostics import Severity, render_text
     from kactl_agent.config.load import load_bytes, load_file, read_file
@@ -77,16 +85,16 @@ def load(options: Options, candidate: str = "", *, starting: bool = True, copy_f
     except (OSError, ValueError):
         document = load_file(file)  # and says why
     else:
-        document = load_bytes(data, str(options.config))
+        document = load_bytes(data, str(options.config), whole=False)
         text = data if is_regular(file) else None
     diagnostics = list(document.diagnostics)
-    configuration = None
+    configuration = balancing = None
     if not document.errors:
         resolution = resolve(document)
         diagnostics += [d for d in resolution.diagnostics if d not in diagnostics]
         if not any(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics):
             sheet = Sheet(document)
-            configuration = _configuration(options, resolution, sheet, starting=starting)
+            configuration, balancing = _configuration(options, resolution, sheet, starting=starting)
             diagnostics += [problem.diagnostic for problem in sheet.problems]
     sources = mask_sources(document.sources) if diagnostics else {}
     report = [render_text(diagnostic, sources) for diagnostic in diagnostics]
@@ -101,7 +109,7 @@ def load(options: Options, candidate: str = "", *, starting: bool = True, copy_f
     errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
     warnings = sum(diagnostic.severity is Severity.WARNING for diagnostic in diagnostics)
     shown = _shown(mask_sources(document.sources)) if options.dump_conf and configuration is not None else ()
-    return LoadOutcome(configuration, tuple(report), errors, warnings, text, shown=shown)
+    return LoadOutcome(configuration, tuple(report), errors, warnings, text, shown=shown), balancing
 
 
 def _shown(sources: Mapping[str, str]) -> tuple[str, ...]:
@@ -117,9 +125,9 @@ def is_regular(file: str | Path) -> bool:
         return True
 
 
-def _configuration(options: Options, resolution: Resolution, sheet: Sheet, *, starting: bool) -> AgentConfiguration:
-    import hashlib
-
+def _configuration(
+    options: Options, resolution: Resolution, sheet: Sheet, *, starting: bool
+) -> tuple[AgentConfiguration, CheckersSettings]:
     from kactl_agent.supervisor import balancing_files
     from kactl_agent.supervisor.notify_files import prepare_notify, prepare_startup
     from kactl_agent.supervisor.script_files import ScriptPreparer, prepare_track_scripts
@@ -165,15 +173,24 @@ def _configuration(options: Options, resolution: Resolution, sheet: Sheet, *, st
         own_notify=notify.supervisor,
         mail=notify.mail,
     )
-    # what the processes take decides, so that a changed comment is no change
-    digest = hashlib.sha256(msgspec.msgpack.encode(configuration, order="deterministic")).hexdigest()
-    return msgspec.structs.replace(
+    configuration = msgspec.structs.replace(
         configuration,
-        revision=digest[:12],
+        revision=_revision(configuration),
         file=str(options.config.absolute()),
         sources={instance.name: resolution.sources.get(instance.name, {}) for instance in vrrp},
         startup=startup,
     )
+    return configuration, balancing
+
+
+def _revision(configuration: AgentConfiguration) -> str:
+    """What the processes take decides, so that a changed comment is no change."""
+    import hashlib
+
+    others = msgspec.structs.replace(configuration, checkers=b"")
+    digest = hashlib.sha256(msgspec.msgpack.encode(others, order="deterministic"))
+    digest.update(configuration.checkers)
+    return digest.hexdigest()[:12]
 
 
 def _privileges(bfd: BfdSettings, balancing: CheckersSettings, process: ProcessSettings) -> dict[str, tuple[str, ...]]:
@@ -251,15 +268,17 @@ def _load_and_plan(
     options: Options, candidate: str, current: AgentConfiguration | None, plan_only: bool
 ) -> LoadOutcome:
     copy_for = 0 if plan_only else os.getppid()
-    outcome = load(options, candidate, starting=current is None, copy_for=copy_for)
+    outcome, balancing = _load(options, candidate, current is None, copy_for)
     if current is None:
         return outcome
     from kactl_agent.supervisor.planning import summary, write_check_log
 
+    read = outcome.configuration
     outcome = _within_reload(current, outcome, candidate or str(options.config))
-
+    if read is not None and outcome.configuration is not None and outcome.configuration.checkers != read.checkers:
+        balancing = None
     write_check_log(current.reload.check_log, options, outcome.report, valid=outcome.configuration is not None)
-    plan = summary(current, outcome, options, with_document=plan_only)
+    plan = summary(current, outcome, options, with_document=plan_only, balancing=balancing)
     return msgspec.structs.replace(outcome, plan=plan, **({"configuration": None, "text": None} if plan_only else {}))
 
 
@@ -295,6 +314,26 @@ def _come_last() -> None:
     os.nice(_NICE)
 
 
+_PARTS = 3
+
+
+def _encode(outcome: LoadOutcome) -> tuple[bytes, bytes, bytes]:
+    """All but the file's text and the settings of the checkers worker, and these: they are not copied."""
+    checkers = b"" if outcome.configuration is None else outcome.configuration.checkers
+    rest = None if outcome.configuration is None else msgspec.structs.replace(outcome.configuration, checkers=b"")
+    marked = None if outcome.text is None else b""
+    others = msgspec.msgpack.encode(msgspec.structs.replace(outcome, configuration=rest, text=marked))
+    return others, outcome.text or b"", checkers
+
+
+def _decode(others: bytes, text: bytes, checkers: bytes) -> LoadOutcome:
+    rest = msgspec.msgpack.decode(others, type=LoadOutcome)
+    configuration = rest.configuration
+    if configuration is not None:
+        configuration = msgspec.structs.replace(configuration, checkers=checkers)
+    return msgspec.structs.replace(rest, configuration=configuration, text=None if rest.text is None else text)
+
+
 class LoadingProcess:
     """`load` in a process of its own; readable when it has ended. Compared with `current` it makes a plan as well."""
 
@@ -322,8 +361,7 @@ class LoadingProcess:
             raise
 
     def _write(self, outcome: LoadOutcome) -> int:
-        with os.fdopen(self._memory, "wb", closefd=False) as file:
-            file.write(msgspec.msgpack.encode(outcome))
+        write_parts(self._memory, _encode(outcome))
         return EXIT_FINE
 
     def fileno(self) -> int:
@@ -335,9 +373,10 @@ class LoadingProcess:
     def outcome(self) -> LoadOutcome:
         """Wait for the end; what came of it. A loader that crashed is a configuration that cannot be used."""
         code = self._child.reap()
-        data = os.pread(self._memory, os.fstat(self._memory).st_size, 0)
-        os.close(self._memory)
-        if code != 0:
-            text = f"reading the configuration failed: {exit_text(code)}"
-            return LoadOutcome(None, (text,), 1, 0)
-        return msgspec.msgpack.decode(data, type=LoadOutcome)
+        try:
+            if code == 0:
+                return _decode(*read_parts(self._memory, _PARTS))
+        finally:
+            os.close(self._memory)
+        text = f"reading the configuration failed: {exit_text(code)}"
+        return LoadOutcome(None, (text,), 1, 0)

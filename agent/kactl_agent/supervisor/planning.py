@@ -23,10 +23,11 @@ _MOST_LINES = 20
 _MOST_CHANGES = 20_000
 
 
-def side_of(configuration: AgentConfiguration) -> Side:
-    """What of a configuration is compared."""
-    checkers = CheckersSettings()
-    if configuration.checkers:
+def side_of(configuration: AgentConfiguration, checkers: CheckersSettings | None = None) -> Side:
+    """What of a configuration is compared. `checkers` are its settings of load balancing, if they are at hand."""
+    if not configuration.checkers:
+        checkers = CheckersSettings()
+    elif checkers is None:
         checkers = msgspec.msgpack.decode(configuration.checkers, type=CheckersSettings)
     return Side(
         vrrp=configuration.vrrp,
@@ -49,10 +50,20 @@ def side_of(configuration: AgentConfiguration) -> Side:
     )
 
 
-def summary(current: AgentConfiguration, outcome: LoadOutcome, options: Options, *, with_document: bool) -> PlanSummary:
-    """`with_document`: as JSON too, for who asks for the plan alone. To be called with the supervisor's privileges."""
+def summary(
+    current: AgentConfiguration,
+    outcome: LoadOutcome,
+    options: Options,
+    *,
+    with_document: bool,
+    balancing: CheckersSettings | None = None,
+) -> PlanSummary:
+    """`with_document`: as JSON too, for who asks for the plan alone. `balancing` as the new configuration has it, if it
+    is at hand. To be called with the supervisor's privileges."""
     new = outcome.configuration
-    changes = [] if new is None or new.revision == current.revision else plan(side_of(current), side_of(new))
+    changes: list[Change] = []
+    if new is not None and new.revision != current.revision:
+        changes = plan(side_of(current), side_of(new, balancing))
     impact = worst(changes).value if new is not None else ""
     document = b""
     if with_document:

@@ -55,5 +55,5 @@ class Sheet:
         self._add(path, code, message, Severity.NOTE, hint, ignored=False)
 
     def _add(self, path: Path, code: str, message: str, severity: Severity, hint: str, ignored: bool) -> None:
-        place = self.document.origin.find(path).place
+        place = self.document.place(path)
         self.problems.append(Problem(path, Diagnostic(code, message, place, severity, hint), ignored))

@@ -22,7 +22,7 @@ def check(sheet: Sheet) -> None:
         known_by = _inet6(server) if server.fwmark is not UNSET else or_default(server.protocol, "")
         key = (server.address, server.port, server.fwmark, server.group, known_by)
         if key in seen:
-            first = sheet.document.origin.find(("virtual_server", seen[key])).place
+            first = sheet.document.place(("virtual_server", seen[key]))
             sheet.warning(
                 path,
                 "duplicate-virtual-server",

@@ -331,7 +331,7 @@ def _clashes(sheet: Sheet, instances: list[InstanceInForce]) -> None:
         others = alike.setdefault(key, [])
         for other in others:
             if _meet(one, other):
-                first = sheet.document.origin.find((*other.path, "virtual_router_id")).place
+                first = sheet.document.place((*other.path, "virtual_router_id"))
                 sheet.error(
                     (*one.path, "virtual_router_id"),
                     "virtual-router-id-clash",

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kactl_agent.config.diagnostics import Severity
+from kactl_agent.config.diagnostics import Place, Severity
 from kactl_agent.config.document import Document
 from kactl_agent.config.load import MAX_BYTES, load_bytes, load_file
+from kactl_agent.config.resolve import resolve
 from kactl_agent.config.schema.shapes import SecretSource
 from kactl_agent.config.schema.track import VrrpScript
 
@@ -141,6 +142,42 @@ def test_references_are_checked(files: Path) -> None:
     write(files, main="vrrp_instance:\n" + INSTANCE.format(name="A", number=1).replace("}", ", track_script: [none]}"))
     found = load_file(files / "main.yaml").diagnostics
     assert any("none" in d.message for d in found)
+
+
+GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "convert"
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in GOLDEN.glob("*/expected.yaml")))
+def test_what_is_read_without_its_places_is_the_same_and_so_is_what_is_said_of_it(name: str) -> None:
+    data = (GOLDEN / name / "expected.yaml").read_bytes()
+    plain, whole = (load_bytes(data, "agent.yaml", environ={}, whole=said) for said in (False, True))
+    assert plain.config == whole.config
+    assert plain.diagnostics == whole.diagnostics
+    assert resolve(plain).diagnostics == resolve(whole).diagnostics
+
+
+def test_places_are_looked_up_when_they_are_wanted_in_the_text_that_was_read(files: Path) -> None:
+    """Though its files are others by now, or gone."""
+    server = "{address: 192.0.2.1, port: 80, protocol: TCP, lb_algo: rr, lb_kind: NAT, ops: true}"
+    write(files, one=f"static_ipaddress: []\nvirtual_server:\n- {server}\n")
+    read: list[str] = []
+
+    def read_file(path: str) -> bytes:
+        read.append(Path(path).name)
+        return Path(path).read_bytes()
+
+    data = b"include: '*e.yaml'\n"
+    document = load_bytes(data, str(files / "main.yaml"), read_file=read_file, secrets=False, whole=False)
+    assert document.whole_origin is None  # a check has said that it has no real servers
+    assert read == ["one.yaml"]
+    write(files, one="track_file: {a: {file: /x}}\n")
+    document = load_bytes(data, str(files / "main.yaml"), whole=False)
+    (files / "one.yaml").unlink()
+    assert document.whole_origin is not None
+    path = ("track_file", "a", "file")
+    assert (document.origin.find(path).line, document.origin.find(path).column) == (1, 14)
+    assert document.place(path) == Place(str(files / "one.yaml"), 1, 24, 2)
+    assert document.whole_origin is None
 
 
 def test_a_block_with_a_fault_is_not_checked_for_what_it_lacks(files: Path) -> None:
