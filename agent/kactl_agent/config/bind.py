@@ -41,6 +41,8 @@ NULL_WORDS = frozenset(("", "~", "null", "Null", "NULL"))
 INCLUDE = "include"
 MISSING = "missing-keyword"
 _PLACED_DEPTH = 2
+_SHARED_DEPTH = 5
+_PLAIN = frozenset((str, int, bool, float))
 
 
 def bind(text: str, name: str, *, data: bytes | None = None, whole: bool = True) -> Document:
@@ -67,6 +69,7 @@ class _Binder:
         self.where: list[str] = []  # blocks around, for messages
         self.depth = 0  # of the block whose entries are read
         self.placed = MAX_DEPTH if whole else _PLACED_DEPTH
+        self.shared: dict[tuple[object, ...], Any] = {}
         self.comments = Comments(text if whole else "")
 
     def document(self) -> Document:
@@ -156,10 +159,22 @@ class _Binder:
                 )
         self.depth -= 1
         complete = self.require(table, values, children, origin)
-        value = struct(**values)
+        value = self.made(struct, values)
         if complete and not issubclass(struct, BlockKeywords):
             self.check_line(value, origin)
         return value
+
+    def made(self, struct: type[Any], values: dict[str, Any]) -> Any:
+        """Below real servers equal blocks are one: thousands are checked alike, and nobody changes a block."""
+        said = tuple(values.values())
+        kinds = tuple(map(type, said))  # True is not 1
+        if self.depth < _SHARED_DEPTH or not _PLAIN.issuperset(kinds):
+            return struct(**values)
+        key = (struct, tuple(values), said, kinds)
+        found = self.shared.get(key)
+        if found is None:
+            found = self.shared[key] = struct(**values)
+        return found
 
     def check_line(self, value: Struct, at: Origin) -> None:
         """What no line can say, though each of its words is right."""

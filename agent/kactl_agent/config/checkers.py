@@ -6,6 +6,8 @@ What a checker does not say itself its real server says, then the virtual server
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from msgspec import UNSET, Struct
@@ -36,12 +38,8 @@ from kactl_agent.config.trackers import command_words, file_settings
 from kactl_agent.tracking.settings import Command
 from kactl_agent.vrrp.settings import MICROSECOND, SECOND
 
-_TIMING = frozenset(
-    {
-        *("alpha", "delay_loop", "retry", "delay_before_retry", "warmup", "check_jitter", "delay_loop_down"),
-        *("log_all_failures", "x-keepalived"),
-    }
-)
+_INHERITED = ("alpha", "delay_loop", "retry", "delay_before_retry", "warmup", "check_jitter", "delay_loop_down")
+_TIMING = frozenset({*_INHERITED, "log_all_failures", "x-keepalived"})
 _CONNECTION = _TIMING | {
     *("connect_ip", "connect_port", "bindto", "bind_if", "bind_port", "fwmark", "connect_timeout"),
 }
@@ -72,6 +70,8 @@ SERVED_GLOBAL = frozenset({"checker_log_all_failures"})
 SERVED_ROOT = frozenset({"SSL"})
 
 _DAY = 24 * 60 * 60 * SECOND
+_SERVERS_TIMES = attrgetter(*_INHERITED)
+_TIMES = attrgetter(*_INHERITED, "log_all_failures")
 _RETRIES = {"DNS_CHECK": 3, "MISC_CHECK": 0}
 _DELAY_BEFORE_RETRY = {"HTTP_GET": 3_000_000, "SSL_GET": 3_000_000}
 
@@ -85,6 +85,8 @@ class CheckerResolver:
         said = self._config.global_defs
         self._log_failures = said is not UNSET and bool(or_default(said.checker_log_all_failures, False))
         self._timings: dict[CheckTiming, CheckTiming] = {}
+        self._timings_said: dict[tuple[object, ...], CheckTiming] = {}
+        self._served: set[int] = set()
 
     def resolve(self, path: Path, server: Any, real: Any, address: str, port: int) -> tuple[AnyCheckerSettings, ...]:
         """Those of one real server. `address` and `port` are where they go if they say nothing else."""
@@ -98,8 +100,13 @@ class CheckerResolver:
                 )
         return tuple(made)
 
-    def timing(self, timing: CheckTiming) -> CheckTiming:
-        return self._timings.setdefault(timing, timing)
+    def timing(self, said: tuple[object, ...], make: Callable[[], CheckTiming]) -> CheckTiming:
+        """`said` is all that decides on it."""
+        found = self._timings_said.get(said)
+        if found is None:
+            made = make()
+            found = self._timings_said[said] = self._timings.setdefault(made, made)
+        return found
 
     def tls(self, block: Any) -> TlsSettings:
         """The SSL block, and what an SSL_GET says itself."""
@@ -126,6 +133,9 @@ class CheckerResolver:
         return or_default(self._config.track_file, {}).get(name)
 
     def _say_what_is_not_served(self, path: Path, keyword: str, block: Any) -> None:
+        if id(block) in self._served:
+            return
+        before = len(self._sheet.problems)
         struct: type[Struct] = type(block)
         for field, value in table_of(struct).set_fields(block):
             if field.name not in SERVED_CHECKERS[keyword]:
@@ -134,6 +144,8 @@ class CheckerResolver:
             elif field.name in ("host", "url"):
                 for index, inner in enumerate(value):
                     self._say_what_is_not_served((*path, field.name, index), f"{keyword}/{field.name}", inner)
+        if len(self._sheet.problems) == before:
+            self._served.add(id(block))  # many real servers have it
 
 
 class _Checker:
@@ -161,41 +173,51 @@ class _Checker:
 
     def _pick(self, keyword: str, default: Any, block: Any = None) -> Any:
         """The innermost block that says it, from a host to the virtual server."""
-        for owner in (block, self._block, *self._owners):
-            value = UNSET if owner is None else getattr(owner, keyword, UNSET)
+        value = self._own(keyword, UNSET, block)
+        for owner in self._owners:
+            if value is UNSET:
+                value = getattr(owner, keyword, UNSET)
+        return default if value is UNSET else value
+
+    def _own(self, keyword: str, default: Any, block: Any = None) -> Any:
+        """What the host or the checker says: servers have words that mean something else."""
+        for owner in (block, self._block):
+            value = UNSET if owner is None else getattr(owner, keyword)
             if value is not UNSET:
                 return value
         return default
 
     def _timing(self, block: Any = None) -> CheckTiming:
+        said = (self._keyword, *(None if each is None else _TIMES(each) for each in (block, self._block)))
+        return self._resolver.timing((*said, *map(_SERVERS_TIMES, self._owners)), partial(self._make_timing, block))
+
+    def _make_timing(self, block: Any) -> CheckTiming:
         loop = self._pick("delay_loop", 60_000_000, block)
         if self._keyword == "DNS_CHECK":
             before_retry = self._pick("delay_before_retry", loop, block)
         else:
             before_retry = self._pick("delay_before_retry", _DELAY_BEFORE_RETRY.get(self._keyword, 1_000_000), block)
         down = max(loop, before_retry) if self._keyword in _DELAY_BEFORE_RETRY else loop
-        return self._resolver.timing(
-            CheckTiming(
-                delay_loop=loop * MICROSECOND,
-                warmup=self._pick("warmup", loop, block) * MICROSECOND,
-                retry=self._pick("retry", _RETRIES.get(self._keyword, 1), block),
-                delay_before_retry=before_retry * MICROSECOND,
-                delay_while_down=self._pick("delay_loop_down", down, block) * MICROSECOND,
-                alpha=self._pick("alpha", False, block),
-                log_all_failures=self._pick("log_all_failures", self._resolver.logs_failures, block),
-                jitter=self._pick("check_jitter", 0, block),
-            )
+        return CheckTiming(
+            delay_loop=loop * MICROSECOND,
+            warmup=self._pick("warmup", loop, block) * MICROSECOND,
+            retry=self._pick("retry", _RETRIES.get(self._keyword, 1), block),
+            delay_before_retry=before_retry * MICROSECOND,
+            delay_while_down=self._pick("delay_loop_down", down, block) * MICROSECOND,
+            alpha=self._pick("alpha", False, block),
+            log_all_failures=self._pick("log_all_failures", self._resolver.logs_failures, block),
+            jitter=self._pick("check_jitter", 0, block),
         )
 
     def _target(self, block: Any = None) -> ConnectTarget:
         address, port = self._server
         return ConnectTarget(
-            address=self._pick("connect_ip", address, block),
-            port=self._pick("connect_port", port, block),
-            bind_address=self._pick("bindto", "", block),
-            bind_port=self._pick("bind_port", 0, block),
-            bind_interface=self._pick("bind_if", "", block),
-            fwmark=self._pick("fwmark", 0, block),
+            address=self._own("connect_ip", address, block),
+            port=self._own("connect_port", port, block),
+            bind_address=self._own("bindto", "", block),
+            bind_port=self._own("bind_port", 0, block),
+            bind_interface=self._own("bind_if", "", block),
+            fwmark=self._own("fwmark", 0, block),
             timeout=self._pick("connect_timeout", 5_000_000, block) * MICROSECOND,
         )
 
@@ -269,8 +291,9 @@ class _Checker:
         yield FileCheckSettings(timing=CheckTiming(), file=file_settings(name, tracked), weight=weight, reverse=reverse)
 
     def bfd(self) -> Iterator[AnyCheckerSettings]:
-        timing = CheckTiming(alpha=self._pick("alpha", False))
-        yield BfdCheckSettings(timing=self._resolver.timing(timing), name=or_default(self._block.name, ""))
+        alpha = bool(self._pick("alpha", False))
+        timing = self._resolver.timing((self._keyword, alpha), partial(CheckTiming, alpha=alpha))
+        yield BfdCheckSettings(timing=timing, name=or_default(self._block.name, ""))
 
     def http(self) -> Iterator[AnyCheckerSettings]:
         block, target = self._block, self._target()

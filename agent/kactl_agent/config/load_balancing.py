@@ -6,6 +6,7 @@ Values follow keepalived 2.2.7. What it mends with a message is mended, and said
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple, Protocol
 
@@ -17,6 +18,7 @@ from kactl_agent.config.checks.virtual_server import tunnel_fault
 from kactl_agent.config.in_force import packed
 from kactl_agent.config.schema.root import Config
 from kactl_agent.config.schema.shapes import or_default
+from kactl_agent.config.schema.virtual_server import LvsMethod
 from kactl_agent.config.trackers import command_words
 from kactl_agent.ipvs.model import (
     AF_INET,
@@ -185,7 +187,6 @@ class _VirtualServers:
         self._config = sheet.document.config
         self._groups = or_default(self._config.virtual_server_group, {})
         self._users: dict[str, int] = {}  # group -> virtual servers that use it
-        self._addresses: dict[str, bytes] = {}
         self.scripts: list[tuple[Path, Command]] = []
         said = self._config.global_defs
         alert = UNSET if said is UNSET else said.smtp_alert_checker
@@ -199,12 +200,6 @@ class _VirtualServers:
             if settings is not None and settings.identity not in seen:  # a rule has said that it stands here twice
                 seen.add(settings.identity)
                 yield settings
-
-    def _packed(self, text: str) -> bytes:
-        found = self._addresses.get(text)
-        if found is None:
-            found = self._addresses[text] = packed(text)
-        return found
 
     # -- a virtual server ----------------------------------------------------------------------------------------------
 
@@ -220,7 +215,8 @@ class _VirtualServers:
         forwarding = _forwarding(server.lb_kind)
         name = self._name(server, group, members[0])
         port = members[0].port if not group else 0
-        servers = tuple(self._real_server(real, server, path, n, port) for n, real in enumerate(real_servers))
+        given = (path, port, forwarding)
+        servers = tuple(self._real_server(real, server, n, *given) for n, real in enumerate(real_servers))
         servers = tuple({(each.address, each.port): each for each in reversed(servers)}.values())[::-1]
         if not self._families_fit(path, name, members, servers):
             return None
@@ -344,7 +340,7 @@ class _VirtualServers:
             for index, entry in enumerate(self._groups.get(server.group, ())):
                 yield self._group_member(index, entry, server, protocol)
         else:
-            address = self._packed(or_default(server.address, ""))
+            address = packed(or_default(server.address, ""))
             yield Members(_family_of(address), protocol, address, 1, or_default(server.port, 0))
 
     def _family(self, server: Any) -> int:
@@ -352,7 +348,7 @@ class _VirtualServers:
         default = _forwarding(server.lb_kind)
         for real in or_default(server.real_server, ()):
             if _forwarding(real.lvs_method, default).method != TUNNEL:
-                return _family_of(self._packed(or_default(real.address, "")))
+                return _family_of(packed(or_default(real.address, "")))
         return _FAMILIES[or_default(server.ip_family, "inet")]
 
     def _group_member(self, index: int, entry: Any, server: Any, protocol: int) -> Members:
@@ -369,10 +365,12 @@ class _VirtualServers:
 
     # -- servers -------------------------------------------------------------------------------------------------------
 
-    def _real_server(self, real: Any, server: Any, path: Path, index: int, service_port: int) -> RealServerSettings:
+    def _real_server(
+        self, real: Any, server: Any, index: int, path: Path, service_port: int, default: Forwarding
+    ) -> RealServerSettings:
         place: Path = (*path, "real_server", index)
-        address = self._packed(or_default(real.address, ""))
-        forwarding = _forwarding(real.lvs_method, _forwarding(server.lb_kind))
+        address = packed(or_default(real.address, ""))
+        forwarding = _forwarding(real.lvs_method, default)
         port = or_default(real.port, service_port)
         fixed = self._port(place, port, service_port, forwarding, grouped=server.group is not UNSET)
         alert = or_default(real.smtp_alert, or_default(self._alert, True))
@@ -412,7 +410,7 @@ class _VirtualServers:
             self._sheet.warning((*path, "sorry_server"), "port-mismatch", text)
             port = service_port
         inhibit = or_default(server.sorry_server_inhibit, False)
-        return SorryServerSettings(self._packed(or_default(said.address, "")), port, forwarding, inhibit)
+        return SorryServerSettings(packed(or_default(said.address, "")), port, forwarding, inhibit)
 
     def _script(self, said: Any, path: Path) -> Command | None:
         if said is UNSET:
@@ -430,8 +428,12 @@ def _family_of(address: bytes) -> int:
 
 
 def _forwarding(said: Any, default: Forwarding = _NAT) -> Forwarding:
-    if said is UNSET:
-        return default
+    return default if said is UNSET else _said_forwarding(said)
+
+
+@cache
+def _said_forwarding(said: LvsMethod) -> Forwarding:
+    """One for all that say the same."""
     method = _METHODS[or_default(said.method, "NAT")]
     if method != TUNNEL or tunnel_fault(said):
         return Forwarding(method)  # a rule has said so

@@ -458,3 +458,13 @@ def test_includes_are_kept_for_the_loader() -> None:
     assert [i.pattern for i in bind("include: a.yaml", "agent.yaml").includes] == ["a.yaml"]
     assert bind("include: {a: b}", "agent.yaml").errors
     assert bind("global_defs: {include: b}", "agent.yaml").errors
+
+
+def test_equal_blocks_of_real_servers_are_one() -> None:
+    server = "- {{fwmark: {0}, real_server: [{{address: 192.0.2.{0}, TCP_CHECK: {{retry: {1}}}}}]}}\n"
+    text = "virtual_server:\n" + "".join(server.format(*said) for said in ((1, 1), (2, 1), (3, 2)))
+    reals = [server.real_server[0] for server in bind(text, "f").config.virtual_server]
+    first, second, third = (real.tcp_check[0] for real in reals)
+    assert first is second
+    assert (first.retry, third.retry) == (1, 2)
+    assert [real.address for real in reals] == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]

@@ -135,6 +135,15 @@ def test_the_target() -> None:
     assert one("TCP_CHECK: {}", server="connect_timeout: 3").target.timeout == 3 * SECOND
 
 
+def test_the_mark_of_a_virtual_server_is_not_on_the_packets_of_its_checks() -> None:
+    """The kernel would balance them."""
+    text = "virtual_server: [{fwmark: 7, real_server: [{address: 10.0.0.1, port: 80, TCP_CHECK: {}}]}]"
+    [server] = resolve(bind(text, "f")).settings.balancing[0].virtual_servers
+    [checker] = server.real_servers[0].checkers
+    assert isinstance(checker, TcpCheckSettings)
+    assert checker.target.fwmark == 0
+
+
 @pytest.mark.parametrize(
     ("url", "checker", "real", "server", "host"),
     [
