@@ -28,7 +28,7 @@ class Members(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fwmark: int = 0
 
 
-class RealServerSettings(msgspec.Struct, frozen=True, array_like=True):
+class RealServerSettings(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """real_server."""
 
     address: bytes
@@ -45,7 +45,7 @@ class RealServerSettings(msgspec.Struct, frozen=True, array_like=True):
     checkers: tuple[AnyCheckerSettings, ...] = ()
 
 
-class SorryServerSettings(msgspec.Struct, frozen=True, array_like=True):
+class SorryServerSettings(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """sorry_server."""
 
     address: bytes
@@ -54,7 +54,7 @@ class SorryServerSettings(msgspec.Struct, frozen=True, array_like=True):
     inhibit: bool = False  # sorry_server_inhibit
 
 
-class VirtualServerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class VirtualServerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """virtual_server: one service, or those of a group."""
 
     name: str  # as in keepalived's FIFO lines: `[192.0.2.1]:tcp:80`, `FWM 7`, `[group]:0`

@@ -15,6 +15,7 @@ from kactl_agent.checkers.actions import CheckFailed
 from kactl_agent.ipvs.genl import MalformedMessage
 from kactl_agent.ipvs.plan import Owner
 from kactl_agent.ipvs.settings import CheckersSettings, VirtualServerSettings
+from kactl_agent.ipvs.settings_wire import NOTHING, Decoded, decode
 from kactl_agent.ipvs.telling import notification_of
 from kactl_agent.kernel.inotify import Inotify
 from kactl_agent.kernel.ipvs import IpvsPort, NetlinkIpvs
@@ -52,7 +53,6 @@ _HEARTBEAT_SECONDS = 1.0
 _AUDIT_PAUSE = 30  # beats from the end of a round to the next
 _REOPEN = 10  # beats until IPVS is asked for again where there was none
 
-_decoder = msgspec.msgpack.Decoder(CheckersSettings)
 OpenIpvs = Callable[[str | None], IpvsPort]
 
 
@@ -129,8 +129,8 @@ class CheckersWorker:
     ) -> None:
         self._loop = loop
         self._keep_ipvs = start.keep_ipvs
-        self._settings = _decoder.decode(start.configuration.checkers)
-        self._next: CheckersSettings | None = None
+        self._decoded = decode(start.configuration.checkers)
+        self._next: Decoded | None = None
         self._namespace = start.configuration.process.namespace_ipvs  # which a reload does not change
         self._open_ipvs = open_ipvs
         self._open_links = open_links
@@ -185,6 +185,10 @@ class CheckersWorker:
         """What it has asked for."""
         if self._shell.observer is not None:
             self._shell.observer.post(frame)
+
+    @property
+    def _settings(self) -> CheckersSettings:
+        return self._decoded.settings
 
     def begin(self) -> None:
         self._listener.settings = self._settings
@@ -365,7 +369,7 @@ class CheckersWorker:
         if not new.checkers:
             return ""
         try:
-            self._next = _decoder.decode(new.checkers)
+            self._next = decode(new.checkers, self._decoded)
         except msgspec.MsgspecError as error:
             return f"the settings of virtual servers cannot be read: {error}"
         return ""
@@ -373,8 +377,8 @@ class CheckersWorker:
     def apply(self, new: AgentConfiguration, done: Applied) -> None:
         self._runner.umask = new.process.umask
         self._patience = new.process.child_wait_time
-        wanted, self._next = self._next or CheckersSettings(), None
-        self._settings = wanted
+        self._decoded, self._next = self._next or NOTHING, None
+        wanted = self._settings
         executables = {**dict(self._listener.settings.executables), **dict(wanted.executables)}
         self._teller.configure(executables.items(), wanted.fifos)  # what goes has scripts of its own to be told by
         self._listener.settings = wanted
