@@ -28,7 +28,6 @@ from kactl_agent.checkers.actions import (
 from kactl_agent.checkers.settings import (
     BOOTSTRAP_DELAY,
     AnyCheckerSettings,
-    CheckTiming,
     HttpCheckSettings,
     MiscCheckSettings,
     SmtpCheckSettings,
@@ -55,35 +54,35 @@ class Checker(Protocol):
     def snapshot(self) -> CheckerSnapshot: ...
 
 
-class Chance:
-    """Random numbers from a seed: the same seed, the same numbers (xorshift64*)."""
+def random_state(seed: int) -> int:
+    """Where random numbers begin: the same seed, the same numbers (xorshift64*)."""
+    return (seed * 0x9E3779B97F4A7C15 + 0x2545F4914F6CDD1D) & 0xFFFFFFFFFFFFFFFF or 1
 
-    def __init__(self, seed: int) -> None:
-        self._state = (seed * 0x9E3779B97F4A7C15 + 0x2545F4914F6CDD1D) & 0xFFFFFFFFFFFFFFFF or 1
 
-    def below(self, limit: int) -> int:
-        """0 <= number <= limit."""
-        state = self._state
-        state ^= state >> 12
-        state ^= state << 25 & 0xFFFFFFFFFFFFFFFF
-        state ^= state >> 27
-        self._state = state
-        return (state * 0x2545F4914F6CDD1D >> 11 & 0x1FFFFFFFFFFFFF) * (limit + 1) >> 53
+def next_state(state: int) -> int:
+    state ^= state >> 12
+    state ^= state << 25 & 0xFFFFFFFFFFFFFFFF
+    return state ^ state >> 27
+
+
+def below(state: int, limit: int) -> int:
+    """0 <= number <= limit."""
+    return (state * 0x2545F4914F6CDD1D >> 11 & 0x1FFFFFFFFFFFFF) * (limit + 1) >> 53
 
 
 class CheckSchedule:
-    """A checker that runs by itself. `seed` decides on the random delays."""
+    """A checker that runs by itself. `seed` decides on the random delays. There are tens of thousands of them: what the
+    settings say is asked of them."""
+
+    __slots__ = (
+        "_failed_runs", "_failures", "_last", "_last_duration", "_last_run", "_next_run", "_random", "_runs",
+        "_settings", "_since", "_started", "_step", "_stopped", "_succeeded", "_suspended", "_tries", "_up", "_weight",
+    )  # fmt: skip
 
     def __init__(self, settings: AnyCheckerSettings, seed: int) -> None:
-        self._keyword = keyword_of(settings)
-        self._timing: CheckTiming = settings.timing
-        self._chance = Chance(seed)
-        self._steps = len(settings.urls) if isinstance(settings, HttpCheckSettings) else 1
-        self._fast_recovery = isinstance(settings, HttpCheckSettings) and settings.fast_recovery
-        self._passes = isinstance(settings, HttpCheckSettings)  # a recovered url is followed by a whole pass
-        self._first_is_final = not isinstance(settings, SmtpCheckSettings)
-        self._from_start = isinstance(settings, MiscCheckSettings)
-        self._up = not self._timing.alpha
+        self._settings = settings
+        self._random = random_state(seed)
+        self._up = not settings.timing.alpha
         self._succeeded = False  # ever, all steps of a pass
         self._step = 0
         self._failures = 0  # in a row
@@ -114,7 +113,7 @@ class CheckSchedule:
         match event:
             case Startup():
                 if self._next_run is None and self._started is None and not self._suspended:
-                    self._next_run = now + BOOTSTRAP_DELAY + self._chance.below(self._timing.warmup)
+                    self._next_run = now + BOOTSTRAP_DELAY + self._chance(self._settings.timing.warmup)
                 return []
             case Shutdown():
                 self._stopped = True
@@ -125,7 +124,8 @@ class CheckSchedule:
             case Resume():
                 if self._suspended:
                     self._suspended = False
-                    self._next_run = now + self._chance.below(min(self._timing.warmup, self._timing.delay_loop))
+                    timing = self._settings.timing
+                    self._next_run = now + self._chance(min(timing.warmup, timing.delay_loop))
                 return []
             case CheckEnded():
                 return self._ended(event, now)
@@ -146,7 +146,7 @@ class CheckSchedule:
     def snapshot(self) -> CheckerSnapshot:
         last = self._last
         return CheckerSnapshot(
-            checker=self._keyword,
+            checker=keyword_of(self._settings),
             up=self._up,
             has_run=last is not None,
             since=self._since,
@@ -180,28 +180,31 @@ class CheckSchedule:
     def _success(self, result: CheckEnded, began: int, now: int) -> list[Action]:
         recovered, self._failures, self._tries = self._failures > 0, 0, 0
         actions: list[Action] = []
+        settings = self._settings
+        http = settings if isinstance(settings, HttpCheckSettings) else None
         if result.weight != self._weight:
             self._weight = result.weight
             actions.append(WeightChanged(weight=result.weight))
-        if recovered and self._passes:
+        if recovered and http is not None:
             self._step, complete = 0, False  # all urls from the first one, before it counts
         else:
-            self._step = (self._step + 1) % self._steps
+            self._step = (self._step + 1) % (1 if http is None else len(http.urls))
             complete = self._step == 0
         if complete:
             self._succeeded = True
             actions += self._decide(True, result, now)
-        if self._fast_recovery and not self._up:
+        if http is not None and http.fast_recovery and not self._up:
             self._wait(0, now)
         else:
-            self._wait(self._timing.delay_loop, now, began if self._from_start else now)
+            self._wait(settings.timing.delay_loop, now, self._counted_from(began, now))
         return actions
 
     def _failure(self, result: CheckEnded, began: int, now: int) -> list[Action]:
         self._failures += 1
         self._failed_runs += 1
-        timing, actions = self._timing, list[Action]()
-        final = self._first_is_final and not self._succeeded and not timing.alpha
+        timing, actions = self._settings.timing, list[Action]()
+        first_is_final = not isinstance(self._settings, SmtpCheckSettings)
+        final = first_is_final and not self._succeeded and not timing.alpha
         retries_left = 0 if final or not self._up else timing.retry - self._tries
         if retries_left > 0:
             self._tries += 1
@@ -212,14 +215,14 @@ class CheckSchedule:
             self._weight = None  # what it said of the weight goes with it
             actions.append(WeightChanged())
         actions += self._decide(False, result, now) or [CheckFailed(result.detail, 0)]
-        self._wait(timing.delay_while_down, now, began if self._from_start else now)
+        self._wait(timing.delay_while_down, now, self._counted_from(began, now))
         return actions
 
     def _lost(self, event: CheckLost, now: int) -> list[Action]:
         if self._started is None:
             return []
         self._started = None
-        self._wait(max(self._timing.delay_before_retry, _LEAST_DELAY), now)
+        self._wait(max(self._settings.timing.delay_before_retry, _LEAST_DELAY), now)
         return [Report("check_lost", f"a check could not be made: {event.reason}", "warning")] if event.reason else []
 
     def _decide(self, up: bool, result: CheckEnded, now: int) -> list[Action]:
@@ -234,8 +237,17 @@ class CheckSchedule:
 
     def _wait(self, delay: int, now: int, since: int | None = None) -> None:
         if not (self._suspended or self._stopped):
-            jitter = self._chance.below(delay * self._timing.jitter // 100) if self._timing.jitter else 0
+            percent = self._settings.timing.jitter
+            jitter = self._chance(delay * percent // 100) if percent else 0
             self._next_run = max(now, (now if since is None else since) + delay - jitter)
+
+    def _counted_from(self, began: int, now: int) -> int:
+        """A program is run from start to start, all others wait from the end of a check."""
+        return began if isinstance(self._settings, MiscCheckSettings) else now
+
+    def _chance(self, limit: int) -> int:
+        self._random = next_state(self._random)
+        return below(self._random, limit)
 
     def _leave(self) -> list[Action]:
         self._next_run = None

@@ -20,7 +20,7 @@ from kactl_agent.checkers.actions import (
     Suspend,
     WeightChanged,
 )
-from kactl_agent.checkers.schedule import Chance, CheckSchedule
+from kactl_agent.checkers.schedule import CheckSchedule, below, next_state, random_state
 from kactl_agent.checkers.settings import (
     AnyCheckerSettings,
     CheckTiming,
@@ -177,8 +177,23 @@ def simulate_first(settings: AnyCheckerSettings, seed: int) -> int:
 
 @given(st.integers(0, 2**64), st.integers(0, 2**40))
 def test_random_numbers_stay_in_their_range(seed: int, limit: int) -> None:
-    chance = Chance(seed)
-    assert all(0 <= chance.below(limit) <= limit for _ in range(20))
+    assert all(0 <= number <= limit for number in numbers(seed, limit, 20))
+
+
+def test_random_numbers_are_those_of_the_seed() -> None:
+    assert numbers(7, 999, 8) == [741, 880, 727, 0, 560, 682, 446, 71]
+
+
+def numbers(seed: int, limit: int, count: int) -> list[int]:
+    state, found = random_state(seed), list[int]()
+    for _ in range(count):
+        state = next_state(state)
+        found.append(below(state, limit))
+    return found
+
+
+def test_there_may_be_thousands_of_them() -> None:
+    assert not hasattr(CheckSchedule(tcp(), 1), "__dict__")
 
 
 def started(settings: AnyCheckerSettings) -> CheckSchedule:
