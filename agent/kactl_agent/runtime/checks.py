@@ -16,7 +16,7 @@ from kactl_agent.checkers.settings import AnyCheckerSettings, BfdCheckSettings, 
 from kactl_agent.checkers.snapshot import CheckerSnapshot
 from kactl_agent.ipvs.virtual_server import CheckerState
 from kactl_agent.kernel.inotify import Inotify
-from kactl_agent.runtime.driver import TimedDriver
+from kactl_agent.runtime.driver import KeyedDriver
 from kactl_agent.runtime.tracked_files import TrackedFiles, read
 from kactl_agent.tracking.actions import FileContent, SessionState
 from kactl_agent.vrrp.actions import Action, ActionFailed, Input, Report, Shutdown, Startup
@@ -78,7 +78,7 @@ class Checks:
         self._programs = programs
         self._said = said
         self._changed = changed
-        self.driver = TimedDriver[Checker](clock, self._perform, arm, lambda name, _now: self._changed(int(name)))
+        self.driver = KeyedDriver[int, Checker](clock, self._perform, arm, lambda number, _now: self._changed(number))
         self._checks: dict[int, _Check] = {}
         self._last = 0
         self._due: deque[tuple[int, int]] = deque()  # checks that are to begin: number and step
@@ -114,7 +114,7 @@ class Checks:
             check = self._checks[number]
             check.started = True
             check.engine.handle_event(Startup(), now)  # it wants nothing done before its time has come
-            self.driver.add(str(number), check.engine)
+            self.driver.add(number, check.engine)
             self._changed(number)
         if self._followers:
             self._files.track(self._followers)
@@ -127,7 +127,7 @@ class Checks:
                 check.running = None
             check.engine.handle_event(Shutdown(), self._clock())
             if check.started:
-                self.driver.remove(str(number))
+                self.driver.remove(number)
             del self._checks[number]
             settings = check.settings
             if isinstance(settings, FileCheckSettings):
@@ -166,14 +166,14 @@ class Checks:
         """Nothing for FILE_CHECK and BFD_CHECK, which hear of what they follow alone, nor for those not started."""
         check = self._checks[number]
         if check.started and not isinstance(check.settings, FileCheckSettings | BfdCheckSettings):
-            self.driver.tell(str(number), event)
+            self.driver.tell(number, event)
 
     def session(self, name: str, up: bool) -> None:
         """What a BFD session says, again where it has said so before."""
         state = self._sessions[name] = SessionState(up)
         for number in sorted(self._listeners.get(name, ())):
             if self._checks[number].started:
-                self.driver.tell(str(number), state)
+                self.driver.tell(number, state)
 
     def session_gone(self, name: str) -> None:
         """There is no such session any more: what it said is not what another one of its name will say."""
@@ -186,12 +186,11 @@ class Checks:
     def _file_changed(self, path: str, content: FileContent) -> None:
         for number in sorted(self._followers.get(path, ())):
             if self._checks[number].started:
-                self.driver.tell(str(number), content)
+                self.driver.tell(number, content)
 
     # -- what they want done -------------------------------------------------------------------------------------------
 
-    def _perform(self, name: str, action: Action, _now: int) -> ActionFailed | None:
-        number = int(name)
+    def _perform(self, number: int, action: Action, _now: int) -> ActionFailed | None:
         match action:
             case StartCheck():
                 self._due.append((number, action.step))
@@ -243,4 +242,4 @@ class Checks:
         check = self._checks.get(number)
         if check is not None:
             check.running = None
-            self.driver.tell(str(number), outcome)
+            self.driver.tell(number, outcome)

@@ -47,6 +47,7 @@ class Group(Protocol):
     def release(self, now: int, staying: Container[str]) -> Sequence[tuple[str, Action]]: ...
 
 
+KeyT = TypeVar("KeyT", int, str)
 EngineT = TypeVar("EngineT", bound=TimedEngine)
 Perform = Callable[[str, Action, int], ActionFailed | None]
 """Carry out an action of the named engine; a failure is returned, never raised."""
@@ -66,8 +67,9 @@ class Lateness:
         self.over_10ms += late > _TEN_MILLISECONDS
 
 
-class TimedDriver(Generic[EngineT]):
-    """Engines by name. `arm` is told the earliest deadline whenever it changes; `changed` which engine had an input.
+class KeyedDriver(Generic[KeyT, EngineT]):
+    """Engines by name or number. `arm` is told the earliest deadline whenever it changes; `changed` which engine had an
+    input.
 
     Not reentrant: `perform` and `changed` must not call the driver. What an action's failure makes an
     engine do is carried out behind the actions that were already on their way.
@@ -76,21 +78,21 @@ class TimedDriver(Generic[EngineT]):
     def __init__(
         self,
         clock: Callable[[], int],
-        perform: Perform,
+        perform: Callable[[KeyT, Action, int], ActionFailed | None],
         arm: Callable[[int | None], None],
-        changed: Callable[[str, int], None],
+        changed: Callable[[KeyT, int], None],
     ) -> None:
         self._clock = clock
-        self._perform = perform
+        self._perform: Callable[[KeyT, Action, int], ActionFailed | None] = perform
         self._arm = arm
-        self._changed = changed
-        self._engines: dict[str, EngineT] = {}
-        self._deadlines: dict[str, int | None] = {}
-        self._heap: list[tuple[int, str]] = []
+        self._changed: Callable[[KeyT, int], None] = changed
+        self._engines: dict[KeyT, EngineT] = {}
+        self._deadlines: dict[KeyT, int | None] = {}
+        self._heap: list[tuple[int, KeyT]] = []
         self._armed: int | None = None
         self.lateness = Lateness()
 
-    def add(self, name: str, engine: EngineT) -> None:
+    def add(self, name: KeyT, engine: EngineT) -> None:
         if name in self._engines:
             raise ValueError(f"there is already an engine {name}")
         self._engines[name] = engine
@@ -98,20 +100,20 @@ class TimedDriver(Generic[EngineT]):
         self._schedule(name)
         self._rearm()
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: KeyT) -> None:
         """Forget an engine. Whatever it held it must have given back before (Shutdown)."""
         del self._engines[name]
         del self._deadlines[name]
         self._rearm()
 
-    def rename(self, names: Mapping[str, str]) -> None:
+    def rename(self, names: Mapping[KeyT, KeyT]) -> None:
         """Engines that are called something else from now on: old name -> new name."""
         self._engines = {names.get(name, name): engine for name, engine in self._engines.items()}
         self._deadlines = {names.get(name, name): deadline for name, deadline in self._deadlines.items()}
         self._heap = [(deadline, name) for name, deadline in self._deadlines.items() if deadline is not None]
         heapq.heapify(self._heap)
 
-    def tell(self, name: str, event: Input) -> None:
+    def tell(self, name: KeyT, event: Input) -> None:
         now = self._clock()
         self._carry_out(name, self._engines[name].handle_event(event, now), now)
         self._rearm()
@@ -133,7 +135,7 @@ class TimedDriver(Generic[EngineT]):
             now = max(now, self._clock())
         self._rearm()
 
-    def _carry_out(self, name: str, actions: Sequence[Action], now: int) -> None:
+    def _carry_out(self, name: KeyT, actions: Sequence[Action], now: int) -> None:
         queue = deque(self._followed(name, actions, now))
         touched = {name: None}
         while queue:
@@ -146,12 +148,12 @@ class TimedDriver(Generic[EngineT]):
             self._changed(who, now)
             self._schedule(who)
 
-    def _followed(self, name: str, actions: Sequence[Action], now: int) -> Iterable[tuple[str, Action]]:
+    def _followed(self, name: KeyT, actions: Sequence[Action], now: int) -> Iterable[tuple[KeyT, Action]]:
         """What is to be carried out when this engine has returned this."""
         del now  # for those that act in groups
         return [(name, action) for action in actions]
 
-    def _schedule(self, name: str) -> None:
+    def _schedule(self, name: KeyT) -> None:
         deadline = self._engines[name].deadline()
         if deadline != self._deadlines[name]:
             self._deadlines[name] = deadline
@@ -172,6 +174,10 @@ class TimedDriver(Generic[EngineT]):
         if earliest != self._armed:
             self._armed = earliest
             self._arm(earliest)
+
+
+class TimedDriver(KeyedDriver[str, EngineT], Generic[EngineT]):
+    """A KeyedDriver whose engines have names."""
 
 
 class Driver(TimedDriver[Engine]):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kactl_agent.checkers.actions import CheckEnded, CheckVerdict, Suspend, WeightChanged
@@ -43,8 +44,10 @@ class Prober:
 
     def __init__(self) -> None:
         self.running: list[Running] = []
+        self.asked: list[NetworkCheckSettings] = []
 
     def start(self, settings: NetworkCheckSettings, step: int, done: Callable[[Outcome], None]) -> Running:
+        self.asked.append(settings)
         self.running.append(Running(done))
         return self.running[-1]
 
@@ -92,6 +95,14 @@ def bench() -> Iterator[Bench]:
     yield made
     made.checks.close()
     made.loop.close()
+
+
+def test_checks_that_are_due_together_begin_in_their_order(bench: Bench) -> None:
+    settings = [msgspec.structs.replace(TCP, target=ConnectTarget(address=f"10.0.0.{each}")) for each in range(12)]
+    bench.checks.start([bench.checks.add(each, seed=1) for each in settings])
+    bench.advance()
+    bench.turn(0.01)
+    assert bench.prober.asked == settings
 
 
 def test_a_check_begins_when_it_is_due_and_ends_with_its_verdict(bench: Bench) -> None:
