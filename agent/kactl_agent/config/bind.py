@@ -42,6 +42,7 @@ INCLUDE = "include"
 MISSING = "missing-keyword"
 _PLACED_DEPTH = 2
 _SHARED_DEPTH = 5
+_NOWHERE = Origin()
 _PLAIN = frozenset((str, int, bool, float))
 
 
@@ -140,13 +141,18 @@ class _Binder:
             if field is None:
                 self.unknown(table, word, key, event, at_root)
                 continue
-            child = self.origin_of(key, event)
-            children[field.name] = child  # not `word`: each is a text of its own
-            self.comments.enter(key.start_mark, child)
+            shape = field.keyword.shape
             self.where.append(word)
-            value = self.value(field.keyword.shape, event, child)
+            if self.depth > self.placed and isinstance(shape, Scalar):
+                children[field.name] = _NOWHERE
+                value = self.scalar(shape, event)
+            else:
+                child = self.origin_of(key, event)
+                children[field.name] = child  # not `word`: each is a text of its own
+                self.comments.enter(key.start_mark, child)
+                value = self.value(shape, event, child)
+                self.comments.leave()
             self.where.pop()
-            self.comments.leave()
             if value is not UNSET:
                 values[field.attribute] = value
             if field.keyword.replaced_by:
@@ -186,9 +192,9 @@ class _Binder:
     def require(self, table: Table, values: dict[str, Any], children: dict[Any, Origin], at: Origin) -> bool:
         """What a line or a block cannot do without: whether it is all there."""
         complete = len(values) >= len(children)
-        for field in table.fields:
+        for field in table.required:
             keyword = field.keyword
-            if not keyword.required or field.attribute in values or field.name in children:
+            if field.attribute in values or field.name in children:
                 continue
             what = f"`{self.where[-1]}`" if self.where else "the configuration"
             message, hint = f"`{field.name}` is missing in {what}", f"`{field.name}: {keyword.shape.describe()}`"

@@ -91,8 +91,10 @@ class CheckerResolver:
     def resolve(self, path: Path, server: Any, real: Any, address: str, port: int) -> tuple[AnyCheckerSettings, ...]:
         """Those of one real server. `address` and `port` are where they go if they say nothing else."""
         made: list[AnyCheckerSettings] = []
-        for keyword, settings in _CHECKERS.items():
-            for index, block in enumerate(or_default(getattr(real, keyword.lower()), ())):
+        for (keyword, settings), blocks in zip(_CHECKERS.items(), _BLOCKS(real), strict=True):
+            if blocks is UNSET:
+                continue
+            for index, block in enumerate(blocks):
                 place: Path = (*path, keyword, index)
                 self._say_what_is_not_served(place, keyword, block)
                 made.extend(
@@ -372,6 +374,7 @@ _CHECKERS: dict[str, Callable[[_Checker], Iterator[AnyCheckerSettings]]] = {
     "BFD_CHECK": _Checker.bfd,
 }
 """By keyword: what makes settings of a block."""
+_BLOCKS = attrgetter(*(keyword.lower() for keyword in _CHECKERS))  # of a real server
 
 
 def _codes(text: str) -> tuple[int, int]:

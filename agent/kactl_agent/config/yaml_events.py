@@ -64,6 +64,7 @@ class Events:
         self.text = text
         self.name = name
         self.spans: list[tuple[int, int]] = []
+        self._hashes = "#" in text
         self.diagnostics: list[Diagnostic] = []
         self._errors = 0
         self._pending: list[Event] = []  # replayed before the parser goes on; last first
@@ -102,7 +103,7 @@ class Events:
             event = self._parser.get_event()
         except YAMLError as fault:
             raise Stop(_unreadable(fault, self.text, self.name)) from None
-        if type(event) is ScalarEvent and "#" in event.value:
+        if self._hashes and type(event) is ScalarEvent and "#" in event.value:
             first, last = marks(event)
             start, end = first.index, last.index
             if event.style in ("|", ">"):  # a comment may stand behind the block scalar's header
@@ -114,10 +115,11 @@ class Events:
         """The first event of the next node, aliases followed; an end event where a collection ends."""
         while True:
             event = self.take()
-            if type(event) is AliasEvent:
+            kind = type(event)
+            if kind is AliasEvent:
                 self._replay(event)
                 continue
-            if type(event) is MappingEndEvent or type(event) is SequenceEndEvent:
+            if kind is MappingEndEvent or kind is SequenceEndEvent:
                 return event
             if event.anchor is not None:
                 self._remember(event)

@@ -98,6 +98,7 @@ class Table:
     short: Field | None
     legacy: Mapping[str, Legacy]
     fillers: tuple[str, ...]
+    required: tuple[Field, ...]
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self.fields)
@@ -185,6 +186,7 @@ def table_of(struct: type[Struct]) -> Table:
         short=positional[0] if positional and not issubclass(struct, BlockKeywords) else None,
         legacy=getattr(struct, "legacy", {}),
         fillers=getattr(struct, "fillers", ()),
+        required=tuple(f for f in fields if f.keyword.required),
     )
 
 
