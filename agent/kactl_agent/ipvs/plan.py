@@ -7,7 +7,8 @@ nothing is done about them.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 from kactl_agent.ipvs import genl
@@ -23,7 +24,7 @@ from kactl_agent.ipvs.model import (
 from kactl_agent.ipvs.settings import Members, VirtualServerSettings
 
 Owner = Hashable
-Pool = dict[DestinationKey, Destination]
+Pool = Mapping[DestinationKey, Destination]
 
 
 class Operation(NamedTuple):
@@ -45,7 +46,7 @@ class Operation(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A service with its destinations."""
+    """A service with its destinations. The pool is never changed, so that others may have the same."""
 
     service: Service
     pool: Pool
@@ -88,78 +89,114 @@ def within(service: ServiceKey, destination: Destination) -> Destination:
     return destination._replace(key=DestinationKey(destination.key.address, service.port))
 
 
+class _Owned:
+    """What one owner wants. A pool that an entry has is not changed any more: the owner gets a copy first."""
+
+    __slots__ = ("_lent", "keys", "pool")
+
+    def __init__(self) -> None:
+        self.keys: tuple[ServiceKey, ...] = ()
+        self.pool: dict[DestinationKey, Destination] = {}
+        self._lent = False
+
+    def lend(self) -> Pool:
+        self._lent = True
+        return self.pool
+
+    def change(self) -> dict[DestinationKey, Destination]:
+        if self._lent:
+            self.pool, self._lent = self.pool.copy(), False
+        return self.pool
+
+
+class _Claim(NamedTuple):
+    """A service as one of its owners wants it."""
+
+    owner: Owner
+    service: Service
+
+
 class Desired:
     """What virtual servers (`Owner`) want. `touched` are the services that may not be as they are to be."""
 
     def __init__(self) -> None:
-        self._services: dict[ServiceKey, dict[Owner, Service]] = {}
-        self._keys: dict[Owner, tuple[ServiceKey, ...]] = {}
-        self._pools: dict[Owner, Pool] = {}
+        self._claims: dict[ServiceKey, tuple[_Claim, ...]] = {}
+        self._owned: dict[Owner, _Owned] = {}
         self.touched: dict[ServiceKey, None] = {}
 
     def __contains__(self, key: object) -> bool:
-        return key in self._services
+        return key in self._claims
 
     def __len__(self) -> int:
-        return len(self._services)
+        return len(self._claims)
 
     @property
     def services(self) -> Iterable[ServiceKey]:
         """Everything that somebody wants."""
-        return self._services
+        return self._claims
 
     def owners(self, key: ServiceKey) -> list[Owner]:
-        return list(self._services.get(key, ()))
+        return [claim.owner for claim in self._claims.get(key, ())]
 
     def put_services(self, owner: Owner, services: Iterable[Service]) -> None:
         """These, and no others, are the owner's."""
-        before = self._keys.get(owner, ())
+        owned = self._owned.setdefault(owner, _Owned())
         after = {service.key: service for service in services}
-        for key in before:
+        for key in owned.keys:
             if key not in after:
                 self._drop(owner, key)
         for key, service in after.items():
-            owners = self._services.setdefault(key, {})
-            if owners.get(owner) != service:
-                owners[owner] = service
-                self.touched[key] = None
-        self._keys[owner] = tuple(after)
-        self._pools.setdefault(owner, {})
+            self._claim(key, _Claim(owner, service))
+        owned.keys = tuple(after)
 
     def remove_services(self, owner: Owner) -> None:
-        for key in self._keys.pop(owner, ()):
+        owned = self._owned.pop(owner, None)
+        for key in () if owned is None else owned.keys:
             self._drop(owner, key)
-        self._pools.pop(owner, None)
 
     def put_destination(self, owner: Owner, destination: Destination) -> None:
-        self._pools[owner][destination.key] = destination
-        self.touched.update(dict.fromkeys(self._keys[owner]))
+        owned = self._owned[owner]
+        owned.change()[destination.key] = destination
+        self.touched.update(dict.fromkeys(owned.keys))
 
     def remove_destination(self, owner: Owner, key: DestinationKey) -> None:
-        self._pools[owner].pop(key, None)
-        self.touched.update(dict.fromkeys(self._keys[owner]))
+        owned = self._owned[owner]
+        owned.change().pop(key, None)
+        self.touched.update(dict.fromkeys(owned.keys))
 
     def touch_all(self) -> None:
-        self.touched.update(dict.fromkeys(self._services))
+        self.touched.update(dict.fromkeys(self._claims))
 
     def entry(self, key: ServiceKey) -> Entry | None:
         """What a service is to be; None where there is to be none. The first of several owners decides."""
-        owners = self._services.get(key)
-        if not owners:
+        claims = self._claims.get(key)
+        if not claims:
             return None
-        pool: Pool = {}
-        for owner in owners:
-            for each in self._pools[owner].values():
-                destination = within(key, each)
-                pool.setdefault(destination.key, destination)
-        return Entry(next(iter(owners.values())), pool)
+        service, owned = claims[0].service, [self._owned[claim.owner] for claim in claims]
+        if len(owned) == 1 and all(within(key, each) is each for each in owned[0].pool.values()):
+            return Entry(service, owned[0].lend())  # as nearly always
+        pool: dict[DestinationKey, Destination] = {}
+        for each in chain.from_iterable(one.pool.values() for one in owned):
+            destination = within(key, each)
+            pool.setdefault(destination.key, destination)
+        return Entry(service, pool)
+
+    def _claim(self, key: ServiceKey, claim: _Claim) -> None:
+        """Who changes what it wants keeps its place among the owners."""
+        claims = self._claims.get(key, ())
+        place = next((place for place, each in enumerate(claims) if each.owner == claim.owner), len(claims))
+        if claims[place:] and claims[place].service == claim.service:
+            return
+        self._claims[key] = (*claims[:place], claim, *claims[place + 1 :])
+        self.touched[key] = None
 
     def _drop(self, owner: Owner, key: ServiceKey) -> None:
-        owners = self._services[key]
-        del owners[owner]
+        left = tuple(claim for claim in self._claims[key] if claim.owner != owner)
         self.touched[key] = None
-        if not owners:
-            del self._services[key]
+        if left:
+            self._claims[key] = left
+        else:
+            del self._claims[key]
 
 
 class Encoder:
@@ -178,7 +215,7 @@ class Encoder:
             yield Operation(genl.NEW_SERVICE, key, None, genl.encode_new_service(desired.service))
         elif not same_service(desired.service, actual.service):
             yield Operation(genl.SET_SERVICE, key, None, genl.encode_set_service(desired.service))
-        before = {} if actual is None else actual.pool
+        before: Pool = {} if actual is None else actual.pool
         service = genl.encode_key(key)
         for each, destination in desired.pool.items():
             known = before.get(each)

@@ -13,7 +13,7 @@ As keepalived 2.2.7 was seen to do it:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -44,8 +44,8 @@ from kactl_agent.vrrp.actions import Action, Input, Shutdown, Startup
 _HIGHEST_WEIGHT = 2**31 - 1
 
 
-class CheckerState(msgspec.Struct):
-    """What one checker says of its real server."""
+class CheckerState(msgspec.Struct, frozen=True, gc=False):
+    """What one checker says of its real server. Thousands say the same, which may be one object."""
 
     up: bool
     weight: int | None = None
@@ -57,7 +57,7 @@ class _Server:
 
     __slots__ = ("alive", "checkers", "ordered", "settings", "told", "weight")
 
-    def __init__(self, settings: RealServerSettings, checkers: list[CheckerState]) -> None:
+    def __init__(self, settings: RealServerSettings, checkers: Sequence[CheckerState]) -> None:
         self.settings = settings
         self.checkers = checkers
         self.ordered: int | None = None
@@ -68,6 +68,10 @@ class _Server:
     @property
     def key(self) -> DestinationKey:
         return DestinationKey(self.settings.address, self.settings.port)
+
+    def heard(self, place: int, state: CheckerState) -> None:
+        """What one of its checkers says now."""
+        self.checkers = tuple([state if at == place else each for at, each in enumerate(self.checkers)])
 
     def all_up(self) -> bool:
         return all(checker.up for checker in self.checkers)
@@ -94,14 +98,16 @@ class VirtualServer:
     `checkers` are the states of the checkers of each real server, in the order of the settings.
     """
 
-    def __init__(self, settings: VirtualServerSettings, checkers: Sequence[list[CheckerState]]) -> None:
+    __slots__ = ("_pool", "_quorum_up", "_running", "_servers", "_sorry_active", "_suspended", "settings")
+
+    def __init__(self, settings: VirtualServerSettings, checkers: Sequence[Sequence[CheckerState]]) -> None:
         self.settings = settings
         self._servers = _servers(settings, checkers)
         self._quorum_up: bool | None = None
         self._sorry_active = False
         self._suspended = False
         self._running = False
-        self._pool: dict[DestinationKey, Destination] = {}
+        self._pool: tuple[Destination, ...] = ()
 
     # -- the engine ----------------------------------------------------------------------------------------------------
 
@@ -138,9 +144,9 @@ class VirtualServer:
 
     def desired(self) -> list[Destination]:
         """What is to be in each of its services now."""
-        return list(self._pool.values())
+        return list(self._pool)
 
-    def reconfigure(self, settings: VirtualServerSettings, checkers: Sequence[list[CheckerState]]) -> list[Action]:
+    def reconfigure(self, settings: VirtualServerSettings, checkers: Sequence[Sequence[CheckerState]]) -> list[Action]:
         """Other settings of the same virtual server. Real servers are the same when address and port are."""
         before = {server.key: (place, server) for place, server in enumerate(self._servers)}
         self.settings = settings
@@ -194,7 +200,7 @@ class VirtualServer:
             if self._quorum_up:
                 actions.append(QuorumChanged(False, 0, detail="the agent is stopping"))
         self._quorum_up = False
-        self._pool.clear()
+        self._pool = ()
         return [*actions, RemoveServices()]
 
     def removed(self) -> list[Action]:
@@ -206,12 +212,13 @@ class VirtualServer:
         if self._quorum_up:
             actions.append(QuorumChanged(False, 0, detail="a reload has removed it"))
         self._running, self._quorum_up = False, False
-        self._pool.clear()
+        self._pool = ()
         return [*actions, RemoveServices()]
 
     def _checker_said(self, event: CheckerSaid) -> list[Action]:
         server = self._servers[event.server]
-        server.checkers[event.checker].up = event.up
+        known = server.checkers[event.checker]
+        server.heard(event.checker, CheckerState(event.up, known.weight, known.difference))
         alive = server.all_up()
         if alive is server.alive:
             return []
@@ -231,8 +238,8 @@ class VirtualServer:
 
     def _checker_weighed(self, event: CheckerWeighed) -> list[Action]:
         server = self._servers[event.server]
-        checker = server.checkers[event.checker]
-        checker.weight, checker.difference = event.weight, event.difference
+        up = server.checkers[event.checker].up
+        server.heard(event.checker, CheckerState(up, event.weight, event.difference))
         old, server.weight = server.weight, server.weight_now()
         if server.weight == old or not self._running:
             return []
@@ -275,30 +282,33 @@ class VirtualServer:
             actions.append(SorryServerChanged(sorry))
         return actions
 
-    def _wanted(self) -> dict[DestinationKey, Destination]:
-        wanted: dict[DestinationKey, Destination] = {}
+    def _wanted(self) -> Iterator[Destination]:
         for server in self._servers:
             if server.alive and not self._sorry_active:
-                wanted[server.key] = server.destination(server.weight)
+                yield server.destination(server.weight)
             elif server.settings.inhibit:
-                wanted[server.key] = server.destination(0)
+                yield server.destination(0)
         sorry = self.settings.sorry_server
         if sorry is not None and (self._sorry_active or sorry.inhibit):
-            key = DestinationKey(sorry.address, sorry.port)
-            wanted[key] = Destination(key, int(self._sorry_active), sorry.forwarding)
-        return wanted
+            yield Destination(DestinationKey(sorry.address, sorry.port), int(self._sorry_active), sorry.forwarding)
 
     def _follow(self) -> list[Action]:
         """Make the pool what it is to be: who comes or changes before who goes, so that it is not empty between."""
         if not self._running:
             return []
-        before, self._pool = self._pool, self._wanted()
-        actions: list[Action] = [
-            PutDestination(destination) for key, destination in self._pool.items() if before.get(key) != destination
-        ]
-        actions += [RemoveDestination(key) for key in before if key not in self._pool]
+        before = {destination.key: destination for destination in self._pool}
+        after = {destination.key: destination for destination in self._wanted()}
+        actions: list[Action] = []
+        for key, destination in after.items():
+            known = before.get(key)
+            if known == destination:
+                after[key] = known  # which the table has, too
+            else:
+                actions.append(PutDestination(destination))
+        self._pool = tuple(after.values())
+        actions += [RemoveDestination(key) for key in before if key not in after]
         return actions
 
 
-def _servers(settings: VirtualServerSettings, checkers: Sequence[list[CheckerState]]) -> list[_Server]:
-    return [_Server(real, states) for real, states in zip(settings.real_servers, checkers, strict=True)]
+def _servers(settings: VirtualServerSettings, checkers: Sequence[Sequence[CheckerState]]) -> tuple[_Server, ...]:
+    return tuple([_Server(real, states) for real, states in zip(settings.real_servers, checkers, strict=True)])

@@ -112,6 +112,35 @@ def test_two_owners_of_a_mark_share_the_service() -> None:
     assert desired.entry(mark.key) is None
 
 
+def test_a_pool_is_shared_and_what_was_given_out_stays_as_it_was() -> None:
+    desired = Desired()
+    desired.put_services("a", [ONE, Service(key(2), "rr")])
+    desired.put_destination("a", to(1))
+    one, other = desired.entry(key(1)), desired.entry(key(2))
+    assert one is not None
+    assert other is not None
+    assert one.pool is other.pool
+    desired.put_destination("a", to(2))
+    desired.remove_destination("a", to(1).key)
+    assert one == entry(ONE, to(1))
+    assert desired.entry(key(1)) == entry(ONE, to(2))
+
+
+def test_an_owner_that_changes_its_service_keeps_its_place() -> None:
+    desired = Desired()
+    for owner in ("first", "second", "third"):
+        desired.put_services(owner, [ONE])
+    desired.touched.clear()
+    desired.put_services("second", [ONE])
+    assert not desired.touched
+    desired.put_services("first", [ONE._replace(scheduler="wlc")])
+    assert desired.owners(key(1)) == ["first", "second", "third"]
+    assert desired.entry(key(1)) == entry(ONE._replace(scheduler="wlc"))
+    desired.put_services("first", [])
+    assert desired.owners(key(1)) == ["second", "third"]
+    assert desired.entry(key(1)) == entry(ONE)
+
+
 def test_what_is_nobodys_is_foreign() -> None:
     desired = Desired()
     desired.put_services("a", [ONE])

@@ -236,6 +236,27 @@ def test_checks_are_suspended_while_the_address_is_elsewhere() -> None:
     assert world.pool == {1: 1}
 
 
+def test_servers_that_began_with_the_same_go_their_own_ways() -> None:
+    settings = World(real(1), real(2)).settings
+    engine = VirtualServer(settings, [(CheckerState(True),)] * 2)
+    engine.handle_event(Startup(), 0)
+    engine.handle_event(CheckerWeighed(0, 0, weight=3), 0)
+    engine.handle_event(CheckerSaid(1, 0, False, "TCP_CHECK", "seen"), 0)
+    assert [(each.alive, each.effective_weight) for each in engine.snapshot().servers] == [(True, 3), (False, 1)]
+    engine.handle_event(CheckerSaid(1, 0, True, "TCP_CHECK", "seen"), 0)
+    assert [(each.alive, each.effective_weight) for each in engine.snapshot().servers] == [(True, 3), (True, 1)]
+
+
+def test_a_destination_that_stays_is_the_one_that_was_put() -> None:
+    world = World(real(1), real(2))
+    actions = world.engine.handle_event(Startup(), 0)
+    world.take(actions)
+    put = [action.destination for action in actions if isinstance(action, PutDestination)]
+    assert [id(each) for each in world.engine.desired()] == [id(each) for each in put]
+    world.check(1, False)
+    assert [id(each) for each in world.engine.desired()] == [id(put[1])]
+
+
 def test_a_reload_keeps_what_is_known() -> None:
     world = World(real(1), real(2), real(3)).start()
     world.check(3, False)
