@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from kactl_agent.checkers.actions import AbortCheck, CheckEnded, CheckLost, StartCheck
 from kactl_agent.checkers.exchanges import NetworkCheckSettings, make_checker
@@ -23,6 +23,7 @@ from kactl_agent.vrrp.actions import Action, ActionFailed, Input, Report, Shutdo
 
 _BUDGET = 4_000_000  # ns that new checks take from the loop in one go
 _AT_ONCE = 8  # checks between looks at the clock, which costs a system call on some machines
+OwnerT = TypeVar("OwnerT")
 Outcome = CheckEnded | CheckLost
 Said = Callable[[int, Action], None]
 
@@ -45,20 +46,25 @@ class ProgramRunner(Protocol):
     def start(self, settings: MiscCheckSettings, done: Callable[[Outcome], None]) -> Running: ...
 
 
-class _Check:
-    """A checker and the check that it has under way."""
+class _Check(Generic[OwnerT]):
+    """A checker, whose it is, and the check that it has under way."""
 
-    __slots__ = ("engine", "running", "settings", "started")
+    __slots__ = ("engine", "owner", "running", "server", "settings", "started")
 
     def __init__(self, settings: AnyCheckerSettings, engine: Checker) -> None:
         self.settings = settings
         self.engine = engine
+        self.owner: OwnerT | None = None
+        self.server = 0
         self.running: Running | None = None
         self.started = False
 
 
-class Checks:
-    """`said` is told what engines say of their real servers; `changed` that one has something new to show."""
+class Checks(Generic[OwnerT]):
+    """`said` is told what engines say of their real servers; `changed` that one has something new to show.
+
+    Whose a checker is is kept for who asks (`belongs`, `owner`); it means nothing here.
+    """
 
     def __init__(
         self,
@@ -79,7 +85,7 @@ class Checks:
         self._said = said
         self._changed = changed
         self.driver = KeyedDriver[int, Checker](clock, self._perform, arm, lambda number, _now: self._changed(number))
-        self._checks: dict[int, _Check] = {}
+        self._checks: dict[int, _Check[OwnerT]] = {}
         self._last = 0
         self._due: deque[tuple[int, int]] = deque()  # checks that are to begin: number and step
         self._beginning = False
@@ -106,6 +112,16 @@ class Checks:
                 engine.handle_event(known, self._clock())
         self._checks[number] = _Check(settings, engine)
         return number
+
+    def belongs(self, number: int, owner: OwnerT, server: int) -> None:
+        """To a real server of the owner's."""
+        check = self._checks[number]
+        check.owner, check.server = owner, server
+
+    def owner(self, number: int) -> tuple[OwnerT, int] | None:
+        """Whose it is, and which real server's; None when it is nobody's, or there is none of this number."""
+        check = self._checks.get(number)
+        return None if check is None or check.owner is None else (check.owner, check.server)
 
     def start(self, numbers: Iterable[int]) -> None:
         """Their real servers are being balanced: they may check."""

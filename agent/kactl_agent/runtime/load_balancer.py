@@ -39,16 +39,20 @@ from kactl_agent.runtime.ipvs_table import IpvsTable
 from kactl_agent.vrrp.actions import Action, Input, Report, Shutdown, Startup
 
 Identity = tuple[str, int, int]
+Numbers = tuple[tuple[int, ...], ...]
 MarkPackets = Callable[[MarksSettings | None, Sequence[Marked]], bool]
 _SEEDS_AT_ONCE = 512
 
 
 class Balanced:
-    """A virtual server that runs. `checkers` are the numbers of its checkers, a list for each real server."""
+    """A virtual server that runs. `checkers` are the numbers of its checkers, some for each real server."""
 
-    __slots__ = ("checkers", "engine", "settings")
+    __slots__ = ("checkers", "engine", "identity", "settings")
 
-    def __init__(self, settings: VirtualServerSettings, engine: VirtualServer, checkers: list[list[int]]) -> None:
+    def __init__(
+        self, identity: Identity, settings: VirtualServerSettings, engine: VirtualServer, checkers: Numbers
+    ) -> None:
+        self.identity = identity
         self.settings = settings
         self.engine = engine
         self.checkers = checkers
@@ -77,7 +81,7 @@ class LoadBalancer:
     def __init__(
         self,
         table: IpvsTable,
-        make_checks: Callable[[Callable[[int, Action], None], Callable[[int], None]], Checks],
+        make_checks: Callable[[Callable[[int, Action], None], Callable[[int], None]], Checks[Balanced]],
         listener: Listener,
         clock: Callable[[], int],
         has_address: Callable[[bytes], bool],
@@ -96,7 +100,6 @@ class LoadBalancer:
         self._random = random
         self._seeds: list[int] = []
         self._balanced: dict[Identity, Balanced] = {}
-        self._where: dict[int, tuple[Balanced, int, int]] = {}
 
     def __iter__(self) -> Iterator[Balanced]:
         return iter(self._balanced.values())
@@ -108,7 +111,7 @@ class LoadBalancer:
         """An operator's weight for a real server; None: as configuration and checkers say."""
         event = WeightOrdered(server, weight, reason)
         self._perform(balanced, balanced.engine.handle_event(event, self._clock()))
-        self._listener.changed(balanced.settings.identity)
+        self._listener.changed(balanced.identity)
 
     def snapshots(self, balanced: Balanced) -> list[list[CheckerSnapshot]]:
         return [[self.checks.snapshot(number) for number in numbers] for numbers in balanced.checkers]
@@ -130,8 +133,8 @@ class LoadBalancer:
             balanced = self._balanced.get(identity)
             if balanced is None:
                 added.append(settings.name)
-                fresh.append(self._add(settings, now))
-            elif balanced.settings == settings:
+                fresh.append(self._add(identity, settings, now))
+            elif balanced.settings is settings or balanced.settings == settings:
                 unchanged += 1
                 if identity in remarked:
                     self._perform(balanced, [PutServices()])
@@ -155,16 +158,16 @@ class LoadBalancer:
     def stop(self) -> None:
         """Everything is to be gone; with omega that is told."""
         self.checks.close()
-        self._where.clear()
         for balanced in self._balanced.values():
             self._perform(balanced, balanced.engine.handle_event(Shutdown(), self._clock()))
         self._balanced.clear()
 
-    def _add(self, settings: VirtualServerSettings, now: int) -> Balanced:
+    def _add(self, identity: Identity, settings: VirtualServerSettings, now: int) -> Balanced:
         """A new virtual server; its checkers are started with those of all others."""
-        checkers = [[self._new_checker(each) for each in real.checkers] for real in settings.real_servers]
-        balanced = Balanced(settings, VirtualServer(settings, self._states(checkers)), checkers)
-        self._balanced[settings.identity] = balanced
+        new = self._new_checker
+        checkers = tuple([tuple([new(each) for each in real.checkers]) for real in settings.real_servers])
+        balanced = Balanced(identity, settings, VirtualServer(settings, self._states(checkers)), checkers)
+        self._balanced[identity] = balanced
         self._find(balanced)
         self._perform(balanced, balanced.engine.handle_event(Startup(), now))
         return balanced
@@ -178,7 +181,7 @@ class LoadBalancer:
         }
         suspended = balanced.engine.snapshot().suspended
         fresh: list[int] = []
-        checkers: list[list[int]] = []
+        checkers: list[tuple[int, ...]] = []
         for real in settings.real_servers:
             known = spare.get((real.address, real.port), [])
             numbers: list[int] = []
@@ -190,29 +193,25 @@ class LoadBalancer:
                 else:
                     known.remove(same)
                 numbers.append(same)
-            checkers.append(numbers)
+            checkers.append(tuple(numbers))
         unused = [number for numbers in spare.values() for number in numbers]
         self.checks.remove(unused)
-        for number in unused:
-            del self._where[number]
-        balanced.settings, balanced.checkers = settings, checkers
+        balanced.settings, balanced.checkers = settings, tuple(checkers)
         self._find(balanced)
-        actions = balanced.engine.reconfigure(settings, self._states(checkers))
+        actions = balanced.engine.reconfigure(settings, self._states(balanced.checkers))
         self._perform(balanced, actions, before=old)
         self.checks.start(fresh)
         self._check_address(balanced)
         if suspended and balanced.engine.snapshot().suspended:
             for number in fresh:
                 self.checks.tell(number, Suspend())
-        self._listener.changed(settings.identity)
+        self._listener.changed(balanced.identity)
 
     def _remove(self, identity: Identity) -> str:
         """Its name, for what there is to say."""
         balanced = self._balanced.pop(identity)
         for numbers in balanced.checkers:
             self.checks.remove(numbers)
-            for number in numbers:
-                del self._where[number]
         self._perform(balanced, balanced.engine.removed())
         self._listener.changed(identity)
         return balanced.settings.name
@@ -223,21 +222,25 @@ class LoadBalancer:
             self._seeds = [int.from_bytes(drawn[at : at + 8], "big") >> 1 for at in range(0, len(drawn), 8)]
         return self.checks.add(settings, self._seeds.pop())
 
-    def _states(self, checkers: list[list[int]]) -> list[list[CheckerState]]:
-        return [[self.checks.state(number) for number in numbers] for numbers in checkers]
+    def _states(self, checkers: Numbers) -> list[tuple[CheckerState, ...]]:
+        """The same where real servers begin alike, as most do."""
+        known: dict[tuple[CheckerState, ...], tuple[CheckerState, ...]] = {}
+        found = [tuple([self.checks.state(number) for number in numbers]) for numbers in checkers]
+        return [known.setdefault(states, states) for states in found]
 
     def _find(self, balanced: Balanced) -> None:
         for server, numbers in enumerate(balanced.checkers):
-            for place, number in enumerate(numbers):
-                self._where[number] = (balanced, server, place)
+            for number in numbers:
+                self.checks.belongs(number, balanced, server)
 
     # -- checkers ------------------------------------------------------------------------------------------------------
 
     def _checker_acts(self, number: int, action: Action) -> None:
-        where = self._where.get(number)
-        if where is None:
+        owner = self.checks.owner(number)
+        if owner is None:
             return
-        balanced, server, checker = where
+        balanced, server = owner
+        checker = balanced.checkers[server].index(number)
         event: Input
         match action:
             case CheckVerdict():
@@ -259,9 +262,9 @@ class LoadBalancer:
         self._perform(balanced, balanced.engine.handle_event(event, self._clock()))
 
     def _checker_changed(self, number: int) -> None:
-        where = self._where.get(number)
-        if where is not None:
-            self._listener.changed(where[0].settings.identity)
+        owner = self.checks.owner(number)
+        if owner is not None:
+            self._listener.changed(owner[0].identity)
 
     # -- addresses -----------------------------------------------------------------------------------------------------
 
@@ -283,7 +286,7 @@ class LoadBalancer:
         self, balanced: Balanced, actions: Sequence[Action], before: VirtualServerSettings | None = None
     ) -> None:
         """`before` are the settings that a reload has replaced: what was removed is of those."""
-        identity = balanced.settings.identity
+        identity = balanced.identity
         touched = False
         for action in actions:
             match action:

@@ -174,7 +174,7 @@ class CheckersWorker:
         orders = ServerOrders(loop, self._balancer, self._reports.send_now, self._tell_observer)
         self._shell.on_observer(OrderServer, orders.order)
 
-    def _make_checks(self, said: Callable[[int, Action], None], changed: Callable[[int], None]) -> Checks:
+    def _make_checks(self, said: Callable[[int, Action], None], changed: Callable[[int], None]) -> Checks[Balanced]:
         programs = MiscRuns(self._loop, self._runner, time.monotonic_ns)
         return Checks(
             self._loop, time.monotonic_ns, self._timer.arm, self._prober, programs, Inotify, self._file_report,
@@ -187,22 +187,23 @@ class CheckersWorker:
             self._shell.observer.post(frame)
 
     @property
-    def _settings(self) -> CheckersSettings:
+    def settings(self) -> CheckersSettings:
+        """Those in force."""
         return self._decoded.settings
 
     def begin(self) -> None:
-        self._listener.settings = self._settings
-        self._teller.configure(self._settings.executables, self._settings.fifos)
+        self._listener.settings = self.settings
+        self._teller.configure(self.settings.executables, self.settings.fifos)
         self._watch_addresses()
-        self._balance(self._settings)
-        self._reports.configured(self._settings.virtual_servers)
-        self._open(flush=self._settings.flush)
+        self._balance(self.settings)
+        self._reports.configured(self.settings.virtual_servers)
+        self._open(flush=self.settings.flush)
         self._applied = self._started
         self._work()
         self._beat()
 
     def _started(self) -> None:
-        servers = self._settings.virtual_servers
+        servers = self.settings.virtual_servers
         count = sum(len(server.real_servers) for server in servers)
         self._shell.log("info", f"balancing {len(servers)} virtual servers with {count} real servers")
         self._shell.started()
@@ -229,7 +230,7 @@ class CheckersWorker:
         """Begin with the kernel: what is there already is taken over."""
         try:
             self._ipvs = self._open_ipvs(self._namespace)
-            self._ipvs.resize_buffer(self._settings.command_buffer)
+            self._ipvs.resize_buffer(self.settings.command_buffer)
             self._table.open(self._ipvs, flush=flush)
             self._daemons.open(self._ipvs)
             self._timeouts.open(self._ipvs)
@@ -250,8 +251,8 @@ class CheckersWorker:
             self._lost(error)
 
     def _configure_globals(self) -> None:
-        self._timeouts.configure(self._settings.timeouts)
-        self._daemons.configure(self._settings.sync_daemon)
+        self._timeouts.configure(self.settings.timeouts)
+        self._daemons.configure(self.settings.sync_daemon)
 
     def _lost(self, error: OSError | MalformedMessage) -> None:
         """There is no IPVS here (yet), or no sense in what it says: servers are checked, and it is asked for again."""
@@ -336,7 +337,7 @@ class CheckersWorker:
     # -- addresses -----------------------------------------------------------------------------------------------------
 
     def _watch_addresses(self) -> None:
-        wanted = any(settings.ha_suspend for settings in self._settings.virtual_servers)
+        wanted = any(settings.ha_suspend for settings in self.settings.virtual_servers)
         if wanted and self._links is None:
             try:
                 links = self._open_links()
@@ -350,7 +351,7 @@ class CheckersWorker:
             self._links.close()
             self._links = None
         if isinstance(self._links, NetlinkLinks):
-            self._links.resize_buffer(self._settings.monitor_buffer)
+            self._links.resize_buffer(self.settings.monitor_buffer)
 
     def _addresses_changed(self) -> None:
         if self._links is not None and self._links.drain():
@@ -378,7 +379,7 @@ class CheckersWorker:
         self._runner.umask = new.process.umask
         self._patience = new.process.child_wait_time
         self._decoded, self._next = self._next or NOTHING, None
-        wanted = self._settings
+        wanted = self.settings
         executables = {**dict(self._listener.settings.executables), **dict(wanted.executables)}
         self._teller.configure(executables.items(), wanted.fifos)  # what goes has scripts of its own to be told by
         self._listener.settings = wanted
@@ -434,7 +435,7 @@ class CheckersWorker:
 
     def _emptied(self) -> bool:
         try:
-            if self._settings.flush_on_stop:
+            if self.settings.flush_on_stop:
                 self._table.flush()
             while not self._table.apply():
                 pass
@@ -446,11 +447,11 @@ class CheckersWorker:
         return True
 
     def observed(self) -> None:
-        self._reports.configured(self._settings.virtual_servers)
+        self._reports.configured(self.settings.virtual_servers)
         self._teller.observed()
 
     def connect_spawner(self, sock: socket.socket) -> None:
-        if self._stopping and not self._settings.executables:
+        if self._stopping and not self.settings.executables:
             sock.close()
         else:
             self._runner.connect(sock)

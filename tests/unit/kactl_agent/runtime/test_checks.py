@@ -70,7 +70,7 @@ class Bench:
         self.said: list[tuple[int, Action]] = []
         self.reports: list[Report] = []
         self.changed: list[int] = []
-        self.checks = Checks(
+        self.checks = Checks[str](
             self.loop, lambda: self.now, self._arm, self.prober, self.programs, Inotify, self.reports.append,
             lambda number, action: self.said.append((number, action)), self.changed.append,
         )  # fmt: skip
@@ -95,6 +95,17 @@ def bench() -> Iterator[Bench]:
     yield made
     made.checks.close()
     made.loop.close()
+
+
+def test_whose_a_checker_is(bench: Bench) -> None:
+    number = bench.checks.add(TCP, seed=1)
+    assert bench.checks.owner(number) is None
+    bench.checks.belongs(number, "web", 3)
+    assert bench.checks.owner(number) == ("web", 3)
+    bench.checks.belongs(number, "web", 0)
+    assert bench.checks.owner(number) == ("web", 0)
+    bench.checks.remove([number])
+    assert bench.checks.owner(number) is None
 
 
 def test_checks_that_are_due_together_begin_in_their_order(bench: Bench) -> None:

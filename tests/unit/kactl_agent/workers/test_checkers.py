@@ -339,6 +339,30 @@ def test_a_reload_of_the_same_is_nothing(bench: Bench) -> None:
     assert bench.ipvs.requests == before
 
 
+def test_what_a_reload_leaves_as_it_is_is_not_made_anew(bench: Bench) -> None:
+    one, two = virtual(1, real(1)), virtual(2, real(2))
+    bench.start(only(one, two))
+    assert bench.worker is not None
+    before = bench.worker.settings.virtual_servers
+    bench.reload(only(msgspec.structs.replace(one, quorum=2), two))
+    after = bench.worker.settings.virtual_servers
+    assert after[0].quorum == 2
+    assert after[1] is before[1]
+
+
+def test_checkers_that_stand_elsewhere_after_a_reload_are_still_those_of_their_real_servers(bench: Bench) -> None:
+    first, second, both = bench.file("a"), bench.file("b"), bench.file("c")
+    bench.start(only(virtual(1, real(1, first, both), real(2, second)), virtual(2, real(3))))
+    bench.reload(only(virtual(2, real(3)), virtual(1, real(4), real(2, second), real(1, both, first))))
+    bench.write("b", "1")
+    bench.until(lambda: bench.table() == {1: {1: 1, 4: 1}, 2: {3: 1}})
+    bench.write("c", "1")
+    bench.until(lambda: bench.table() == {1: {4: 1}, 2: {3: 1}})
+    bench.write("b", "0")
+    bench.write("c", "0")
+    bench.until(lambda: bench.table() == {1: {1: 1, 2: 1, 4: 1}, 2: {3: 1}})
+
+
 def test_a_changed_checker_begins_anew(bench: Bench) -> None:
     refused = ConnectTarget(address="127.0.0.1", port=1, timeout=SECOND)
     bench.start(only(virtual(1, real(1, TcpCheckSettings(timing=FAST, target=refused)))))
