@@ -57,9 +57,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 "empty": files(folder, "empty", configuration(1, 1)),
                 "full": files(folder, "full", configuration(SERVERS, REALS)),
                 "changed": files(folder, "changed", configuration(SERVERS, REALS, weight=7)),
+                "servers": SERVERS,
                 "entries": SERVERS * (REALS + 1),
                 "address": "10.10.0.0:80",
                 "large": files(folder, "large", large()) if FULL else None,
+                "large_servers": LARGE,
                 "large_entries": LARGE + LARGE_REALS,
             }
         )

@@ -43,6 +43,7 @@ MISSING = "missing-keyword"
 _PLACED_DEPTH = 2
 _SHARED_DEPTH = 5
 _NOWHERE = Origin()
+_SHORT = 8
 _PLAIN = frozenset((str, int, bool, float))
 
 
@@ -70,6 +71,7 @@ class _Binder:
         self.where: list[str] = []  # blocks around, for messages
         self.depth = 0  # of the block whose entries are read
         self.placed = MAX_DEPTH if whole else _PLACED_DEPTH
+        self.parsed: dict[int, dict[str, Any]] = {}  # by shape: words that stand in thousands of places
         self.shared: dict[tuple[object, ...], Any] = {}
         self.comments = Comments(text if whole else "")
 
@@ -259,8 +261,15 @@ class _Binder:
         if event.implicit[0] and text in NULL_WORDS:
             self.wrong_kind(self.here, "true" if isinstance(shape, Bool) else "value", event)
             return UNSET
+        known = self.parsed.setdefault(id(shape), {})  # shapes are the schema's: they stay
+        found = known.get(text, UNSET)
+        if found is not UNSET:
+            return found
         try:
-            return shape.parse_yaml(text)
+            value = shape.parse_yaml(text)
+            if len(text) < _SHORT:
+                known[text] = value
+            return value
         except ValueFault as fault:
             message, hint = fault.message, fault.hint
             if secret and text:

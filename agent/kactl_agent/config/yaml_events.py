@@ -116,11 +116,14 @@ class Events:
         while True:
             event = self.take()
             kind = type(event)
-            if kind is AliasEvent:
+            if kind is ScalarEvent:
+                if event.anchor is None and event.tag is None:  # as nearly all are
+                    return event
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+                return event
+            elif kind is AliasEvent:
                 self._replay(event)
                 continue
-            if kind is MappingEndEvent or kind is SequenceEndEvent:
-                return event
             if event.anchor is not None:
                 self._remember(event)
             if event.tag is not None and event.tag not in _CORE_TAGS:
@@ -219,7 +222,7 @@ class Events:
     def _entries(
         self, seen: dict[str, Event], merged: list[list[Event]], *, merging: bool = False
     ) -> Iterator[tuple[str, Event, Event]]:
-        own: set[str] = set()
+        own: set[str] = set()  # to know what was said twice among what is merged
         while type(key := self.node()) is not MappingEndEvent:
             if type(key) is not ScalarEvent:
                 self._complex_key(key)
@@ -242,7 +245,8 @@ class Events:
                 self.skip(self.node())
                 continue
             seen[word] = key
-            own.add(word)
+            if merging:
+                own.add(word)
             yield word, key, self.node()
 
     def _merge(self, key: Event, merged: list[list[Event]]) -> None:
