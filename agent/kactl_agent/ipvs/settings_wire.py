@@ -92,7 +92,7 @@ class _Decoder:
     """Decodes virtual servers one after the other: what one has again is gone before the next one is made."""
 
     def __init__(self) -> None:
-        # each is of one kind of value: 1, True and a tuple of numbers may be equal to something else
+        # one for each kind of value: what is equal may be of another kind, as 1 and True are, or two named tuples
         self._timings: dict[CheckTiming, CheckTiming] = {}
         self._forwardings: dict[Forwarding, Forwarding] = {}
         self._timeouts: dict[int, int] = {}
