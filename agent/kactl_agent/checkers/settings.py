@@ -26,7 +26,7 @@ class HttpVersion(Enum):
     HTTP_1_1 = "1.1"
 
 
-class CheckTiming(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class CheckTiming(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """When a check runs, and how many failures count."""
 
     delay_loop: int = 60 * SECOND  # from the end of a check to the next one
@@ -39,7 +39,7 @@ class CheckTiming(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     jitter: int = 0  # percent of a delay that a random part of is taken off it (extension check_jitter)
 
 
-class ConnectTarget(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class ConnectTarget(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Where a check goes to, and from where. Empty and 0: the kernel chooses."""
 
     address: str
@@ -51,7 +51,7 @@ class ConnectTarget(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     timeout: int = 5 * SECOND  # to connect, and again to be answered
 
 
-class CheckerSettings(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag_field="checker"):
+class CheckerSettings(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag_field="checker"):
     """What every checker has."""
 
     timing: CheckTiming
@@ -69,7 +69,7 @@ class PingCheckSettings(CheckerSettings, frozen=True, kw_only=True, array_like=T
     target: ConnectTarget
 
 
-class RegexSettings(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class RegexSettings(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """regex of a url, a PCRE2 pattern."""
 
     pattern: str
@@ -79,7 +79,7 @@ class RegexSettings(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     max_offset: int | None = None  # where a match may begin at the latest
 
 
-class UrlSettings(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class UrlSettings(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """url: one request, and what the response must be like."""
 
     path: str
@@ -91,7 +91,7 @@ class UrlSettings(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     tls_compliant: bool = False  # close_notify in both directions at the end
 
 
-class TlsSettings(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class TlsSettings(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """SSL block and what an SSL_GET says about certificates."""
 
     certificate: str = ""  # files, PEM

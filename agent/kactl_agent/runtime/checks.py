@@ -131,7 +131,6 @@ class Checks(Generic[OwnerT]):
             check.started = True
             check.engine.handle_event(Startup(), now)  # it wants nothing done before its time has come
             self.driver.add(number, check.engine)
-            self._changed(number)
         if self._followers:
             self._files.track(self._followers)
 

@@ -423,6 +423,7 @@ class CheckersWorker:
 
     def _release(self) -> None:
         self._balancer.stop()
+        self._table.last_comes_first()
         self._marks.stop()
         self._reports.flush(None)
         for _attempt in range(2):  # the kernel may have been lost for a moment

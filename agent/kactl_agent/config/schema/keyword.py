@@ -111,7 +111,7 @@ class Table:
                 yield f, v
 
 
-class Keywords(Struct, frozen=True, kw_only=True):
+class Keywords(Struct, frozen=True, kw_only=True, gc=False):
     """Base of every block and line of the schema.
 
     `fillers` are words of a line that may be left out and mean nothing. `whole_line`: an unknown word or a bad option makes

@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 def or_default(value: Maybe[T], default: T) -> T:
     """What the user said, or the default."""
-    return default if isinstance(value, UnsetType) else value
+    return default if value is UNSET else value
 
 
 class ValueFault(Exception):

@@ -382,6 +382,23 @@ def test_the_stop_takes_everything_away_but_what_is_foreign(bench: Bench) -> Non
     assert bench.ipvs.idle == Timeouts(900, 120, 300)
 
 
+def test_what_came_last_goes_first(bench: Bench) -> None:
+    """So that who makes it again finds it at the head of what the kernel keeps of deleted destinations."""
+    numbers = range(1, 251)
+    bench.start(only(*(virtual(number, real(1)) for number in numbers)))
+    assert len(bench.ipvs.table) == len(numbers)
+    deleted: list[ServiceKey] = []
+
+    def note(request: bytes) -> int:
+        if genl.command_of(request) == genl.DEL_SERVICE:
+            deleted.append(genl.decode_service(request).service.key)
+        return 0
+
+    made, bench.ipvs.refuse = list(bench.ipvs.table), note
+    bench.stop()
+    assert deleted == made[::-1]
+
+
 def test_idle_timeouts_are_put_back_whoever_has_found_them(bench: Bench) -> None:
     """The worker before was killed: what is there is what it set."""
     before = TimeoutsBefore(Timeouts(900, 120, 300))
