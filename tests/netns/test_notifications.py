@@ -227,4 +227,4 @@ def test_a_reload_that_takes_an_instance_away(net: Network, place: Path) -> None
         agent.configure(blocks)
         agent.process.send_signal(signal.SIGHUP)
         wait_for(lambda: lines(out) == ["BACKUP", "MASTER", "gone", "DELETED"], 20, f"its end: {lines(out)}")
-        assert agent.state("VI_2") == ""
+        wait_for(lambda: agent.state("VI_2") == "", 20, "the observer knows it")  # last of all
