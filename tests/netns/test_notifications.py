@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from kactl_agent.control.client import ControlClient
 from support.agents import START, Agent, agents, instance
 from support.mail_sink import Behaviour, MailSink
 from support.netns import Network, inside, network, wait_for
@@ -225,6 +226,7 @@ def test_a_reload_that_takes_an_instance_away(net: Network, place: Path) -> None
         wait_for(lambda: lines(out) == ["BACKUP", "MASTER"], 20, "the start")
         del blocks["vrrp_instance"]["VI_2"]
         agent.configure(blocks)
-        agent.process.send_signal(signal.SIGHUP)
+        with ControlClient(agent.run_dir, timeout=START) as client:
+            client.call("reload")
+        assert agent.state("VI_2") == ""  # who is told that it is done sees that it is
         wait_for(lambda: lines(out) == ["BACKUP", "MASTER", "gone", "DELETED"], 20, f"its end: {lines(out)}")
-        wait_for(lambda: agent.state("VI_2") == "", 20, "the observer knows it")  # last of all

@@ -40,11 +40,11 @@ from kactl_agent.config.yaml_events import MAX_DEPTH, Event, Events, Stop, marks
 NULL_WORDS = frozenset(("", "~", "null", "Null", "NULL"))
 INCLUDE = "include"
 MISSING = "missing-keyword"
-_PLACED_DEPTH = 2
-_SHARED_DEPTH = 5
+_PLACED_DEPTH = 2  # keywords of the root, and the items and named blocks of each
+_SHARED_DEPTH = 5  # blocks in the items of a list in the items of a list: checkers of real servers
+_PLAIN = frozenset((str, int, bool, float))  # what equal blocks are made of
+_SHORT = 8  # characters of a word that may stand in many places; longer ones are mostly addresses and names
 _NOWHERE = Origin()
-_SHORT = 8
-_PLAIN = frozenset((str, int, bool, float))
 
 
 def bind(text: str, name: str, *, data: bytes | None = None, whole: bool = True) -> Document:
