@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 from support.agents import SLACK, Agent, agents, instance, master_down, skew
 from support.netns import Network, Node, ip, network, wait_for
+from support.route_monitor import route_monitor
 
 pytestmark = pytest.mark.root
 
@@ -47,6 +47,12 @@ def routes(node: Node) -> set[str]:
 def preferences(node: Node) -> set[int]:
     found = json.loads(ip("-j", "rule", "show", namespace=node.namespace))
     return {rule["priority"] for rule in found} - {0, 32766, 32767}
+
+
+def tables(node: Node) -> list[str]:
+    """Where each of our rules looks up."""
+    found = json.loads(ip("-j", "rule", "show", namespace=node.namespace))
+    return [rule["table"] for rule in found if rule["priority"] == 2000]
 
 
 ALL = {"203.0.113.0/28", "203.0.113.16/28", "203.0.113.32/28"}
@@ -226,13 +232,12 @@ def test_reload_replaces_what_differs_and_touches_nothing_that_is_equal(net: Net
     with agents(one):
         one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
         wait_for(lambda: len(routes(node)) == 5, SLACK, "all there")
-        monitor = node.run("ip", "-o", "monitor", "route", "rule", stdout=subprocess.PIPE)
-        one.configure(configuration(200, virtual_routes=new, virtual_rules=[rule]))
-        one.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "203.0.113.80/28" in routes(node) and preferences(node) == {2000}, SLACK, one.log)
-        wait_for(lambda: "lookup 201" in ip("rule", "show", namespace=node.namespace), SLACK, one.log)
-        monitor.terminate()
-        said = [line.strip() for line in monitor.communicate(timeout=10)[0].splitlines() if "203.0.113." in line]
+        with route_monitor(node) as monitor:
+            one.configure(configuration(200, virtual_routes=new, virtual_rules=[rule]))
+            one.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: "203.0.113.80/28" in routes(node), SLACK, one.log)
+            wait_for(lambda: tables(node) == ["201"], SLACK, one.log)
+            said = [line for line in monitor.lines() if "203.0.113." in line]
         assert [re.sub(r" (dev|via|proto) .*|\\\\.*", "", line).strip() for line in said] == [
             "203.0.113.16/28", "unreachable 203.0.113.32/28", "203.0.113.48/28", "203.0.113.80/28",
             "Deleted 203.0.113.64/28", "Deleted 203.0.113.48/28", "Deleted blackhole 203.0.113.32/28",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from support.agents import SLACK, START, Agent, agents, instance, master_down
 from support.netns import Network, Node, ip, network, wait_for
+from support.route_monitor import route_monitor
 
 pytestmark = pytest.mark.root
 
@@ -122,17 +122,16 @@ def test_reload_changes_what_differs_alone(net: Network, tmp_path: Path) -> None
     with agents(one):
         one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
         all_there(one)
-        monitor = node.run("ip", "monitor", "route", "rule", stdout=-1)
-        rules = [*STATIC["static_rules"], {"from": "10.2.0.0/16", "table": 100, "preference": 1001}]
-        one.configure(configuration(static_rules=rules, static_routes=STATIC["static_routes"]))
-        one.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: there(node) == (True, ["10.1.0.0/16"], [1000, 1001]), SLACK, f"the new rule\n{one.log}")
-        changed = [{"destination": "10.1.0.0/16", "via": "203.0.113.253", "dev": "eth1"}]
-        one.configure(configuration(static_rules=rules, static_routes=changed))
-        one.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: gateways(node) == ["203.0.113.253"], SLACK, "the new gateway")
-        monitor.terminate()
-        said = monitor.communicate(timeout=10)[0].splitlines()
+        with route_monitor(node) as monitor:
+            rules = [*STATIC["static_rules"], {"from": "10.2.0.0/16", "table": 100, "preference": 1001}]
+            one.configure(configuration(static_rules=rules, static_routes=STATIC["static_routes"]))
+            one.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: there(node) == (True, ["10.1.0.0/16"], [1000, 1001]), SLACK, f"the new rule\n{one.log}")
+            changed = [{"destination": "10.1.0.0/16", "via": "203.0.113.253", "dev": "eth1"}]
+            one.configure(configuration(static_rules=rules, static_routes=changed))
+            one.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: gateways(node) == ["203.0.113.253"], SLACK, "the new gateway")
+            said = monitor.lines()
         assert [line.split(" dev ")[0].strip() for line in said if "10.1.0.0" in line or "from 10." in line] == [
             "1001:\tfrom 10.2.0.0/16 lookup 100 proto keepalived",
             "10.1.0.0/16 via 203.0.113.253",
@@ -195,12 +194,11 @@ def test_a_killed_worker_that_is_restarted_takes_them_over(net: Network, tmp_pat
     with agents(one):
         one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
         all_there(one)
-        monitor = node.run("ip", "monitor", "route", "rule", stdout=subprocess.PIPE)
-        os.kill(one.pid_of("vrrp"), signal.SIGKILL)
-        wait_for(lambda: "restarted" in one.log, SLACK, "the worker is restarted")
-        one.wait_state("MASTER", START + SLACK)
-        monitor.terminate()
-        said = monitor.communicate(timeout=10)[0]
-        assert "10.1.0.0" not in said, "not touched"
+        with route_monitor(node) as monitor:
+            os.kill(one.pid_of("vrrp"), signal.SIGKILL)
+            wait_for(lambda: "restarted" in one.log, SLACK, "the worker is restarted")
+            one.wait_state("MASTER", START + SLACK)
+            said = monitor.lines()
+        assert not [line for line in said if "10.1.0.0" in line], "not touched"
         assert one.stop() == 0
     assert there(node) == NOTHING
