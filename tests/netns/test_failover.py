@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ KINDS = {
     "v3-ipv4": (3, "198.51.100.100/24"),
     "v3-ipv6": (3, "2001:db8:1::100/64"),
 }
+NEVER_ALONE = 30  # seconds of advert_int with which a router that is alone stays BACKUP for longer than any test takes
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def test_failover_and_back(net: Network, tmp_path: Path, kind: str) -> None:
 
         again = Agent(net.nodes[0], tmp_path / "one", configuration(version, 200, address))
         with agents(again):
-            again.wait_state("MASTER", master_down(version, 200) + SLACK)
+            again.wait_state("MASTER", START + master_down(version, 200) + SLACK)
             two.wait_state("BACKUP", SLACK)
             wait_for(lambda: not two.node.has(address), SLACK, "the address gone from the backup")
             status = two.status()
@@ -149,16 +151,22 @@ def test_killed_worker_leaves_no_orphan_master(net: Network, tmp_path: Path) -> 
     one = Agent(net.nodes[0], tmp_path / "one", configuration(3, 200, address, advert_int=0.1))
     with agents(one):
         one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+        # the third restart is 4 s after the end of the worker: long enough to see what is done before it
+        for _ in range(2):
+            dead = one.pid_of("vrrp")
+            os.kill(dead, signal.SIGKILL)
+            wait_for(lambda dead=dead: one.pid_of("vrrp") not in (0, dead), START, "the worker is restarted")
+        one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
         worker = one.pid_of("vrrp")
         os.kill(worker, signal.SIGKILL)
         wait_for(
-            lambda: not one.node.has(address), 0.9, "addresses of the dead worker are taken off before its restart"
+            lambda: not one.node.has(address), 3.9, "addresses of the dead worker are taken off before its restart"
         )
-        wait_for(lambda: one.pid_of("vrrp") not in (0, worker), 1 + SLACK, "the worker is restarted")
+        wait_for(lambda: one.pid_of("vrrp") not in (0, worker), START, "the worker is restarted")
         one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
         status = one.status()
         assert status is not None
-        assert status["agent"]["processes"]["vrrp"]["restarts"] == 1
+        assert status["agent"]["processes"]["vrrp"]["restarts"] == 3
 
 
 def test_killed_observer_is_replaced_and_the_master_never_notices(net: Network, tmp_path: Path) -> None:
@@ -169,11 +177,12 @@ def test_killed_observer_is_replaced_and_the_master_never_notices(net: Network, 
         since = one.status()["vrrp"]["instances"]["VI_1"]["since"]
         worker, observer = one.pid_of("vrrp"), one.pid_of("observer")
         os.kill(observer, signal.SIGKILL)
-        wait_for(lambda: one.pid_of("observer") not in (0, observer), 1 + SLACK, "the observer is restarted")
+        wait_for(lambda: one.pid_of("observer") not in (0, observer), START, "the observer is restarted")
         one.wait_state("MASTER", SLACK)
         assert one.pid_of("vrrp") == worker
         after = one.status()["vrrp"]["instances"]["VI_1"]["since"]
-        assert after[:19] == since[:19]
+        # each observer reckons it by clocks that were read one after the other
+        assert abs((datetime.fromisoformat(after) - datetime.fromisoformat(since)).total_seconds()) < 1
 
 
 def test_killed_supervisor_leaves_no_orphan_master(net: Network, tmp_path: Path) -> None:
@@ -187,8 +196,8 @@ def test_killed_supervisor_leaves_no_orphan_master(net: Network, tmp_path: Path)
         one.process.wait(5)
         again = Agent(net.nodes[0], tmp_path / "one", settings)
         with agents(again):
-            wait_for(lambda: not any(map(alive, workers)), SLACK, "the workers end with their supervisor")
-            again.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
+            wait_for(lambda: not any(map(alive, workers)), START, "the workers end with their supervisor")
+            again.wait_state("MASTER", START + master_down(3, 200, 0.1) + SLACK)
             assert again.stop() == 0
         assert not one.node.has(address)
     left = {path.name for path in (tmp_path / "one" / "run").iterdir()}
@@ -201,7 +210,7 @@ def test_no_respawn_stops_the_agent_and_cleans_up(net: Network, tmp_path: Path) 
     with agents(one):
         one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
         os.kill(one.pid_of("vrrp"), signal.SIGKILL)
-        assert one.process.wait(SLACK + 5) == 1
+        assert one.process.wait(START) == 1
         assert not one.node.has(address)
 
 
@@ -228,7 +237,7 @@ def test_keep_vips(net: Network, tmp_path: Path) -> None:
 def test_leftover_addresses_are_taken_off_at_the_start(net: Network, tmp_path: Path) -> None:
     address = "198.51.100.100/24"
     ip("addr", "add", address, "dev", "eth0", namespace=net.nodes[0].namespace)
-    one = Agent(net.nodes[0], tmp_path / "one", configuration(3, 100, address))
+    one = Agent(net.nodes[0], tmp_path / "one", configuration(3, 100, address, advert_int=NEVER_ALONE))
     with agents(one):
         one.wait_state("BACKUP", SLACK)
         assert not one.node.has(address)
@@ -262,7 +271,7 @@ def test_reload_keeps_unchanged_instances(net: Network, tmp_path: Path) -> None:
 
         one.config.write_text("vrrp_instance: {A: {interfac: eth0}}")
         one.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "reload failed" in one.log, SLACK, "the reload is refused")
+        wait_for(lambda: "reload failed" in one.log, START, "the reload is refused")
         assert f"{one.config}:1:21: error[" in one.log
         assert one.status()["agent"]["config_revision"] == after["agent"]["config_revision"]
         assert one.state("A") == "MASTER"
@@ -278,14 +287,14 @@ def test_a_worker_killed_in_the_middle_of_a_reload(net: Network, tmp_path: Path)
         os.kill(worker, signal.SIGSTOP)
         one.configure(configuration(3, 200, new, advert_int=0.1))
         one.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "handing configuration" in one.log, SLACK, "the settings are on their way")
+        wait_for(lambda: "handing configuration" in one.log, START, "the settings are on their way")
         os.kill(worker, signal.SIGKILL)
         wait_for(lambda: not node.has(old), SLACK, "the addresses of the worker go")
         wait_for(lambda: "reload failed" in one.log, SLACK, "it may have died of the settings")
         wait_for(lambda: node.has(old), 1 + master_down(3, 200, 0.1) + SLACK, "the old configuration is in force")
         one.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: node.has(new) and not node.has(old), SLACK, "and the new one when it is asked for again")
-        assert "reload done" in one.log
+        wait_for(lambda: node.has(new) and not node.has(old), START, "and the new one when it is asked for again")
+        wait_for(lambda: "reload done" in one.log, SLACK, "the supervisor knows it, behind the kernel")
         pid = one.process.pid
         children = [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         assert sorted(children) == sorted(one.pid_of(name) for name in ("vrrp", "observer", "spawner"))
@@ -312,12 +321,12 @@ def test_the_first_instance_may_come_by_reload_and_the_last_one_go(net: Network,
 def test_sigusr1_dumps_the_state(net: Network, tmp_path: Path) -> None:
     import json
 
-    one = Agent(net.nodes[0], tmp_path / "one", configuration(3, 100, "198.51.100.100/24"))
+    one = Agent(net.nodes[0], tmp_path / "one", configuration(3, 100, "198.51.100.100/24", advert_int=NEVER_ALONE))
     with agents(one):
         one.wait_state("BACKUP", SLACK)
         one.process.send_signal(signal.SIGUSR1)
         text = one.run_dir / "state.txt"
-        wait_for(text.exists, SLACK, "the dump")
+        wait_for(text.exists, START, "the dump")
         assert "vrrp_instance VI_1:\n  state: BACKUP\n" in text.read_text()
         assert json.loads((one.run_dir / "state.json").read_text())["vrrp"]["instances"]["VI_1"]["state"] == "BACKUP"
         assert text.stat().st_mode & 0o777 == 0o600
