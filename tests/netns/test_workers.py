@@ -54,7 +54,9 @@ class PlainAgent:
 
     def configure(self, configuration: dict[str, Any], orders: str = "") -> None:
         defs = {"global_defs": {"router_id": orders}} if orders else {}
-        self.config.write_text(json.dumps(configuration | defs))
+        new = self.config.with_name("agent.yaml.test")  # nobody who is reading finds half of it, or nothing
+        new.write_text(json.dumps(configuration | defs))
+        new.replace(self.config)
 
     @property
     def log(self) -> str:
@@ -85,7 +87,12 @@ class PlainAgent:
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(20)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(10)
+                raise
 
 
 Start = Callable[..., PlainAgent]

@@ -56,6 +56,7 @@ class Agent:
         directory.mkdir(parents=True, exist_ok=True)
         if configuration is not None:
             self.configure(configuration)
+        self._log_before = self.log_path.stat().st_size if self.log_path.exists() else 0
         command = (*prefix, *self.command_line(self.config, self.run_dir), "--log-detail", *options)
         with self.log_path.open("a") as log:
             environment = os.environ | (environment or {})
@@ -66,7 +67,10 @@ class Agent:
         return sys.executable, "-m", "kactl_agent", "--config", str(config), "--run-dir", str(run_dir)
 
     def configure(self, configuration: dict[str, Any]) -> None:
-        self.config.write_text(json.dumps(configuration))  # JSON is YAML
+        """All of it at once: an agent that reads meanwhile does not find half of it, or nothing."""
+        new = self.config.with_name(f".{self.config.name}.test")
+        new.write_text(json.dumps(configuration))  # JSON is YAML
+        new.replace(self.config)
 
     @property
     def log(self) -> str:
@@ -89,18 +93,50 @@ class Agent:
         status = self.status()
         return (status["agent"]["processes"].get(process, {}).get("pid") or 0) if status else 0
 
+    def kill(self, process: str, number: int = signal.SIGKILL) -> int:
+        """A signal for a worker that runs; its pid. (Pid 0 would be everybody here.)"""
+        pid = self.pid_of(process)
+        assert pid, f"no {process} worker; log:\n{self.log}"
+        os.kill(pid, number)
+        return pid
+
     @property
     def agent_pid(self) -> int:
         """Of the supervisor (`ip netns exec` becomes it)."""
         return self.process.pid
 
+    def _log_of_this_one(self) -> str:
+        """Without what an agent before it has left in the file, if that is still there."""
+        data = self.log_path.read_bytes()
+        return data[self._log_before if len(data) >= self._log_before else 0 :].decode(errors="replace")
+
     def wait_running(self) -> None:
-        wait_for(lambda: "running: " in self.log or self.process.poll() is not None, START, "the agent is up")
+        wait_for(
+            lambda: "running: " in self._log_of_this_one() or self.process.poll() is not None, START, "the agent is up"
+        )
 
     def wait_state(self, state: str, seconds: float, name: str = "VI_1") -> None:
         """Within `seconds` from now, or from when the agent is up."""
         self.wait_running()
         wait_for(lambda: self.state(name) == state, seconds, f"{name} in state {state}; log:\n{self.log}")
+
+    def wait_follows(self, master: Agent, seconds: float, name: str = "VI_1") -> None:
+        """It has heard its master: a BACKUP may be one that has not begun yet to take over for want of anybody."""
+        self.wait_running()
+
+        def follows() -> bool:
+            status = self.status()
+            found = status["vrrp"]["instances"].get(name, {}) if status else {}
+            return (found.get("state"), found.get("master")) == ("BACKUP", master.node.ipv4)
+
+        wait_for(follows, seconds, f"{name} follows {master.node.ipv4}; log:\n{self.log}")
+
+    def settle_log(self, process: str = "vrrp") -> None:
+        """All that the worker has said until now is in the log: so is what it is made to say behind it."""
+        said = f" {process}: internal state: "
+        before = self.log.count(said)
+        self.process.send_signal(signal.SIGRTMAX)
+        wait_for(lambda: self.log.count(said) > before, START, f"the {process} worker speaks; log:\n{self.log}")
 
     def stop(self) -> int:
         """SIGTERM and the exit code."""

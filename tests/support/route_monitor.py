@@ -12,7 +12,7 @@ from pathlib import Path
 from support.netns import Node, ip, wait_for
 
 _FIRST_MARK = 29000  # the preference of a rule that is made and deleted to have something seen
-_OF_MARK = re.compile(r"(Deleted )?29\d{3}:")
+_OF_MARK = re.compile(r"^(Deleted )?29\d{3}:", re.MULTILINE)
 _SECONDS = 20.0
 
 
@@ -33,7 +33,7 @@ class RouteMonitor:
     def listens(self) -> bool:
         """Whether a mark has been seen: so will be whatever comes."""
         self._mark()
-        return _OF_MARK.match(self._output.read_text()) is not None
+        return _OF_MARK.search(self._output.read_text()) is not None
 
     def _mark(self) -> str:
         """How the line of the mark's end begins."""
