@@ -51,7 +51,7 @@ def test_a_client_of_a_running_master_loses_nothing(net: Network, tmp_path: Path
     two = Agent(net.nodes[1], tmp_path / "two", configuration(100, [STAYS, GOES]))
     with agents(one, two):
         one.wait_state("MASTER", master_down(3, 200, FAST) + SLACK)
-        two.wait_state("BACKUP", SLACK)
+        two.wait_follows(one, SLACK)
         before = transitions(one), transitions(two)
         ping = net.nodes[2].run("ping", "-i", "0.01", "-W", "1", STAYS.partition("/")[0], stdout=subprocess.PIPE)
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.agents import SLACK, Agent, agents, instance, master_down
+from support.agents import SLACK, START, Agent, agents, instance, master_down
 from support.netns import Network, network, wait_for
 
 pytestmark = pytest.mark.root
@@ -61,7 +61,7 @@ def test_a_backup_that_was_suspended_does_not_take_over(net: Network, tmp_path: 
     two = Agent(net.nodes[1], tmp_path / "two", virtual_router(100))
     with agents(one, two):
         one.wait_state("MASTER", master_down(3, 200, 0.2) + SLACK)
-        two.wait_state("BACKUP", SLACK)
+        two.wait_follows(one, SLACK)
         before = transitions(two)
         worker = two.pid_of("vrrp")
         os.kill(worker, signal.SIGSTOP)
@@ -90,7 +90,8 @@ def test_a_supervisor_that_was_suspended_still_answers_and_reloads(net: Network,
         one.configure(virtual_router(150))
         one.process.send_signal(signal.SIGHUP)
         one.process.send_signal(signal.SIGCONT)
-        wait_for(lambda: "reload done" in one.log, SLACK, "the reload that was asked for meanwhile")
+        wait_for(lambda: "reload done" in one.log, START, "the reload that was asked for meanwhile")
+        one.settle_log()
         assert one.state() == "MASTER"
         assert transitions(one) == before
         assert one.stop() == 0
