@@ -58,9 +58,11 @@ def test_no_worker_runs_before_the_startup_script_has_ended_or_behind_the_shutdo
     net: Network, place: Path
 ) -> None:
     """S24: the supervisor alone runs them."""
-    out = place / "out"
+    out, gate = place / "out", place / "gate"
+    os.mkfifo(gate)
     said = {
-        "startup_script": script(place / "start", f"echo start >> {out}; sleep 2; echo started >> {out}"),
+        "startup_script": script(place / "start", f"echo start >> {out}; read go < {gate}; echo started >> {out}"),
+        "startup_script_timeout": 60,
         "shutdown_script": script(place / "end", f"ip -o addr show dev eth0 | grep -c '100/24' >> {out}; exit 3"),
     }
     agent = Agent(net.nodes[0], place / "agent", configuration(said))
@@ -69,6 +71,7 @@ def test_no_worker_runs_before_the_startup_script_has_ended_or_behind_the_shutdo
         wait_for(agent.status, START, "the control socket is served meanwhile")
         assert agent.pid_of("vrrp") == 0
         assert "running: " not in agent.log
+        gate.write_text("go\n")
         agent.wait_state("MASTER", START)
         assert lines(out) == ["start", "started"]
         # after a reload it is neither run nor looked at
@@ -123,8 +126,10 @@ def test_a_slow_script_is_followed_by_the_others_in_order_and_a_stuck_one_does_n
     }
     agent = Agent(net.nodes[0], place / "agent", blocks)
     with agents(agent):
-        agent.wait_state("MASTER", START)
+        for name in ("VI_1", "VI_2"):
+            agent.wait_state("MASTER", START, name)
         wait_for(lambda: "end MASTER" in lines(out), 20, "both of VI_1")
+        wait_for(lambda: "stuck BACKUP" in lines(out), 20, "the first one of VI_2")
         assert [line for line in lines(out) if "stuck" not in line] == [
             "begin BACKUP",
             "end BACKUP",
@@ -150,8 +155,7 @@ def test_a_reader_of_a_fifo_gets_every_line_to_the_last_one(net: Network, place:
         agent.wait_state("MASTER", START)
         expected = ['INSTANCE "VI_1" BACKUP 100', 'INSTANCE "VI_1" MASTER 100']
         wait_for(lambda: lines(out) == expected, 20, f"lines: {lines(out)}")
-        first = agent.pid_of("vrrp")
-        os.kill(first, signal.SIGKILL)
+        first = agent.kill("vrrp")
         wait_for(lambda: agent.pid_of("vrrp") not in (0, first), START, "another worker")
         agent.wait_state("MASTER", START)
         wait_for(lambda: lines(out) == expected * 2, 20, f"lines: {lines(out)}")
@@ -183,7 +187,7 @@ def test_mails_outlive_the_process_that_sends_them(net: Network, place: Path, re
     subjects = [f"[lb1] VRRP Instance VI_1 - {what}" for what in ("Entering BACKUP state", "Entering MASTER state")]
     with agents(agent):
         wait_for(lambda: relay.connections, START, "the first mail is on its way")
-        os.kill(agent.pid_of("observer"), signal.SIGKILL)
+        agent.kill("observer")
         wait_for(lambda: set(relay.subjects) >= set(subjects), START, f"mails: {relay.subjects}\n{agent.log}")
         agent.wait_state("MASTER", START)
         relay.behaviour.delay = 0.0
@@ -202,8 +206,7 @@ def test_scripts_are_run_while_the_observer_stands_still(net: Network, place: Pa
     with agents(agent):
         agent.wait_state("MASTER", START)
         wait_for(lambda: lines(out) == ["BACKUP", "MASTER"], 20, "the start")
-        observer = agent.pid_of("observer")
-        os.kill(observer, signal.SIGSTOP)
+        observer = agent.kill("observer", signal.SIGSTOP)
         try:
             (place / "fault").write_text("1\n")
             wait_for(lambda: lines(out) == ["BACKUP", "MASTER", "FAULT"], 20, f"the fault: {lines(out)}")
