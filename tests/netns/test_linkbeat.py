@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import partial
 
 import pytest
 
 from kactl_agent.kernel.linkbeat import LinkProbe
-from support.netns import Network, inside, ip, network, wait_for
+from support.netns import Network, Node, inside, ip, network, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -22,6 +23,7 @@ def net() -> Iterator[Network]:
 def test_every_way_knows_whether_there_is_a_link(net: Network) -> None:
     """veth has no transceiver: who wants MII is asked by ethtool."""
     node = net.nodes[0]
+    wait_for(partial(_operates, node), 5, "the kernel, which sets the flag behind the carrier, has seen the cable")
     with inside(node.namespace):
         probe = LinkProbe()
     try:
@@ -35,6 +37,11 @@ def test_every_way_knows_whether_there_is_a_link(net: Network) -> None:
             probe.link("gone0", "")
     finally:
         probe.close()
+
+
+def _operates(node: Node) -> bool:
+    (link,) = json.loads(ip("-j", "link", "show", "dev", "eth0", namespace=node.namespace))
+    return bool(link["operstate"] == "UP")
 
 
 def _unlinked(probe: LinkProbe, wanted: str) -> bool:

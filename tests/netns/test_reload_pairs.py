@@ -75,6 +75,7 @@ def node_sysctl(node: Node, key: str) -> str:
 
 
 def wait_masters(agent: Agent, configuration: dict[str, Any]) -> None:
+    agent.wait_running()
     names = list(configuration["vrrp_instance"])
     wait_for(lambda: all(agent.state(name) == "MASTER" for name in names), 2 * SLACK, f"all MASTER; log:\n{agent.log}")
 

@@ -286,9 +286,9 @@ def test_a_loss_is_noticed_with_and_without_a_message_of_the_kernel(node: Node, 
 def test_500_routes_are_fast(node: Node, kernel: LinuxKernel) -> None:
     many = [route(f"10.{n // 250}.{n % 250}.0/24", WAY) for n in range(500)]
     kernel.routing.prepare(many, kernel.links)
-    started = time.perf_counter()
+    started = time.process_time()  # the kernel's part is in it, what others do on the machine meanwhile is not
     assert add(kernel, *many) == []
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     assert all(kernel.routing.has_route(item, kernel.links) for item in many)
     assert remove(kernel, *many) == []
     assert shown(node, "route", 4) == []
