@@ -20,6 +20,7 @@ pytestmark = pytest.mark.root
 
 INTERVAL = 0.2
 DOWN = master_down(3, 100, INTERVAL)
+BUSY = {"advert_late", "stall", "stalled", "stall_over"}  # what the journal says of a machine that has much to do
 
 
 @pytest.fixture
@@ -91,10 +92,9 @@ def test_a_worker_that_was_killed_stands_in_the_chain(net: Network, tmp_path: Pa
         one.wait_state("MASTER", DOWN + SLACK)
         os.kill(one.pid_of("vrrp"), signal.SIGKILL)
         wait_for(lambda: "restarted" in one.log, SLACK, "the end of the worker is noticed")
-        wait_for(lambda: one.state() in ("BACKUP", "MASTER"), SLACK, "another worker")
         wait_for(
             lambda: any("killed by SIGKILL" in str(link["event"].get("ended")) for link in _first_chain(one)),
-            SLACK,
+            START,
             "the first transition of the new worker has the end of the old one in its chain",
         )
 
@@ -118,7 +118,7 @@ def test_the_journal_outlives_the_observer_and_the_agent(net: Network, tmp_path:
         assert first["events"]
         observer = one.pid_of("observer")
         os.kill(observer, signal.SIGKILL)
-        wait_for(lambda: one.pid_of("observer") not in (0, observer), SLACK, "another observer")
+        wait_for(lambda: one.pid_of("observer") not in (0, observer), START, "another observer")
         again = events(one)
         assert again["events"][: len(first["events"])] == first["events"]
         assert why(one)["event"]["new"] == "MASTER"
@@ -126,17 +126,18 @@ def test_the_journal_outlives_the_observer_and_the_agent(net: Network, tmp_path:
     assert (one.run_dir / "journal.0").stat().st_mode & 0o777 == 0o600
     two = Agent(net.nodes[0], tmp_path / "one", virtual_router(200))  # the same run directory
     with agents(two):
-        two.wait_state("MASTER", DOWN + SLACK)
+        two.wait_state("MASTER", START + DOWN + SLACK)
         since = events(two, first["cursor"])
         assert since["gap"] is False
-        kinds = [event["type"] for event in since["events"]]
+        kinds = [event["type"] for event in since["events"] if event["type"] not in BUSY]
         assert kinds[0] == "process"  # the end of the observer
         assert [(e["old"], e["new"]) for e in since["events"] if e["type"] == "transition"] == [
             ("MASTER", "INIT"), ("INIT", "BACKUP"), ("BACKUP", "MASTER"),
         ]  # fmt: skip
         assert events(two)["events"][0] == first["events"][0]
         lines = kactl(two, "events", "--since", first["cursor"]).splitlines()
-        assert len(lines) == len(since["events"])
+        # exactly so many, unless something happened meanwhile
+        assert len(since["events"]) <= len(lines) <= len(events(two, first["cursor"])["events"])
 
 
 def test_a_bfd_session_that_failed_is_behind_the_fault_of_who_tracks_it(net: Network, tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ def test_a_bfd_session_that_failed_is_behind_the_fault_of_who_tracks_it(net: Net
         )
     )  # fmt: skip
     with agents(one, two):
-        one.wait_state("MASTER", DOWN + SLACK + 5)
+        one.wait_state("MASTER", START + DOWN + SLACK)
         net.cut(2)
         one.wait_state("FAULT", SLACK)
 
@@ -199,7 +200,7 @@ def test_events_are_followed_as_they_happen(net: Network, tmp_path: Path) -> Non
     with agents(one):
         one.wait_state("MASTER", DOWN + SLACK)
         with ControlClient(one.run_dir, timeout=10) as client:
-            following = client.events(events(one)["cursor"], timeout=SLACK)
+            following = client.events(events(one)["cursor"], timeout=START)
             ip("link", "set", "eth0", "down", namespace=one.node.namespace)
             event = next(event for event in following if event["type"] == "transition")
             assert (event["old"], event["new"]) == ("MASTER", "FAULT")
