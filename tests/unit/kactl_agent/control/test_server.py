@@ -175,8 +175,13 @@ def test_subscribers_hear_what_happens_and_can_resume(running: Running) -> None:
     append = running.service.journal.append
     running.call(append, "x", 0, number=0)
     with ControlClient(running.run_dir) as client:
-        events = client.events(timeout=5)
-        started = threading.Timer(0.1, lambda: running.call(append, "x", 0, number=1))
+        events = client.events(timeout=20)
+
+        def happen() -> None:
+            wait_for(lambda: running.service.journal._listeners, 20, "somebody listens")
+            running.call(append, "x", 0, number=1)
+
+        started = threading.Thread(target=happen)
         started.start()
         event = next(events)
         assert event["number"] == 1
@@ -273,7 +278,7 @@ def test_one_that_reads_a_backlog_too_slowly_is_told_of_the_gap_when_it_comes_ag
     running.call(fill, 0, 20)
     sock = running.raw()
     sock.sendall(b'{"id": 1, "method": "subscribe", "params": {"cursor": "j-0"}}\n')
-    wait_for(lambda: any(client._reads_slowly for client in running.server.clients), 5, "it does not read")
+    wait_for(lambda: any(client._reads_slowly for client in tuple(running.server.clients)), 5, "it does not read")
     running.call(fill, 20, 60)
     data = b""
     while part := sock.recv(1 << 20):

@@ -168,13 +168,16 @@ def test_a_server_that_misbehaves_fails_in_time_and_harms_no_other(shell: ProbeS
         loop = shell._loop
         for delay in (0.1, 0.2, 0.3):
             loop.call_later(delay, lambda: shell.start(http(good), 0, lambda _: ended.append(time.monotonic())))
-        found = outcome(shell, http(bad, 0.5))
+        # where an answer decides, and not the time, a busy machine may take its time for it
+        found = outcome(shell, http(bad, 1.0 if "in time" in detail else 5))
         took = time.monotonic() - began
-        loop.call_later(0.5, loop.stop)
-        loop.run_forever()
+        until = time.monotonic() + 20
+        while len(ended) < 3 and time.monotonic() < until:
+            loop.call_later(0.01, loop.stop)
+            loop.run_forever()
     assert not found.success
     assert detail in found.detail
-    assert took < 5
+    assert took < 6
     assert len(ended) == 3
 
 

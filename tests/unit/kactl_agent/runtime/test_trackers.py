@@ -29,6 +29,7 @@ from kactl_agent.tracking.settings import (
 )
 from kactl_agent.vrrp.actions import Input, PriorityContribution, Report, TrackerFault, TrackerPending
 from kactl_agent.vrrp.settings import SECOND
+from support.netns import wait_for
 
 CHK, IFACE = "track_script chk", "track_interface eth0"
 
@@ -266,6 +267,8 @@ def test_processes(bench: Bench) -> None:
     told = [PriorityContribution("track_process p", 0, "0 processes running, wanted are at least 1")]
     assert bench.trackers.start("VI", (use,))[:1] == told
     child = subprocess.Popen(["sh", "-c", "read x", marker], stdin=subprocess.PIPE)
+    said = Path(f"/proc/{child.pid}/cmdline")  # which is set some time behind the end of what Popen waits for
+    wait_for(lambda: said.read_bytes().endswith(f"{marker}\0".encode()), 20, "it is what it was started as")
     bench.trackers.retry()
     bench.idle()
     up = PriorityContribution("track_process p", 10, "1 process running, wanted are at least 1")

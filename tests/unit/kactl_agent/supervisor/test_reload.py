@@ -138,8 +138,8 @@ class Bench:
         assert self.host.committed[-1] == self.host.handed[-1]
 
     def until(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 5
-        self.poller.call_later(5, lambda: None)
+        deadline = time.monotonic() + 30
+        self.poller.call_later(30, lambda: None)
         while not condition():
             assert time.monotonic() < deadline
             self.poller.run_once()
