@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.agents import SLACK, START, Agent, agents
+from support.agents import START, Agent, agents
 from support.check_servers import Do, page, stream_server
 from support.netns import Network, inside, network, wait_for
 
@@ -59,7 +59,7 @@ def test_an_operator_sees_what_a_check_sees(net: Network, tmp_path: Path) -> Non
             nobody = kactl(agent, "check-run", "192.0.2.10:80", "10.9.9.9")
             wait_for(
                 lambda: [checker["up"] for checker in checkers(agent)] == [True, False],
-                5 + SLACK,
+                START,
                 "the results of the schedule",
             )
     assert good.returncode == 0, good.stdout + good.stderr

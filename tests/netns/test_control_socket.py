@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kactl_agent.control import protocol
-from support.agents import SLACK, Agent, agents, instance
+from support.agents import START, Agent, agents, instance
 from support.netns import Network, network
 
 pytestmark = pytest.mark.root
@@ -65,7 +65,7 @@ def test_what_is_no_request_is_answered_as_that_and_the_agent_goes_on(net: Netwo
             for end in (b"\n", b""):
                 data = bytes(byte if byte != 10 else 0 for byte in chance.randbytes(size)) + end
                 with socket.socket(socket.AF_UNIX) as client:
-                    client.settimeout(SLACK)
+                    client.settimeout(START)
                     client.connect(str(one.run_dir / "agent.sock"))
                     try:
                         client.sendall(data)

@@ -23,7 +23,7 @@ import yaml
 from kactl_agent.bfd.packet import encode
 from support.agents import SLACK, START, Agent, agents, instance
 from support.bfd import packet
-from support.netns import Node, inside, ip, network
+from support.netns import Node, inside, ip, network, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -36,18 +36,23 @@ class Listener:
 
     def __init__(self, node: Node, interface: str, *options: str) -> None:
         command = [sys.executable, "-m", "kactl", "decode", interface, "--live", "--output", "json", *options]
-        self.process = node.run(*command, stdout=subprocess.PIPE, text=True)
+        self.process = node.run(*command, stdout=subprocess.PIPE, text=False)
         self.seen: list[dict[str, Any]] = []
+        self._unfinished = b""  # a line whose end has not come yet
 
     def wait(self, enough: Callable[[list[dict[str, Any]]], bool], meanwhile: Callable[[], None] | None = None) -> None:
         assert self.process.stdout is not None
-        deadline = time.monotonic() + START
+        output = self.process.stdout.fileno()  # past the buffer of the file, in which lines would wait unseen
+        deadline = time.monotonic() + START + SLACK
         while not enough(self.seen):
             assert time.monotonic() < deadline, self.seen
             if meanwhile is not None:
                 meanwhile()
-            if select.select([self.process.stdout], [], [], 0.2)[0]:
-                self.seen.append(json.loads(self.process.stdout.readline()))
+            if select.select([output], [], [], 0.2)[0]:
+                data = os.read(output, 1 << 16)
+                assert data, f"it has ended: {self.seen}"
+                *lines, self._unfinished = (self._unfinished + data).split(b"\n")
+                self.seen += map(json.loads, lines)
 
 
 @contextmanager
@@ -57,7 +62,14 @@ def listening(node: Node, interface: str, *options: str) -> Iterator[Listener]:
         yield listener
     finally:
         listener.process.send_signal(signal.SIGINT)
-        listener.process.communicate(timeout=SLACK)
+        listener.process.communicate(timeout=START)
+
+
+def heard(backup: Agent) -> bool:
+    """Whether it follows a master."""
+    status = backup.status()
+    found = status["vrrp"]["instances"].get("VI_1", {}) if status else {}
+    return found.get("state") == "BACKUP" and bool(found["master"])
 
 
 def of(seen: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -76,7 +88,7 @@ def test_what_agents_on_a_lan_send(tmp_path: Path) -> None:
         one, other = net.nodes
         fast = {"min_tx": 50, "min_rx": 50, "multiplier": 5}
         configurations = [
-            instance(version=3, advert_int=0.2, priority=priority, virtual_ipaddress=["198.51.100.77/24"])
+            instance(version=3, advert_int=0.5, priority=priority, virtual_ipaddress=["198.51.100.77/24"])
             | {"bfd_instance": {"b1": {"neighbor_ip": neighbor.ipv4, **fast}}}
             for priority, neighbor in ((200, other), (100, one))
         ]
@@ -96,6 +108,7 @@ def test_what_agents_on_a_lan_send(tmp_path: Path) -> None:
 
             with agents(*running):
                 running[0].wait_state("MASTER", START)
+                wait_for(lambda: heard(running[1]), START, "the other one is no master, if it was")
                 with listening(other, "eth0", "--config", str(judged)) as listener:
                     listener.wait(
                         lambda seen: (

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from support.agents import SLACK, Agent, agents, instance, master_down
+from support.agents import SLACK, START, Agent, agents, instance, master_down
 from support.netns import Network, inside, ip, network, wait_for
+from support.wire import Sighting, witness
 
 pytestmark = pytest.mark.root
 
@@ -59,10 +60,10 @@ def test_a_short_flap_of_a_masters_interface_changes_no_state(net: Network, tmp_
         wait_for(lambda: time.monotonic() > deadline, 5, "every delay and Master_Down_Interval is over")
         assert (transitions(one), transitions(two)) == before
         assert one.node.has(ADDRESS)
+        unplugging = time.monotonic()
         cable(net, plugged=False)
-        lost = time.monotonic()
         one.wait_state("FAULT", 1.5 + SLACK)
-        assert time.monotonic() - lost >= 1.4
+        assert time.monotonic() - unplugging >= 1.5
         assert "interface eth0 is down" in one.log
         two.wait_state("MASTER", master_down(3, 100) + SLACK)
         cable(net, plugged=True)
@@ -151,18 +152,18 @@ def test_gratuitous_arps_of_two_instances_on_an_interface_keep_their_gap(net: Ne
     )
     block["vrrp_instance"] |= other["vrrp_instance"]
     block |= {"global_defs": {"vrrp_garp_interval": 5}, "garp_group": [{"garp_interval": 0.2, "interface": "eth0"}]}
-    with inside(net.nodes[1].namespace):
-        witness = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
-        witness.bind(("eth0", 0x0806))
-    witness.settimeout(10)
-    one = Agent(net.nodes[0], tmp_path / "one", block)
-    with witness, agents(one):
-        times: list[float] = []
-        while len(times) < 10:
-            frame = witness.recv(2048)
-            if frame[28:31] == frame[38:41] == bytes((198, 51, 100)) and frame[31] in (100, 101):
-                times.append(time.monotonic())
-        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    ours = ("198.51.100.100", "198.51.100.101")
+
+    def announcements(seen: list[Sighting]) -> list[int]:
+        """When the first ten came, as the kernel noted it: who reads them may be late."""
+        times = [each.at for each in seen if each.kind == "garp" and each.source in ours][:10]
+        return times if len(times) == 10 else []
+
+    with witness(net.nodes[1].namespace) as watching:
+        one = Agent(net.nodes[0], tmp_path / "one", block)
+        with agents(one):
+            times = watching.wait(announcements, START + SLACK, "ten gratuitous ARPs")
+        gaps = [(later - earlier) / 1e9 for earlier, later in itertools.pairwise(times)]
         assert min(gaps) > 0.15
         assert sum(gaps) >= 9 * 0.2 - 0.05
 
@@ -209,11 +210,11 @@ def test_a_source_address_that_the_machine_does_not_have_yet_can_be_sent_from(
     )  # fmt: skip
     kind = socket.AF_INET if family == 4 else socket.AF_INET6
     with inside(two.namespace):
-        witness = socket.socket(kind, socket.SOCK_RAW, 112)
-    witness.settimeout(10)
-    with witness, agents(agent):
+        listener = socket.socket(kind, socket.SOCK_RAW, 112)
+    listener.settimeout(10)
+    with listener, agents(agent):
         agent.wait_state("MASTER", master_down(3, 100, 0.1) + SLACK)
-        _data, sender = witness.recvfrom(2048)
+        _data, sender = listener.recvfrom(2048)
         assert sender[0].partition("%")[0] == source
 
 

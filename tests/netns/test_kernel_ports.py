@@ -113,9 +113,9 @@ def test_a_refusal_names_the_address(kernel: LinuxKernel) -> None:
 def test_500_addresses_are_fast(kernel: LinuxKernel) -> None:
     many = tuple(VirtualAddress(bytes((10, 9, n // 250, n % 250)), 32, "eth0") for n in range(500))
     kernel.addresses.prepare(many, kernel.links)
-    started = time.perf_counter()
+    started = time.thread_time()  # of the processor: what others take of it is none of ours
     assert kernel.addresses.apply((), many, kernel.links) == []
-    seconds = time.perf_counter() - started
+    seconds = time.thread_time() - started
     kernel.links.drain()
     assert all(kernel.links.has(address) for address in many)
     assert kernel.addresses.apply(many, (), kernel.links) == []
@@ -223,9 +223,10 @@ def test_addresses_are_found_while_others_go(net: Network, kernel: LinuxKernel) 
         command = ["ip", "-n", node.namespace, "-batch", "-"]
         churn = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
         assert churn.stdin is not None
-        churn.stdin.write("".join(f"addr del 10.6.{n // 250}.{n % 250}/32 dev a0\n" for n in range(2000)))
+        there = True
         with inside(node.namespace):
-            links = NetlinkLinks()
+            links = NetlinkLinks()  # before it begins, which is with the first line
+            churn.stdin.write("".join(f"addr del 10.6.{n // 250}.{n % 250}/32 dev a0\n" for n in range(2000)))
             churn.stdin.close()
             while churn.poll() is None:
                 links._resynchronise()
@@ -276,7 +277,7 @@ def test_vrrp_messages_travel(net: Network, family: Family) -> None:
         payload = bytes.fromhex("3133640100640000") + GROUP6
     try:
         sender.send(payload, source, group, 255)
-        received, meta = wait_for(receiver.receive, 2, "the advert on the other node")
+        received, meta = wait_for(receiver.receive, SLACK, "the advert on the other node")
         assert (meta.source, meta.destination, meta.ttl, meta.interface) == (source, group, 255, "eth0")
         assert received[:6] == payload[:6]
         assert len(received) == len(payload)
@@ -286,7 +287,7 @@ def test_vrrp_messages_travel(net: Network, family: Family) -> None:
         assert sender.receive() is None, "no echo to the sender"
         assert neighbour.receive() is None, "no echo to its machine"
         sender.send(payload, source, group, 7)
-        _received, meta = wait_for(receiver.receive, 2, "the advert on the other node")
+        _received, meta = wait_for(receiver.receive, SLACK, "the advert on the other node")
         assert meta.ttl == 7
     finally:
         for sock in sockets:
@@ -296,7 +297,7 @@ def test_vrrp_messages_travel(net: Network, family: Family) -> None:
 def test_frames_go_out_in_a_burst(net: Network, kernel: LinuxKernel) -> None:
     with inside(net.nodes[1].namespace):
         witness = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88B5))
-    witness.settimeout(2)
+    witness.settimeout(SLACK)
     witness.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)
     link = kernel.links.link("eth0")
     assert link is not None
@@ -316,9 +317,16 @@ def test_frames_go_out_in_a_burst(net: Network, kernel: LinuxKernel) -> None:
     with pytest.raises(OSError):
         kernel.frames.send("eth0", frames)
     ip("link", "set", "eth0", "up", namespace=net.nodes[0].namespace)
+    wait_for(lambda: forwards(net, "port1"), SLACK, "the bridge has seen that its port is up again")
     assert kernel.frames.send("eth0", frames[:1]) == 0
     assert witness.recv(100) == frames[0], "the interface has come back"
     witness.close()
+
+
+def forwards(net: Network, port: str) -> bool:
+    """Whether the bridge passes what comes in there, which the kernel sees to some time after the link is up."""
+    (link,) = json.loads(ip("-j", "-d", "link", "show", port, namespace=net._bridge))
+    return bool(link["linkinfo"]["info_slave_data"]["state"] == "forwarding")
 
 
 def test_receive_buffers_of_netlink(kernel: LinuxKernel) -> None:
