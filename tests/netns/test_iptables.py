@@ -26,7 +26,7 @@ from kactl_agent.vrrp.firewall import (
     VmacTraffic,
 )
 from kactl_agent.vrrp.settings import Family
-from support.agents import SLACK, Agent, agents, instance, master_down
+from support.agents import SLACK, START, Agent, agents, instance, master_down
 from support.netns import Network, Node, inside, network, wait_for
 from support.vrrp import packed
 
@@ -314,7 +314,7 @@ def test_packets_for_the_address_are_dropped_and_it_can_be_found(
         assert "vips" not in one.log
         one.configure(configuration(address, words, no_accept=False))
         one.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: reaches(client, target), SLACK + 5, f"accepted after the reload\n{one.log}")
+        wait_for(lambda: reaches(client, target), START, f"accepted after the reload\n{one.log}")
         assert one.stop() == 0
     assert (rules(node), rules(node, "ip6tables"), run(node, "ipset", "list", "-n")) == ([], [], "")
 
@@ -331,7 +331,7 @@ def test_reports_of_a_vmac_are_dropped(net: Network, tmp_path: Path) -> None:
 
     with agents(one):
         one.wait_running()
-        wait_for(dropped, SLACK + 5, f"reports are dropped; {run(node, 'iptables-legacy-save', '-c')}\n{one.log}")
+        wait_for(dropped, START, f"reports are dropped; {run(node, 'iptables-legacy-save', '-c')}\n{one.log}")
         assert members(node, "keepalived_igmp") == {"0.0.0.0/0,vrrp.51"}
         assert one.stop() == 0
 
