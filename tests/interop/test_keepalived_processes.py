@@ -23,6 +23,8 @@ from kactl_agent.kernel.proc_events import ProcEvents
 from kactl_agent.runtime.processes import Processes
 from kactl_agent.tracking.process import ProcessTracker
 from kactl_agent.vrrp.actions import Input
+from support.agents import START
+from support.keepalived_peer import closed_text
 from support.netns import wait_for
 
 pytestmark = [
@@ -129,18 +131,16 @@ def their_counts(directory: Path) -> list[int]:
             env={**os.environ, "TMPDIR": str(directory)},
         )  # fmt: skip
     try:
-        wait_for(lambda: "Startup complete" in log.read_text(), 20, "keepalived is up")
+        wait_for(lambda: "Startup complete" in log.read_text(), START, "keepalived is up")
         if "process event listen" in log.read_text():
             pytest.skip("the kernel does not tell keepalived of processes here")
         process.send_signal(signal.SIGUSR1)
-        wait_for(lambda: dump.exists() and "VRRP Track processes" in dump.read_text(), 10, "the dump")
-        found = wait_for(
-            lambda: re.findall(r"Current processes = (\d+)", dump.read_text())[: len(WANTED)], 10, "the counts"
-        )
+        text = wait_for(lambda: dump.exists() and closed_text(dump), START, "the dump")
     finally:
         process.terminate()
         process.wait(15)
-    assert len(found) == len(WANTED), log.read_text()
+    found = re.findall(r"Current processes = (\d+)", text)
+    assert len(found) == len(WANTED), f"{log.read_text()}\n{text}"
     return [int(count) for count in found]
 
 

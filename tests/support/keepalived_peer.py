@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,7 @@ from functools import cache
 from glob import glob
 from pathlib import Path
 
-START_TIMEOUT = 15.0
+START_TIMEOUT = 30.0
 """Seconds until a daemon must have started and written its dumps; a loaded machine included."""
 
 ATTEMPTS = 3
@@ -320,22 +321,27 @@ def _complete_dumps(folder: Path) -> dict[str, str]:
         process = re.match(r"keepalived_?(check|bfd|parent)?", path.name)
         assert process is not None
         name = process[1] or "vrrp"
-        text = _closed_text(path)
+        text = closed_text(path)
         # A process that crashes while it writes leaves a part of its dump.
         if text is not None and text.endswith("\n") and (name != "vrrp" or _LAST_SECTION in text):
             dumps[name] = text
     return dumps
 
 
-def _closed_text(path: Path) -> str | None:
-    """The text of a file that nobody is writing to any more (a read lease is refused while somebody is); else None."""
+def closed_text(path: Path) -> str | None:
+    """The text of a file that nobody is writing to any more (a read lease is refused while somebody is); else None.
+
+    Who opens it for writing meanwhile waits, and the kernel tells us: by SIGIO, which would end us, unless by another.
+    """
     with path.open(errors="replace") as file:
+        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # which is ignored unless somebody wants it
         try:
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         except BlockingIOError:
             return None
+        text = file.read()
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-        return file.read() or None
+        return text or None
 
 
 def _text(path: Path) -> str:
