@@ -16,7 +16,7 @@ from typing import Any
 from support.netns import Node, ip, wait_for
 
 DAEMONS = Path("/usr/lib/frr")
-_START = 15.0
+_START = 30.0
 MAC_ADDRESSES = {4: "00:00:5e:00:01:33", 6: "00:00:5e:00:02:33"}
 
 
@@ -84,6 +84,10 @@ class Vrrpd:
             return {}
         shown: dict[str, Any] = found[f"v{self._family}"]
         return shown
+
+    def adverts_received(self) -> int:
+        """0, too, while vtysh says nothing."""
+        return int(self.show().get("stats", {}).get("adverRx", 0))
 
     def wait_status(self, status: str, seconds: float) -> float:
         """`Master`, `Backup`. Returns how long it took."""
