@@ -30,13 +30,16 @@ ALL = ("notify_master", "notify_backup", "notify_fault", "notify_stop", "notify"
 class Stage:
     """The same scene for both daemons, side by side."""
 
-    def __init__(self, scenes: dict[str, Scene], text: Callable[[Scene], str]) -> None:
+    def __init__(
+        self, scenes: dict[str, Scene], text: Callable[[Scene], str], at_end: Callable[[Callable[[], None]], object]
+    ) -> None:
         self.scenes = scenes
-        theirs, ours = scenes["keepalived"], scenes["kactl"]
-        self.daemons: dict[str, Daemon] = {
-            "keepalived": Keepalived(theirs, text(theirs)),
-            "kactl": Kactl(ours, text(ours)),
-        }
+        self.daemons: dict[str, Daemon] = {}
+        kinds: tuple[type[Keepalived] | type[Kactl], ...] = (Keepalived, Kactl)
+        for kind in kinds:
+            place = scenes[kind.name]
+            daemon = self.daemons[kind.name] = kind(place, text(place))
+            at_end(daemon.close)
         for each in scenes.values():
             each.read_fifo()
 
@@ -59,10 +62,10 @@ class Stage:
         for daemon in self.daemons.values():
             daemon.stop()
 
-    def wait_agreed(self, what: Callable[[Scene], Any]) -> None:
-        """Until both audiences have heard the same: a script takes its time to say that it was called."""
-        with contextlib.suppress(AssertionError):
-            wait_for(lambda: len({str(what(each)) for each in self.scenes.values()}) == 1, 20, "agreement")
+    def wait_calls(self, count: int) -> None:
+        """A script takes its time to say that it was called, and at a stop it is killed: that both daemons' have said
+        so as often may be while some of both have not yet."""
+        self.both(lambda place: place.wait_calls(count, 30))
 
     def seen(self, what: Callable[[Scene], Any]) -> tuple[Any, Any]:
         """By keepalived's audience, and by ours."""
@@ -79,10 +82,7 @@ def stage() -> Iterator[Callable[[Callable[[Scene], str]], Stage]]:
         scenes = {name: stack.enter_context(scene(folder / name)) for name in ("keepalived", "kactl")}
 
         def set_up(text: Callable[[Scene], str]) -> Stage:
-            made = Stage(scenes, text)
-            for daemon in made.daemons.values():
-                stack.callback(daemon.close)
-            return made
+            return Stage(scenes, text, stack.callback)
 
         yield set_up
 
@@ -181,6 +181,10 @@ def last(call: dict[str, Any]) -> bool:
     return not {"STOP", "notify_stop"}.isdisjoint(call["arguments"])
 
 
+def stops(place: Scene) -> set[str]:
+    return {shown(call, place) for call in place.calls if last(call)}
+
+
 def messages(place: Scene) -> Counter[tuple[tuple[str, ...], str]]:
     found: Counter[tuple[tuple[str, ...], str]] = Counter()
     for mail in place.sink.mails:
@@ -223,20 +227,21 @@ def test_a_whole_life(stage: Callable[[Callable[[Scene], str]], Stage]) -> None:
     )
     both.wait('INSTANCE "V4" FAULT 50')
     both.both(lambda place: place.sink.wait(27))  # what is on its way at the stop need not arrive
-    both.wait_agreed(lambda place: len(place.calls))
+    both.wait_calls(56)
     both.stop()
     both.wait('GROUP "G" STOP 0')
     both.both(lambda place: wait_for(lambda: ("shutdown",) in place.arguments, 10, "the shutdown script"))
+    wait_for(lambda: len(set().union(*both.seen(stops))) == 6, 10, "the scripts that are called at the stop")
 
     assert both.seen(lambda place: place.lines)[1] == both.seen(lambda place: place.lines)[0]
     theirs, ours = both.seen(lambda place: Counter(shown(call, place) for call in place.calls if not last(call)))
     assert (ours - theirs, theirs - ours) == (Counter(), Counter())
-    theirs, ours = both.seen(lambda place: {shown(call, place) for call in place.calls if last(call)})
+    theirs, ours = both.seen(stops)
     assert len(theirs | ours) == 6  # of V1, V2 and G; a loaded machine may kill some before they have said anything
     theirs, ours = both.seen(messages)
-    stops = Counter({key: count for key, count in ours.items() if " - Stopping" in key[1]})
-    assert ours - stops == theirs
-    assert sum(stops.values()) == 3  # keepalived 2.2.7 ends before it sends them
+    of_stop = Counter({key: count for key, count in ours.items() if " - Stopping" in key[1]})
+    assert ours - of_stop == theirs
+    assert sum(of_stop.values()) == 3  # keepalived 2.2.7 ends before it sends them
     ordered(both.scenes["kactl"])
 
 
@@ -268,7 +273,7 @@ def test_a_start_in_fault(stage: Callable[[Callable[[Scene], str]], Stage]) -> N
     theirs, ours = both.seen(lambda place: place.lines)
     assert Counter(ours) == Counter(theirs)
     assert ours[:4] == theirs[:4]  # the order of members that recover is the interface's business, not ours
-    both.wait_agreed(lambda place: len(place.calls))
+    both.wait_calls(24)
     both.stop()
     both.wait('GROUP "G" STOP 0')
     theirs, ours = both.seen(lambda place: Counter(str(call["arguments"]) for call in place.calls if not last(call)))
@@ -290,6 +295,6 @@ def test_states_are_written_again_after_a_reload(stage: Callable[[Callable[[Scen
     # 2.2.7 forgets the instances, which 2.4 says it writes
     assert ours[: len(theirs)] == theirs
     assert ours[len(theirs) :] == [f'INSTANCE "V{n}" MASTER {p}' for n, p in ((1, 200), (2, 150), (3, 100))]
-    both.wait_agreed(lambda place: len(place.calls))
+    both.wait_calls(16)
     theirs, ours = both.seen(lambda place: Counter(str(call["arguments"]) for call in place.calls))
     assert ours == theirs
