@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from support.agents import SLACK, START, Agent, agents, instance
+from support.agents import SLACK, START, Agent, agents, instance, master_down
 from support.bfd_peers import Bird, Frr, KeepalivedBfd, Neighbor, Peer, peers, require
 from support.netns import Node, ip, network, wait_for
 
@@ -61,8 +63,34 @@ def firewall(node: Node, rule: str) -> Iterator[None]:
         subprocess.run([*nft, "delete", "table", "inet", "cut"], check=True)
 
 
+def reload(agent: Agent, blocks: dict[str, Any]) -> None:
+    """And wait until it is in force."""
+    done = agent.log.count("reload done")
+    agent.configure({"bfd_instance": blocks})
+    agent.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: agent.log.count("reload done") > done, START, f"the reload is in force\n{agent.log}")
+
+
+def wait_priority(agent: Agent, priority: int) -> None:
+    """Until the agent has advertised this priority for longer than a router of a higher one would stand it."""
+    found: dict[str, Any] = {}
+
+    def has() -> bool:
+        status = agent.status()
+        found.update(status["vrrp"]["instances"]["VI_1"] if status else {})
+        return bool(found) and found["priority"]["effective"] == priority
+
+    def sent() -> int:
+        return int(found["statistics"]["adverts_sent"]) if has() else 0
+
+    wait_for(has, SLACK, f"priority {priority}: {found}")
+    until = sent() + math.ceil(master_down(2, priority)) + 1
+    wait_for(lambda: sent() >= until, until + SLACK, f"{until} adverts: {found}")
+
+
 def holds(agent: Agent, peer: Peer, seconds: float) -> None:
-    """Nothing changes for a while, and both ends agree."""
+    """Nothing changes for a while, and both ends agree. The other end may come up a moment after ours."""
+    wait_for(lambda: set(peer.states().values()) == {"Up"}, SLACK, f"the other end is up, too: {peer.states()}")
     before = transitions(agent)
     time.sleep(seconds)
     assert transitions(agent) == before
@@ -96,14 +124,16 @@ def test_bird_every_authentication(tmp_path: Path) -> None:
                 **{f"a{n}": a.replace(" ", "_").replace("simple", "simple_password") for n, a in enumerate(AUTHS, 1)},
             }
             holds(agent, bird, 2.0)
-            assert all(s["detection_time_ms"] == INTERVAL * MULTIPLIER for s in sessions(agent).values())
+            wait_for(
+                lambda: all(s["detection_time_ms"] == INTERVAL * MULTIPLIER for s in sessions(agent).values()),
+                SLACK,
+                f"the pace that was agreed on: {sessions(agent)}",
+            )
             # the other key signs from now on, here: BIRD takes it, and nobody notices
             for name in list(blocks)[1:]:
                 blocks[name]["authentication"]["active_key"] = 1
             before = transitions(agent)
-            agent.configure({"bfd_instance": blocks})
-            agent.process.send_signal(1)
-            wait_for(lambda: "reload" in agent.log, START, "the reload is in force")
+            reload(agent, blocks)
             holds(agent, bird, 2.0)
             assert transitions(agent) == before
             bird.kill()
@@ -132,12 +162,11 @@ def test_bird_with_other_keys_or_none_is_never_heard(tmp_path: Path) -> None:
         bird = Bird(theirs, tmp_path / "bird", neighbors)
         with agents(agent), peers(bird):
             agent.wait_running()
-            wait_for(
-                lambda: all(s.get("discarded") for s in sessions(agent).values()),
+            found = wait_for(
+                lambda: (seen := sessions(agent)) and all(s.get("discarded") for s in seen.values()) and seen,
                 HANDSHAKE + SLACK,
                 f"packets discarded: {sessions(agent)}",
             )
-            found = sessions(agent)
             assert {name: list(s["discarded"]) for name, s in found.items()} == {
                 name: [reason] for name, (*_, reason) in cases.items()
             }
@@ -176,13 +205,18 @@ def test_bird_multihop_over_a_router(tmp_path: Path) -> None:
             assert {s["mode"] for s in found.values()} == {"multihop"}
             holds(agent, bird, 1.0)
             blocks["v4"]["max_hops"] = 0
-            agent.configure({"bfd_instance": blocks})
-            agent.process.send_signal(1)
-            wait_for(
-                lambda: sessions(agent)["v4"]["state"] == "Down", START, "a packet that crossed a router is too far"
+            reload(agent, blocks)
+            found = wait_for(
+                lambda: (seen := sessions(agent)) and seen["v4"]["state"] == "Down" and seen,
+                DETECTION + SLACK,
+                "a packet that crossed a router is too far",
             )
-            assert sessions(agent)["v4"]["discarded"]["ttl"] > 0
-            assert sessions(agent)["v6"]["state"] == "Up"
+            assert found["v4"]["discarded"]["ttl"] > 0
+            assert found["v6"]["state"] == "Up"
+
+
+def intervals(frr: Frr) -> list[tuple[int, int]]:
+    return [(peer["remote-receive-interval"], peer["remote-transmit-interval"]) for peer in frr.peers()]
 
 
 @pytest.mark.parametrize("passive", ["nobody", "ours", "theirs"])
@@ -198,8 +232,8 @@ def test_frr_single_hop(tmp_path: Path, passive: str) -> None:
         with agents(agent), peers(frr):
             wait_all(agent, "Up")
             holds(agent, frr, 1.0)
+            wait_for(lambda: intervals(frr) == [(INTERVAL, INTERVAL)], SLACK, f"the agent's intervals: {frr.peers()}")
             [peer] = frr.peers()
-            assert (peer["remote-receive-interval"], peer["remote-transmit-interval"]) == (INTERVAL, INTERVAL)
             assert peer["remote-echo-receive-interval"] == 0, "the agent loops no echo packets"
             frr.kill()
             wait_all(agent, "Down", DETECTION + SLACK)
@@ -284,6 +318,7 @@ def test_track_bfd_moves_the_master_between_the_agent_and_keepalived(tmp_path: P
         unheard = f"ip saddr {gateway.ipv4} udp dport 3784 drop"
         with agents(agent), peers(bird, keepalived):
             wait_all(agent, "Up")
+            keepalived.wait_state("Up", HANDSHAKE + SLACK)
             agent.wait_state("MASTER", START)
             wait_for(lambda: not theirs.has("198.51.100.100/24"), SLACK, "one master")
             with firewall(ours, unheard):
@@ -296,5 +331,9 @@ def test_track_bfd_moves_the_master_between_the_agent_and_keepalived(tmp_path: P
                 keepalived.wait_state("Down", DETECTION + SLACK)
                 with firewall(ours, unheard):
                     # 100 against 70
-                    wait_for(lambda: agent.state() == "MASTER", SLACK, "the higher of the two stays")
+                    masters = agent.log.count("-> MASTER")
+                    wait_all(agent, "Down", DETECTION + SLACK)
+                    wait_priority(agent, 100)
+                    assert agent.log.count("-> MASTER") == masters, f"the higher of the two stays\n{agent.log}"
+                    assert (agent.state(), theirs.has("198.51.100.100/24")) == ("MASTER", False)
             wait_all(agent, "Up")
