@@ -14,12 +14,13 @@ import struct
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.agents import Agent, agents
+from support.agents import START, Agent, agents
 from support.netns import Network, Node, inside, network, wait_for
 
 pytestmark = [
@@ -60,6 +61,12 @@ GROUPS = {
     "closed": ((30, 31), "track_script {\n chk weight 3\n }\n track_interface {\n lo weight 4\n }"),
     "open": ((32, 33), "sync_group_tracking_weight\n track_script {\n chk weight 3\n }"),
 }
+MOST_OF_A_KIND = 2
+SCRIPTS = {
+    "chk": "",
+    "turned": " weight -20 reverse\n",
+    "patient": f" rise {MOST_OF_A_KIND}\n fall {MOST_OF_A_KIND}\n",
+}
 STEPS = [
     # (exit status of the script, content of the file)
     (0, "0"),
@@ -73,11 +80,11 @@ STEPS = [
 
 def configuration(directory: Path) -> str:
     check = directory / "check.sh"
-    check.write_text(f'#!/bin/sh\nread code < {directory}/status\nexit "$code"\n')
+    check.write_text(f'#!/bin/sh\nread code < {directory}/status\necho "$1:$code" >> {directory}/runs\nexit "$code"\n')
     check.chmod(0o755)
     blocks = ["global_defs {\n enable_script_security\n script_user root\n vrrp_version 3\n}"]
-    for name, more in {"chk": "", "turned": " weight -20 reverse\n", "patient": " rise 2\n fall 2\n"}.items():
-        blocks.append(f"vrrp_script {name} {{\n script {check}\n interval 1\n{more}}}")
+    for name, more in SCRIPTS.items():
+        blocks.append(f'vrrp_script {name} {{\n script "{check} {name}"\n interval 1\n{more}}}')
     for name, more in {"prio": "", "turned": " weight 2 reverse\n"}.items():
         blocks.append(f"track_file {name} {{\n file {directory}/value\n{more}}}")
     for number, tracked in (ALONE | GROUPED).items():
@@ -105,6 +112,23 @@ class Machine:
             new = self.directory / f"{name}.new"
             new.write_text(text + "\n")
             new.replace(self.directory / name)
+
+    def checks(self) -> Counter[str]:
+        """How often each script has been begun, and found which status."""
+        runs = self.directory / "runs"
+        return Counter(runs.read_text().split() if runs.exists() else ())
+
+
+def wait_checked(status: int, *machines: Machine) -> None:
+    """Until every script has found this status as often as any of them has to, and has been begun once more: its daemon
+    has taken in then how those before have ended."""
+    enough = Counter({f"{name}:{status}": MOST_OF_A_KIND + 1 for name in SCRIPTS})
+    before = [machine.checks() for machine in machines]
+
+    def checked() -> bool:
+        return all(each.checks() - old >= enough for each, old in zip(machines, before, strict=True))
+
+    wait_for(checked, START, f"all scripts are run: {[machine.checks() for machine in machines]}")
 
 
 class Witness:
@@ -188,15 +212,13 @@ def test_trackers_move_priorities_as_keepalived_does(lans: tuple[Network, Networ
         for step in STEPS:
             for machine in (theirs, ours):
                 machine.says(*step)
+            wait_checked(step[0], theirs, ours)
             last: list[dict[int, int]] = []
 
             def settled(last: list[dict[int, int]] = last) -> bool:
-                """Both say the same, and say it twice, longer apart than a script takes to be run again."""
+                """Both say the same, and say it twice."""
                 last[:] = [witness.priorities() for witness in witnesses]
-                if last[0] != last[1]:
-                    return False
-                time.sleep(1.5)
-                return [witness.priorities() for witness in witnesses] == last
+                return last[0] == last[1] and [witness.priorities() for witness in witnesses] == last
 
             try:
                 wait_for(settled, 20, "the same priorities")
