@@ -81,13 +81,13 @@ def snapshot(node: Node) -> Snapshot:
 
 
 def settled(node: Node) -> Snapshot:
-    """The machine once it has not changed for half a second."""
+    """The machine once it has not changed for half a second, and the kernel has made sure of all addresses."""
     last, since = snapshot(node), time.monotonic()
 
     def unchanged() -> bool:
         nonlocal last, since
         now = snapshot(node)
-        if now != last:
+        if now != last or any(" tentative" in line for line in now["addr"]):
             last, since = now, time.monotonic()
         return time.monotonic() - since > 0.5
 
@@ -95,14 +95,18 @@ def settled(node: Node) -> Snapshot:
     return last
 
 
-def observe(node: Node, is_master: Callable[[], bool], rival: Callable[[], Agent], stop: Callable[[], None]) -> Any:
-    """The machine as MASTER, as BACKUP of a rival, as MASTER again, and after the stop."""
+def observe(
+    node: Node, address: str, is_master: Callable[[], bool], rival: Callable[[], Agent], stop: Callable[[], None]
+) -> Any:
+    """The machine as MASTER, as BACKUP of a rival, as MASTER again, and after the stop. `is_master`: and has done all
+    that a MASTER does."""
     wait_for(is_master, START + master_down(2, 100) + SLACK, "MASTER")
     seen = [settled(node)]
     better = rival()
     with agents(better):
         better.wait_state("MASTER", master_down(2, 200) + SLACK)
         wait_for(lambda: not is_master(), SLACK, "BACKUP")
+        wait_for(lambda: f" {address} " not in str(snapshot(node)["addr"]), SLACK, "the address goes, last of all")
         seen.append(settled(node))
         assert better.stop() == 0
     wait_for(is_master, master_down(2, 100) + SLACK, "MASTER again")
@@ -116,18 +120,18 @@ def observe(node: Node, is_master: Callable[[], bool], rival: Callable[[], Agent
 def test_the_machine_looks_the_same(net: Network, tmp_path: Path, folder: str) -> None:
     router, address, beyond = CONFIGURATIONS[folder]
     node, other = net.nodes
-    before = snapshot(node)
+    before = settled(node)
 
     def rival() -> Agent:
         block = instance(virtual_router_id=router, priority=200, version=2, virtual_ipaddress=[address])
         return Agent(other, tmp_path / "rival", block)
 
-    *theirs, after = run_keepalived(node, tmp_path, folder, rival if router else None)
+    *theirs, after = run_keepalived(node, tmp_path, folder, rival if address else None)
     if folder == "static-items":  # keepalived 2.2.7 leaves an address with a peer behind
         ip("addr", "del", "198.51.100.9", "peer", "198.51.100.10", "dev", "eth1", namespace=node.namespace)
-        after = snapshot(node)
+        after = settled(node)
     assert after == before
-    *ours, after = run_agent(node, tmp_path, folder, rival if router else None)
+    *ours, after = run_agent(node, tmp_path, folder, rival if address else None)
     assert after == before
     for moment, (expected, found) in enumerate(zip(theirs, ours, strict=True)):
         for what, lines in found.items():
@@ -152,12 +156,14 @@ def run_keepalived(node: Node, directory: Path, folder: str, rival: Callable[[],
         process.wait(10)
 
     def is_master() -> bool:
-        entered = re.findall(r"\(VI_1\) Entering (\w+) STATE", log_path.read_text())
-        return entered[-1:] == ["MASTER"]
+        """It announces its addresses when it has put everything where it belongs."""
+        _before, *entered = re.split(r"\(VI_1\) Entering (\w+) STATE", log_path.read_text())
+        state, since = entered[-2:] or ("", "")
+        return state == "MASTER" and "(VI_1) Sending/queueing gratuitous ARPs" in since
 
     try:
         if rival is not None:
-            return list(observe(node, is_master, rival, stop))
+            return list(observe(node, CONFIGURATIONS[folder][1], is_master, rival, stop))
         wait_for(lambda: "Startup complete" in log_path.read_text(), START, "keepalived is up")
         seen = settled(node)
         stop()
@@ -176,7 +182,7 @@ def run_agent(node: Node, directory: Path, folder: str, rival: Callable[[], Agen
 
     with agents(agent):
         if rival is not None:
-            return list(observe(node, lambda: agent.state() == "MASTER", rival, stop))
+            return list(observe(node, CONFIGURATIONS[folder][1], lambda: agent.state() == "MASTER", rival, stop))
         agent.wait_running()
         seen = settled(node)
         stop()
