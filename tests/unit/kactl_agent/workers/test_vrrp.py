@@ -353,10 +353,14 @@ def test_scripts_go_through_the_spawner(bench: Bench) -> None:
     spawner.close()
 
 
+BACKUP: dict[str, Any] = {"priority": 100, "advert_interval": 4000 * CENTISECOND}
+"""For longer than any test takes, though nobody is master."""
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_changes_of_priority_are_in_the_journal(bench: Bench, wanted: bool) -> None:
     """Whether or not keepalived's notify_priority_changes wants them told to scripts as well."""
-    worker = bench.start(settings(notify_priority_changes=wanted, priority=100))
+    worker = bench.start(settings(notify_priority_changes=wanted, **BACKUP))
     bench.until(lambda: bench.state_of("VI") == "BACKUP")
     worker._tell("VI", PriorityContribution("track_script chk", -20))
     bench.until(lambda: any("effective priority" in frame.message for frame in bench.of(frames.LogRecord)))
@@ -465,9 +469,9 @@ def test_an_address_with_another_label_is_another_one(bench: Bench) -> None:
 
 
 def test_a_backup_takes_nothing_over_and_nothing_is_left_for_it(bench: Bench) -> None:
-    bench.start(settings("A", 1), settings("B", 2, priority=100))
+    bench.start(settings("A", 1), settings("B", 2, **BACKUP))
     bench.until(lambda: bench.state_of("A") == "MASTER" and bench.state_of("B") == "BACKUP")
-    bench.reload(settings("A", 1, addresses=(address(3),)), settings("B", 2, priority=100, addresses=(address(1),)))
+    bench.reload(settings("A", 1, addresses=(address(3),)), settings("B", 2, **BACKUP, addresses=(address(1),)))
     assert bench.state_of("B") == "BACKUP"
     assert not bench.kernel.links.has(address(1))
 
