@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import socket
 import ssl
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kactl.app import run
 from kactl.environment import Environment
-from support.check_servers import Do, stream_server, unused_port, wait_for_port
+from support.check_servers import Do, stream_server, wait_for_port
 from support.page_server import page_server
 
 pytestmark = pytest.mark.skipif(shutil.which("keepalived") is None, reason="keepalived is not installed")
@@ -68,17 +70,25 @@ def _without_time(text: str) -> str:
     return re.sub(r" = \d+ usecs", " = N usecs", text.replace("\r\n", "\n"))
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    """One that nobody takes before who shares it with us listens there."""
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        kept.bind(("127.0.0.1", 0))
+        yield kept.getsockname()[1]
+
+
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
-def test_same_from_nginx(tmp_path: Path) -> None:
+def test_same_from_nginx(tmp_path: Path, port: int) -> None:
     """Pages, redirects and errors of virtual hosts, as a real server sends them."""
-    port = unused_port()
     (tmp_path / "page.html").write_text("<p>hello</p>" * 999)
     (tmp_path / "nginx.conf").write_text(
         f"""user root; daemon off; worker_processes 1; pid {tmp_path}/pid; error_log {tmp_path}/error.log;
         events {{}}
         http {{
           access_log off; server_tokens off; default_type text/html; keepalive_timeout 0;
-          server {{ listen 127.0.0.1:{port}; server_name www.x; root {tmp_path};
+          server {{ listen 127.0.0.1:{port} reuseport; server_name www.x; root {tmp_path};
             location /moved {{ return 302 /page.html; }} }}
           server {{ listen 127.0.0.1:{port}; server_name other.x; return 200 "another page"; }}
         }}"""

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,6 @@ from support.check_servers import (
     server_context,
     stream_server,
     unanswering,
-    unused_port,
 )
 
 SECONDS = 16.0
@@ -239,12 +239,26 @@ def servers(cases: dict[str, Case], folder: Path) -> Iterator[dict[str, CheckSer
                 made[name] = stack.enter_context(datagram_server(case.answer))
             elif case.unanswered:
                 made[name] = stack.enter_context(unanswering())
-        taken = {server.port for server in made.values()}
         for name in cases.keys() - made.keys():
-            port = next(port for port in iter(unused_port, 0) if port not in taken)
-            taken.add(port)
-            made[name] = CheckServer("127.0.0.1", port)
+            made[name] = stack.enter_context(refusing())
         yield made
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[CheckServer]:
+    """A port that refuses connections and datagrams, and that nobody else takes meanwhile: a socket that does not
+    listen cannot be connected to, and one that has a peer takes no other's datagrams."""
+    while True:
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            stream.bind(("127.0.0.1", 0))
+            place = stream.getsockname()
+            try:
+                datagrams.bind(place)
+            except OSError:
+                continue  # somebody has it for datagrams
+            datagrams.connect(("127.0.0.1", 9))
+            yield CheckServer(*place)
+            return
 
 
 def configuration(cases: dict[str, Case], ports: dict[str, int]) -> str:
