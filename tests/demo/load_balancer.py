@@ -95,7 +95,7 @@ def traffic(requests: int) -> Counter[str]:
     """Who answers so many requests of the client, `nobody` for those that fail."""
     answers: Counter[str] = Counter()
     for _ in range(requests):
-        words = inside("client", "curl", "-s", "-m", "2", f"http://{VIP}/")
+        words = inside("client", "curl", "-s", "-m", "10", f"http://{VIP}/")
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         answers[done.stdout.strip() if done.returncode == 0 else "nobody"] += 1
     return answers
@@ -114,11 +114,13 @@ def wait(condition: Callable[[], bool], seconds: float, what: str) -> float:
     return time.monotonic() - began
 
 
-def alive(run_dir: Path) -> set[str]:
-    """Real servers that the agent says are alive."""
+def alive(run_dir: Path) -> set[str] | None:
+    """Real servers that the agent says are alive; None when it says nothing."""
     words = [sys.executable, "-m", "kactl", "status", "--run-dir", str(run_dir), "--output", "json"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    servers = json.loads(done.stdout)["ipvs"]["virtual_servers"] if done.returncode == 0 else []
+    if done.returncode:
+        return None
+    servers = json.loads(done.stdout)["ipvs"]["virtual_servers"]
     checked = [real for server in servers for real in server["real_servers"] if real["checkers"][0]["last_run"]]
     return {f"web{real['address'].rpartition('.')[2]}" for real in checked if real["alive"]}
 
@@ -155,14 +157,14 @@ def main() -> int:
             processes["web2"].kill()
             processes["web2"].wait()
             say("web2 is killed")
-            took = wait(lambda: "web2" not in alive(run_dir), 30, "web2 is found dead")
+            took = wait(lambda: alive(run_dir) == {"web1", "web3"}, 60, "web2 is found dead")
             answers = traffic(12)
             say(f"noticed after {took:.1f} s; 12 requests     {shown(answers)}")
             assert not answers["web2"], "traffic still goes to web2"
             assert not answers["nobody"], "requests were lost"
             processes["web2"] = nginx("web2", folder)
             say("web2 is started again")
-            took = wait(lambda: "web2" in alive(run_dir), 30, "web2 is found alive")
+            took = wait(lambda: alive(run_dir) == set(WEBS), 60, "web2 is found alive")
             answers = traffic(12)
             say(f"noticed after {took:.1f} s; 12 requests     {shown(answers)}")
             assert answers["web2"], "no traffic goes to web2"
