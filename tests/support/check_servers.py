@@ -4,6 +4,7 @@ they were asked."""
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import ssl
 import struct
@@ -181,10 +182,12 @@ def page(body: bytes = b"hello", status: int = 200, *fields: str) -> bytes:
 
 
 def unused_port(address: str = "127.0.0.1") -> int:
-    """A TCP port nobody listens on (just now)."""
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as sock:
-        sock.bind((address, 0))
-        return int(sock.getsockname()[1])
+    """A TCP port nobody listens on, and that the kernel gives nobody who does not ask for it by its number."""
+    for port in random.SystemRandom().sample(range(10_000, 32_000), 50):  # beneath net.ipv4.ip_local_port_range
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as sock, contextlib.suppress(OSError):
+            sock.bind((address, port))
+            return port
+    raise OSError("fifty ports are in use")
 
 
 def wait_for_port(port: int, address: str = "127.0.0.1", seconds: float = 20) -> None:
