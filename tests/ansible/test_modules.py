@@ -172,7 +172,7 @@ def test_what_is_no_agent_of_ours(controller: Controller, run_dir: Path, answer:
             connection.recv(65536)
             connection.sendall(answer)
 
-    thread = threading.Thread(target=serve_one)
+    thread = threading.Thread(target=serve_one, daemon=True)
     thread.start()
     try:
         result = controller.task("info", run_dir=str(run_dir))
