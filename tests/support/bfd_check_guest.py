@@ -89,7 +89,8 @@ def main(results: str) -> None:
         wait(lambda: not in_kernel(), "the session is lost, and the real server out")
         seen.append("out")
         wait(lambda: not real_server()["alive"], "the status says so")
-        seen.append(f"{real_server()['checkers'][0]['type']} {real_server()['checkers'][0]['up']}")
+        check = real_server()["checkers"][0]
+        seen.append(f"{check['type']} {check['up']}")
         os.kill(stopped, signal.SIGCONT)
         wait(in_kernel, "the session is up again")
         seen.append("up again")

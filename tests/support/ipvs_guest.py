@@ -2,13 +2,14 @@
 
 As a program (`python ipvs_guest.py SCENARIOS RESULTS`, JSON) it runs in a kernel with IPVS: the machine's own, in a
 network namespace, or that of User Mode Linux (support.uml). A step writes a file, gives the daemon another
-configuration, or runs a command; what is shown is waited for, never slept for: keepalived's until it stays the same,
-the agent's until it is keepalived's.
+configuration, or runs a command; what is shown is waited for, never slept for: keepalived's until it has taken in what
+has happened and stays the same, the agent's until it is keepalived's.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -23,8 +24,8 @@ FOLDER = Path("/run/kactl-ipvs")
 FIFO = FOLDER / "fifo"
 FILES = 4  # track files f1, f2, ...
 _STEADY = 0.7  # seconds without a change until keepalived's table counts
-_START = 20.0
-_PATIENCE = 12.0
+_START = 40.0
+_PATIENCE = 20.0
 
 Scenario = dict[str, Any]
 Seen = dict[str, Any]
@@ -102,8 +103,15 @@ def steady() -> None:
 
 def write(name: str, value: str) -> None:
     path = FOLDER / name
-    path.with_suffix(".new").write_text(f"{value}\n")
-    path.with_suffix(".new").rename(path)
+    new = path.with_suffix(".new")
+    new.write_text(f"{value}\n")
+    os.utime(new, ns=(0, time.time_ns()))
+    new.rename(path)
+
+
+def was_read(name: str) -> bool:
+    """Since it was written: the file system notes that, where the time noted before is older than what is in it."""
+    return (FOLDER / name).stat().st_atime_ns > 0
 
 
 def prepare(scenario: Scenario) -> None:
@@ -140,10 +148,12 @@ def keepalived(scenario: Scenario) -> dict[str, Any]:
         with subprocess.Popen([*words, *pids], stdout=output, stderr=subprocess.STDOUT) as daemon:
 
             def reload(number: int) -> None:
+                done = log.read_text().count("Reload complete")
                 conf.write_text(scenario["steps"][number][1])
                 daemon.send_signal(signal.SIGHUP)
+                wait(lambda: log.read_text().count("Reload complete") > done, _START)
 
-            wait(lambda: "Initializing ipvs" in log.read_text() or daemon.poll() is not None, _START)
+            wait(lambda: "Startup complete" in log.read_text() or daemon.poll() is not None, _START)
             first: list[str] = []
 
             def told() -> bool:
@@ -153,7 +163,9 @@ def keepalived(scenario: Scenario) -> dict[str, Any]:
             wait(told, _PATIENCE)
             steady()
             seen["start"] = {**shown(), "lines": [*first, *lines.take()]}
-            for label in steps(scenario, reload):
+            for step, label in zip(scenario["steps"], steps(scenario, reload), strict=True):
+                if step[0] == "write":
+                    wait(functools.partial(was_read, step[1]), _PATIENCE)
                 steady()
                 seen[label] = {**shown(), "lines": lines.take()}
             daemon.terminate()

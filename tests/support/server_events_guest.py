@@ -79,6 +79,7 @@ class Listener:
     def __init__(self, port: int) -> None:
         self._port = port
         self._socket: socket.socket | None = None
+        self.checks = 0
 
     def start(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", self._port))
@@ -93,6 +94,7 @@ class Listener:
         with contextlib.suppress(OSError):
             while True:
                 listener.accept()[0].close()
+                self.checks += 1
 
 
 class Watch:
@@ -151,7 +153,8 @@ def play(command: list[str], sink: MailSink) -> dict[str, Any]:
     log = FOLDER / "log"
     with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as daemon:
         watch.wait_lines(1)
-        time.sleep(2)  # until the first checks have been made: they tell nothing
+        # the first checks tell nothing: they have been made when the second ones are
+        watch.wait(lambda: all(listener.checks >= 2 for listener in listeners))
         for act, count in (
             (listeners[0].stop, 2),
             (listeners[1].stop, 4),
