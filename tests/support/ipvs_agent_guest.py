@@ -66,9 +66,9 @@ def codec() -> dict[str, Any]:
     requests = []
     for seen in port.services():
         requests.append(genl.encode_new_service(seen.service))
-        key = genl.encode_key(seen.service.key)
+        owner = genl.encode_owner(seen.service.key)
         for each in port.destinations(seen.service.key):
-            requests.append(genl.encode_new_destination(key, genl.encode_destination(each.destination)))
+            requests.append(genl.encode_new_destination(owner, genl.encode_destination(each.destination)))
     refused = port.apply([genl.encode_flush()])
     empty = rules()
     refused += port.apply(requests)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from kactl_agent.ipvs.model import (
@@ -72,6 +73,7 @@ _NLATTR = struct.Struct("=HH")
 _NESTED = 0x8000
 _TYPE_MASK = 0x3FFF
 _U16, _U32, _I32, _U64, _BE16, _BE32 = (struct.Struct(form) for form in ("=H", "=I", "=i", "=Q", "!H", "!I"))
+_DESTINATION_KEY = struct.Struct("=HH16s HH2s2x HHH2x")  # three attributes at once: there are thousands of these
 _FLAGS = struct.Struct("=II")  # flags, mask
 _ALL = 0xFFFF_FFFF
 HEADER = _NLMSGHDR.size
@@ -224,8 +226,13 @@ def decode_family(body: bytes) -> int:
 # -- services ----------------------------------------------------------------------------------------------------------
 
 
+def encode_owner(key: ServiceKey) -> bytes:
+    """Whose a destination is, as one attribute that all destinations of a service share."""
+    return _nested(_SERVICE, encode_key(key))
+
+
 def encode_key(key: ServiceKey) -> bytes:
-    """The attributes that name a service. Destinations of one service share it."""
+    """The attributes that name a service."""
     family = _u16(_SVC_AF, key.family)
     if not key.address:
         return family + _u32(_SVC_FWMARK, key.fwmark)
@@ -318,41 +325,44 @@ def _address(found: dict[int, bytes], kind: int, family: int) -> bytes:
 
 
 def _encode_destination_key(key: DestinationKey) -> bytes:
-    return (
-        _attribute(_DEST_ADDR, key.address.ljust(16, b"\0"))
-        + _attribute(_DEST_PORT, _BE16.pack(key.port))
-        + _u16(_DEST_FAMILY, AF_INET if len(key.address) == 4 else AF_INET6)
-    )
+    family = AF_INET if len(key.address) == 4 else AF_INET6
+    address, port = (20, _DEST_ADDR, key.address), (6, _DEST_PORT, _BE16.pack(key.port))
+    return _DESTINATION_KEY.pack(*address, *port, 6, _DEST_FAMILY, family)
 
 
 def encode_destination(destination: Destination) -> bytes:
     """All that is said of a destination; services that share one share it."""
-    method = destination.forwarding
+    key, weight, forwarding, upper, lower = destination
+    return _nested(_DEST, _encode_destination_key(key), _encode_handling(weight, forwarding, upper, lower))
+
+
+@lru_cache(maxsize=1024)
+def _encode_handling(weight: int, forwarding: Forwarding, upper_threshold: int, lower_threshold: int) -> bytes:
+    """What thousands of destinations have alike."""
     parts = [
-        _encode_destination_key(destination.key),
-        _u32(_DEST_FWD_METHOD, method.method),
-        _attribute(_DEST_WEIGHT, _I32.pack(destination.weight)),
-        _u32(_DEST_U_THRESH, destination.upper_threshold),
-        _u32(_DEST_L_THRESH, destination.lower_threshold),
+        _u32(_DEST_FWD_METHOD, forwarding.method),
+        _attribute(_DEST_WEIGHT, _I32.pack(weight)),
+        _u32(_DEST_U_THRESH, upper_threshold),
+        _u32(_DEST_L_THRESH, lower_threshold),
     ]
-    if method.tunnel_type:
-        parts.append(_attribute(_DEST_TUN_TYPE, bytes((method.tunnel_type,))))
-        parts.append(_attribute(_DEST_TUN_PORT, _BE16.pack(method.tunnel_port)))
-        parts.append(_u16(_DEST_TUN_FLAGS, method.tunnel_flags))
-    return _nested(_DEST, *parts)
+    if forwarding.tunnel_type:
+        parts.append(_attribute(_DEST_TUN_TYPE, bytes((forwarding.tunnel_type,))))
+        parts.append(_attribute(_DEST_TUN_PORT, _BE16.pack(forwarding.tunnel_port)))
+        parts.append(_u16(_DEST_TUN_FLAGS, forwarding.tunnel_flags))
+    return b"".join(parts)
 
 
-def encode_new_destination(service: bytes, destination: bytes) -> bytes:
-    """From what `encode_key` and `encode_destination` made."""
-    return _request(NEW_DEST, _nested(_SERVICE, service), destination)
+def encode_new_destination(owner: bytes, destination: bytes) -> bytes:
+    """From what `encode_owner` and `encode_destination` made."""
+    return _request(NEW_DEST, owner, destination)
 
 
-def encode_set_destination(service: bytes, destination: bytes) -> bytes:
-    return _request(SET_DEST, _nested(_SERVICE, service), destination)
+def encode_set_destination(owner: bytes, destination: bytes) -> bytes:
+    return _request(SET_DEST, owner, destination)
 
 
-def encode_delete_destination(service: bytes, key: DestinationKey) -> bytes:
-    return _request(DEL_DEST, _nested(_SERVICE, service), _nested(_DEST, _encode_destination_key(key)))
+def encode_delete_destination(owner: bytes, key: DestinationKey) -> bytes:
+    return _request(DEL_DEST, owner, _nested(_DEST, _encode_destination_key(key)))
 
 
 def encode_get_destinations(key: ServiceKey) -> bytes:

@@ -216,18 +216,18 @@ class Encoder:
         elif not same_service(desired.service, actual.service):
             yield Operation(genl.SET_SERVICE, key, None, genl.encode_set_service(desired.service))
         before: Pool = {} if actual is None else actual.pool
-        service = genl.encode_key(key)
+        owner = genl.encode_owner(key)
         for each, destination in desired.pool.items():
             known = before.get(each)
             if known is None:
-                request = genl.encode_new_destination(service, self._encoded(destination))
+                request = genl.encode_new_destination(owner, self._encoded(destination))
                 yield Operation(genl.NEW_DEST, key, each, request)
             elif known != destination:
-                request = genl.encode_set_destination(service, self._encoded(destination))
+                request = genl.encode_set_destination(owner, self._encoded(destination))
                 yield Operation(genl.SET_DEST, key, each, request)
         for each in before:
             if each not in desired.pool:
-                yield Operation(genl.DEL_DEST, key, each, genl.encode_delete_destination(service, each))
+                yield Operation(genl.DEL_DEST, key, each, genl.encode_delete_destination(owner, each))
 
     def _encoded(self, destination: Destination) -> bytes:
         found = self._destinations.get(destination)

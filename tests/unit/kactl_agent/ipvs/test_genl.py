@@ -88,11 +88,11 @@ def test_keys_round_trip(key: ServiceKey) -> None:
 
 @given(keys, destinations)
 def test_destinations_round_trip(key: ServiceKey, destination: Destination) -> None:
-    service, encoded = genl.encode_key(key), genl.encode_destination(destination)
-    for request in (genl.encode_new_destination(service, encoded), genl.encode_set_destination(service, encoded)):
+    owner, encoded = genl.encode_owner(key), genl.encode_destination(destination)
+    for request in (genl.encode_new_destination(owner, encoded), genl.encode_set_destination(owner, encoded)):
         assert genl.decode_destination(request).destination == destination
         assert genl.decode_service(request).service.key == key
-    request = genl.encode_delete_destination(service, destination.key)
+    request = genl.encode_delete_destination(owner, destination.key)
     assert genl.decode_destination(request).destination.key == destination.key
 
 
