@@ -45,6 +45,13 @@ class ControlServer:
     async def start(self) -> None:
         self._server = await self._loop.create_unix_server(lambda: _Client(self._loop, self), sock=self._listener)
 
+    def is_full(self) -> bool:
+        """Clients that come and go while the loop is busy are all connected before the first is seen to have left: they
+        hold no place."""
+        if len(self.clients) >= protocol.MOST_CLIENTS:
+            self.clients -= {client for client in self.clients if client.has_left()}
+        return len(self.clients) >= protocol.MOST_CLIENTS
+
     def close(self) -> None:
         if self._server is not None:
             self._server.close()
@@ -71,7 +78,7 @@ class _Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
-        if len(self._server.clients) >= protocol.MOST_CLIENTS:
+        if self._server.is_full():
             error = ControlError(protocol.TOO_MANY_CLIENTS, f"{protocol.MOST_CLIENTS} clients are connected already")
             transport.write(protocol.encode_error(None, error))
             transport.close()
@@ -117,6 +124,19 @@ class _Client(asyncio.Protocol):
     def drop(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+    def has_left(self) -> bool:
+        """It has hung up, and nothing it said is left to be read."""
+        if self._transport is None:
+            return True
+        descriptor = self._transport.get_extra_info("socket").fileno()
+        try:
+            with socket.fromfd(descriptor, socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+                return not sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except ConnectionResetError:  # without having read all answers
+            return True
+        except OSError:  # there is nothing to read yet, or no descriptor to look with
+            return False
 
     def _be_patient(self, waiting: bool) -> None:
         """A request that has begun must end in time, so that half ones cannot use up all places."""

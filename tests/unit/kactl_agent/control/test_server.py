@@ -25,6 +25,7 @@ class Service:
         self.journal = Journal(identity="j")
         self.outcome: dict[str, Any] | ControlError = {"revision": "r2"}
         self.padding = ""
+        self.reloads = 0
 
     @property
     def methods(self) -> dict[str, Method]:
@@ -49,6 +50,7 @@ class Service:
         return self.journal.follow(listener)
 
     def reload(self, answer: Answer) -> None:
+        self.reloads += 1
         asyncio.get_running_loop().call_later(0.05, answer, self.outcome)
 
 
@@ -313,6 +315,36 @@ def test_the_number_of_clients_is_limited(running: Running) -> None:
         assert client.call("ping") == "pong"
     for sock in socks:
         sock.close()
+
+
+def test_those_who_came_and_went_while_the_loop_was_busy_hold_no_place(running: Running) -> None:
+    """They are all connected before the first of them is seen to have hung up."""
+    busy, free = threading.Event(), threading.Event()
+    running.loop.call_soon_threadsafe(lambda: (busy.set(), free.wait(10)))
+    assert busy.wait(5)
+    for _ in range(protocol.MOST_CLIENTS):
+        running.raw().close()
+    with running.raw() as sock:
+        sock.sendall(b'{"id": 1, "method": "ping"}\n')
+        free.set()
+        [answer] = lines(sock, 1)
+        assert answer["result"] == "pong"
+        wait_for(lambda: len(running.server.clients) == 1, 5, "it alone is left")
+
+
+def test_what_one_who_went_had_asked_for_is_done(running: Running) -> None:
+    """Its place is not given away before that."""
+    busy, free = threading.Event(), threading.Event()
+    running.loop.call_soon_threadsafe(lambda: (busy.set(), free.wait(10)))
+    assert busy.wait(5)
+    for number in range(protocol.MOST_CLIENTS):
+        with running.raw() as sock:
+            sock.sendall(b'{"id": %d, "method": "reload"}\n' % number)
+    with running.raw() as sock:
+        free.set()
+        [refusal] = lines(sock, 1)
+        assert refusal["error"]["code"] == protocol.TOO_MANY_CLIENTS
+    wait_for(lambda: running.service.reloads == protocol.MOST_CLIENTS, 5, "all have been")
 
 
 def test_no_agent(tmp_path: Path) -> None:
