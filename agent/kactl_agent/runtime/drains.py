@@ -10,18 +10,22 @@ from kactl_agent.vrrp.instance import VrrpInstance
 
 
 class DrainKeeper:
-    """`tell` gives an engine an input; `answer` goes to the supervisor."""
+    """`tell` gives an engine an input; `soon` is told that there are answers, which `answer` hands to the supervisor when
+    `send_answers` is called."""
 
     def __init__(
         self,
         instances: Callable[[], Mapping[str, VrrpInstance]],
         tell: Callable[[str, Input], None],
+        soon: Callable[[], None],
         answer: Callable[[DrainsApplied], None],
         orders: Sequence[DrainOrder] = (),
     ) -> None:
         self._instances = instances
         self._tell = tell
+        self._soon = soon
         self._answer = answer
+        self._answers: list[DrainsApplied] = []
         self._orders = tuple(orders)
         self._wanted: dict[str, DrainOrder] = {}
         self._unsettled: dict[int, list[str]] = {}  # serials to answer, and whom each waits for
@@ -76,4 +80,10 @@ class DrainKeeper:
                 continue
             del self._unsettled[serial]
             refused = [name for name in concerned if name in running and running[name].drained is None]
-            self._answer(DrainsApplied(serial, tuple(refused)))
+            self._answers.append(DrainsApplied(serial, tuple(refused)))
+            self._soon()
+
+    def send_answers(self) -> None:
+        answers, self._answers = self._answers, []
+        for each in answers:
+            self._answer(each)

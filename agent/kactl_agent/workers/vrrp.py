@@ -161,7 +161,7 @@ class VrrpWorker:
         self._stall_watch = StallWatch(loop, vrrp_journal.nanoseconds_since_boot, self._stalled)
         self._machine.before_work = self._stall_watch.look
         self._drains = DrainKeeper(
-            lambda: self._instances, self._machine.driver.tell, self._shell.answer, start.drains
+            lambda: self._instances, self._machine.driver.tell, self._report_soon, self._shell.answer, start.drains
         )  # fmt: skip
         self._shell.on(Drains, self._drained)
 
@@ -420,6 +420,8 @@ class VrrpWorker:
                 self._link_states.limit(slim.interface, name, longest)
         if self._dirty:
             self._report_soon()
+        else:  # behind the state that they speak of: who is answered asks for that next
+            self._drains.send_answers()
 
     def _report_groups(self) -> None:
         for state in self._groups.values():

@@ -21,11 +21,14 @@ class Worker:
         self.engines = {each.name: started(name=each.name) for each in SETTINGS}
         for engine in self.engines.values():
             engine.handle_timer(due(engine))
-        self.keeper = DrainKeeper(lambda: self.engines, self.tell, self.answers.append, orders)
+        self.keeper = DrainKeeper(lambda: self.engines, self.tell, self.soon, self.answers.append, orders)
         self.keeper.configure(SETTINGS, GROUPS)
 
     def tell(self, name: str, event: Input) -> None:
         self.engines[name].handle_event(event, self.now)
+
+    def soon(self) -> None:
+        self.keeper.send_answers()
 
     def follow(self, serial: int, *orders: DrainOrder) -> None:
         self.keeper.follow(Drains(serial, orders), SETTINGS, GROUPS)

@@ -398,7 +398,7 @@ def test_orders_to_drain_are_followed_from_the_start_and_later(bench: Bench) -> 
     bench.until(lambda: (bench.state_of("VI"), bench.state_of("VI2")) == ("BACKUP", "MASTER"))  # owners
     bench.supervisor.post(Drains(7, (DrainOrder(target="VI2"),)))
     bench.until(lambda: (bench.state_of("VI"), bench.state_of("VI2")) == ("MASTER", "BACKUP"))
-    assert DrainsApplied(7) in bench.answers
+    bench.until(lambda: DrainsApplied(7) in bench.answers)
     bench.reload(settings(), settings("VI2", 52), settings("VI3", 53))
     bench.until(lambda: (bench.state_of("VI2"), bench.state_of("VI3")) == ("BACKUP", "MASTER"))
     causes = [frame.cause for frame in bench.of(frames.TransitionRecord) if frame.instance == "VI2"]
@@ -560,6 +560,20 @@ def test_a_drain_that_waits_for_a_peer_is_answered_under_the_new_name(bench: Ben
     bench.reload(settings("B", 1, advert_interval=10 * CENTISECOND))
     assert not any(isinstance(frame, DrainsApplied) for frame in bench.answers), "nobody knows yet"
     bench.until(lambda: DrainsApplied(7, ("B",)) in bench.answers)
+
+
+def test_a_drain_is_answered_behind_the_state_of_all_that_it_concerns(bench: Bench) -> None:
+    """Who has the answer asks for the state next. Hundreds are told of in more than one turn of the loop."""
+    names = [f"VI_{number}" for number in range(1, 201)]
+    worker = bench.start(*(settings(name, number) for number, name in enumerate(names, 1)))
+    bench.until(lambda: all(bench.state_of(name) for name in names), 20)
+    bench.heard.clear()
+    worker._drained(Drains(7, (DrainOrder(target="*"),)))
+    bench.listen()
+    assert DrainsApplied(7) not in bench.answers
+    bench.until(lambda: DrainsApplied(7) in bench.answers)
+    told = {frame.snapshot.name for frame in bench.of(frames.Snapshot) if frame.snapshot.drained is not None}
+    assert told == set(names)
 
 
 def test_timers_of_others_come_between_the_slices_of_a_reload(bench: Bench) -> None:
