@@ -84,6 +84,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     [
         ("start", "start with {0} virtual servers x {1} real servers, imports included", "reported", ""),
         ("fill", "from an empty configuration to the table of {0} x {1}, by reload", "<= 1.0", "0.4"),
+        ("first_fill", "the same where no service has ever been deleted", "reported", ""),
         ("change", "reload of it with one weight changed", "<= 1.5", "0.7"),
         ("stop", "stop of it, everything removed", "<= 1.0", "0.3"),
     ],
