@@ -449,7 +449,7 @@ def test_an_agent_without_descriptors_tries_again_and_the_others_go_on(net: Netw
         used = {int(entry.name) for entry in Path(f"/proc/{one.agent_pid}/fd").iterdir()}
         full = next(number for number in range(len(used) + 1) if number not in used)
         resource.prlimit(one.agent_pid, resource.RLIMIT_NOFILE, (full, before[1]))
-        os.kill(one.pid_of("vrrp"), signal.SIGKILL)
+        one.kill("vrrp")
         wait_for(lambda: "the vrrp worker cannot be started" in one.log, START, one.log)
         assert one.process.poll() is None
         assert one.status() is not None
@@ -509,7 +509,7 @@ def test_a_stop_while_a_worker_dies(net: Network, tmp_path: Path, dead: str) -> 
     one = started(net, tmp_path / "one")
     with agents(one):
         wait_master(one)
-        os.kill(one.pid_of(dead), signal.SIGKILL)
+        one.kill(dead)
         assert one.stop() == 0
         assert not processes_of(one.run_dir)
         assert not one.node.has(ADDRESS)
@@ -534,7 +534,7 @@ def test_a_worker_that_hangs_at_the_stop_is_killed_and_cleaned_up_after(net: Net
     one = started(net, tmp_path / "one")
     with agents(one):
         wait_master(one)
-        os.kill(one.pid_of("vrrp"), signal.SIGSTOP)
+        one.kill("vrrp", signal.SIGSTOP)
         assert one.stop() == 0
         assert "did not stop in time and is killed" in one.log
         assert not one.node.has(ADDRESS)
@@ -545,11 +545,11 @@ def test_a_worker_that_hangs_during_a_reload_and_wakes_up(net: Network, tmp_path
     one = started(net, tmp_path / "one")
     with agents(one):
         wait_master(one)
-        os.kill(one.pid_of("vrrp"), signal.SIGSTOP)
+        one.kill("vrrp", signal.SIGSTOP)
         one.configure(configuration(virtual_ipaddress=["198.51.100.101/24"]))
         with pytest.raises(ControlError, match="did not look at the settings"):
             reload(one)
-        os.kill(one.pid_of("vrrp"), signal.SIGCONT)
+        one.kill("vrrp", signal.SIGCONT)
         wait_master(one)
         assert one.node.has(ADDRESS), "it had not agreed, so nothing has changed"
         assert reload(one)["changes"]["changed"] == ["VI_1"]

@@ -90,7 +90,7 @@ def test_a_worker_that_was_killed_stands_in_the_chain(net: Network, tmp_path: Pa
     one = Agent(net.nodes[0], tmp_path / "one", virtual_router(200))
     with agents(one):
         one.wait_state("MASTER", DOWN + SLACK)
-        os.kill(one.pid_of("vrrp"), signal.SIGKILL)
+        one.kill("vrrp")
         wait_for(lambda: "restarted" in one.log, SLACK, "the end of the worker is noticed")
         wait_for(
             lambda: any("killed by SIGKILL" in str(link["event"].get("ended")) for link in _first_chain(one)),

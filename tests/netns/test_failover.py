@@ -209,7 +209,7 @@ def test_no_respawn_stops_the_agent_and_cleans_up(net: Network, tmp_path: Path) 
     one = Agent(net.nodes[0], tmp_path / "one", configuration(3, 200, address, advert_int=0.1), "--no-respawn")
     with agents(one):
         one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
-        os.kill(one.pid_of("vrrp"), signal.SIGKILL)
+        one.kill("vrrp")
         assert one.process.wait(START) == 1
         assert not one.node.has(address)
 
@@ -219,7 +219,7 @@ def test_a_worker_that_hangs_is_killed_and_cleaned_up_after(net: Network, tmp_pa
     one = Agent(net.nodes[0], tmp_path / "one", configuration(3, 200, address, advert_int=0.1))
     with agents(one):
         one.wait_state("MASTER", master_down(3, 200, 0.1) + SLACK)
-        os.kill(one.pid_of("vrrp"), signal.SIGSTOP)
+        one.kill("vrrp", signal.SIGSTOP)
         assert one.stop() == 0
         assert "did not stop in time" in one.log
         assert not one.node.has(address)

@@ -70,12 +70,10 @@ _STATE_MASTER, _STATE_BACKUP = 1, 2
 _NLMSGHDR = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _GENLMSGHDR = struct.Struct("=BBH")  # command, version, reserved
 _NLATTR = struct.Struct("=HH")
-_NESTED = 0x8000
-_TYPE_MASK = 0x3FFF
+_NESTED, _TYPE_MASK = 0x8000, 0x3FFF
 _U16, _U32, _I32, _U64, _BE16, _BE32 = (struct.Struct(form) for form in ("=H", "=I", "=i", "=Q", "!H", "!I"))
 _DESTINATION_KEY = struct.Struct("=HH16s HH2s2x HHH2x")  # three attributes at once: there are thousands of these
 _FLAGS = struct.Struct("=II")  # flags, mask
-_ALL = 0xFFFF_FFFF
 HEADER = _NLMSGHDR.size
 
 
@@ -249,7 +247,7 @@ def _whole_service(service: Service) -> bytes:
     parts = [
         encode_key(service.key),
         _text(_SVC_SCHED_NAME, service.scheduler),
-        _attribute(_SVC_FLAGS, _FLAGS.pack(service.flags, _ALL)),
+        _attribute(_SVC_FLAGS, _FLAGS.pack(service.flags, 0xFFFF_FFFF)),
         _u32(_SVC_TIMEOUT, service.timeout),
         _attribute(_SVC_NETMASK, mask),
     ]

@@ -10,8 +10,8 @@ from kactl_agent.vrrp.instance import VrrpInstance
 
 
 class DrainKeeper:
-    """`tell` gives an engine an input; `soon` is told that there are answers, which `answer` hands to the supervisor when
-    `send_answers` is called."""
+    """`tell` gives an engine an input; `soon` is called when there are answers, which `send_answers` hands to the
+    supervisor by `answer`."""
 
     def __init__(
         self,
