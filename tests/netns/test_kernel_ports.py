@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -206,6 +206,37 @@ def test_an_address_is_gone_when_two_lists_lack_it(net: Network) -> None:
             reader.lacking = lists
             links._resynchronise()
             assert tuple(links.addresses("eth0")) == tuple(expected)
+        links.close()
+
+
+def test_two_lists_that_lack_an_address_are_not_believed_when_they_differ(net: Network) -> None:
+    """Both were torn, each by another address that went."""
+
+    class Reader:
+        lacking: ClassVar[list[set[int]]] = []  # families that a list does not have
+
+        def __call__(self, sock: dumps.DumpSocket, request: bytes, absent: Container[int]) -> dumps.Dump:
+            found = dumps.read(sock, request, absent)
+            if self.lacking and any(message.type == nl.RTM_NEWADDR for message in found.messages):
+                families = self.lacking.pop(0)
+                return dumps.Dump([each for each in found.messages if each.body[0] not in families], True)
+            return found
+
+    with inside(net.nodes[0].namespace):
+        reader = Reader()
+        links = NetlinkLinks(reader)
+        known = set(links.addresses("eth0"))
+        assert {len(each.address) for each in known} == {4, 16}
+        reader.lacking += [{socket.AF_INET}, {socket.AF_INET, socket.AF_INET6}, set()]
+        links._resynchronise()
+        assert set(links.addresses("eth0")) == known
+        assert links.drain(), "it is not sure, and reads once more"
+        assert not links.drain()
+        assert set(links.addresses("eth0")) == known
+        reader.lacking += [{socket.AF_INET}, {socket.AF_INET}]
+        links._resynchronise()
+        assert {len(each.address) for each in links.addresses("eth0")} == {16}
+        assert not links.drain()
         links.close()
 
 

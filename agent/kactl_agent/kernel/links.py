@@ -21,6 +21,7 @@ _DATAGRAM = 1 << 18
 _DUMP_TIMEOUT = 5.0
 _ABSENT = frozenset({errno.EOPNOTSUPP})
 _ANY_ERROR = range(1, 4096)
+_CONFIRMING = (4, 5)  # sequence numbers of the lists that are read where one lacks what was there
 Reader = Callable[[dumps.DumpSocket, bytes, Container[int]], dumps.Dump]
 
 
@@ -31,6 +32,11 @@ def open_netlink(timeout: float | None = 0.0) -> socket.socket:
     sock.bind((0, 0))
     sock.settimeout(timeout)
     return sock
+
+
+def _listed(dump: dumps.Dump) -> set[tuple[int, bytes, int]]:
+    found = (nl.decode_address(message.body) for message in dump.messages)
+    return {(each.index, each.address, each.prefix_length) for each in found if each is not None}
 
 
 class NetlinkLinks:
@@ -121,12 +127,22 @@ class NetlinkLinks:
             # where it had changed each time, what has changed is still to be drained: then this is done again
             self._whole = all(dump.whole for dump in found)
             if any(key not in self._addresses.get(index, ()) for index, key in before):
-                # The kernel takes an address off its list a moment before it marks lists as torn: one that lacks what
-                # was there is believed when a second one lacks it too.
-                second = self._read(sock, nl.encode_dump(nl.RTM_GETADDR, 4), _ABSENT)
-                self._take_all((second,))
-                self._whole = self._whole and second.whole
+                self._whole = self._confirm(sock, found[1]) and self._whole
         self.on_address = listener
+
+    def _confirm(self, sock: socket.socket, last: dumps.Dump) -> bool:
+        """Whether it is believed that what was there is on a list of addresses no more: when the next one is the same.
+
+        The kernel takes an address off its list a moment before it marks lists as torn. One that is torn by that lacks
+        an address that is there; but it has the one that has gone, and so no list that follows is the same.
+        """
+        for sequence in _CONFIRMING:
+            dump = self._read(sock, nl.encode_dump(nl.RTM_GETADDR, sequence), _ABSENT)
+            self._take_all((dump,))  # what has gone meanwhile is still to be drained
+            if dump.whole and _listed(dump) == _listed(last):
+                return True
+            last = dump
+        return False
 
     def _take_all(self, found: Iterable[dumps.Dump]) -> None:
         for dump in found:
