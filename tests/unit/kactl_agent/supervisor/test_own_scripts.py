@@ -104,7 +104,7 @@ def test_a_script_over_its_time_is_terminated(bench: Bench) -> None:
     begun = time.monotonic()
     bench.scripts.run("startup_script", shell("sleep 60", 0.3), lambda: done.append(time.monotonic() - begun))
     bench.until(lambda: done)
-    assert done[0] >= 0.3
+    assert 0.3 <= done[0] < 1.9
     assert bench.log == [
         "warning: startup_script takes longer than 0.3 s and is ended",
         "info: startup_script was ended by signal 15",

@@ -25,7 +25,7 @@ def test_the_lock_decides(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(AlreadyRunning, match=str(os.getpid())):
         RunDirectory(tmp_path).claim()
-    assert time.monotonic() - started < 7, "a living agent is not waited for, as the workers of a dead one are for 8 s"
+    assert time.monotonic() - started < 1, "a living agent is not waited for"
     one.release()
     (tmp_path / "agent.pid").write_text(f"{os.getpid()}\n")
     two = RunDirectory(tmp_path)
